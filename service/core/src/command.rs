@@ -1,0 +1,55 @@
+//! Commands: requested changes, as clients ask for them, before the log has given them a place.
+
+use crate::ids::{ContestantIndex, EventId, RequestKey, SubmissionKey, TraceId, UnixMs, VoterNumber};
+use crate::state::{EventKind, ResultsPolicy};
+
+/// One requested change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    CreateEvent(Box<NewEvent>),
+    OpenEvent { event: EventId, by: VoterNumber, by_operator: bool },
+    CloseEvent { event: EventId, by: VoterNumber, by_operator: bool },
+    CastVote(VoteRecord),
+    /// Carries nothing but the entry's time: lets scheduled openings and closings happen while nobody votes.
+    Tick,
+}
+
+/// A vote as it is submitted. In an event of kind `Canary` it is a probe: it never touches dedupe or a public tally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VoteRecord {
+    pub voter: VoterNumber,
+    pub event: EventId,
+    pub contestant: ContestantIndex,
+    pub key: SubmissionKey,
+    /// The client's own clock, as it says.
+    pub client_timestamp: Option<UnixMs>,
+    pub trace: Option<TraceId>,
+    /// The client asked for this trace to be recorded (W3C `sampled` flag).
+    pub trace_sampled: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    pub request: RequestKey,
+    pub owner: VoterNumber,
+    pub name: String,
+    pub kind: EventKind,
+    pub results: ResultsPolicy,
+    pub opens_at: Option<UnixMs>,
+    pub closes_at: Option<UnixMs>,
+    pub contestants: Vec<NewContestant>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewContestant {
+    pub name: String,
+    pub description: String,
+    pub image_url: String,
+}
+
+/// The commands of one log entry, in order. `encode` refuses nothing it can decode; `decode` refuses trailing bytes,
+/// unknown versions and anything over the limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    pub commands: Vec<Command>,
+}
