@@ -1,0 +1,18 @@
+//! The node: one process that takes votes, keeps logs, serves streams. [`run`] is the only composition root; the
+//! binary, the simulators' hosts and the chaos harness all start it.
+
+pub mod cli;
+pub mod config;
+pub mod data_folder;
+pub mod env;
+pub mod http;
+pub mod identity;
+pub mod operator;
+pub mod run;
+pub mod secrets;
+pub mod token;
+pub mod vote;
+
+pub use config::Config;
+pub use env::Env;
+pub use run::{Node, run};

@@ -1,0 +1,1 @@
+//! HTTP: serving connections, problems, authentication, traces.

@@ -1,0 +1,1 @@
+//! The vote service: ingest, machine, feed and routes.
