@@ -1,4 +1,10 @@
 //! Log stores.
 
-/// What openraft's `RaftLogStorage<Types>` is, under our name, with what both stores add.
-pub trait LogStore: Send + Sync + 'static {}
+use openraft::storage::RaftLogStorage;
+
+use crate::types::Types;
+
+/// What openraft's `RaftLogStorage<Types>` is, under our name.
+pub trait LogStore: RaftLogStorage<Types> {}
+
+impl<S: RaftLogStorage<Types>> LogStore for S {}
