@@ -1,2 +1,215 @@
-//! Configuration.
-pub struct Config {}
+//! Configuration: flags over `OSTRAKA_*` over file over defaults.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ostraka_replication::NodeNumber;
+use serde::Deserialize;
+
+/// Which services this process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    Identity,
+    Vote,
+}
+
+/// What a node with an empty log does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bootstrap {
+    /// It forms a cluster of one, itself: one command and the service runs.
+    Auto,
+    /// It waits for `ostraka cluster init` here, or to be added by another node.
+    Wait,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+/// Everything a node is started with, all defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub node: NodeNumber,
+    /// `None` runs all services.
+    pub only: Option<Service>,
+    pub data_dir: PathBuf,
+    pub listen: String,
+    pub operator_listen: String,
+    pub peer_listen: String,
+    /// Where other nodes reach this one's peer port; the bound address where not given.
+    pub peer_advertise: Option<String>,
+    pub bootstrap: Bootstrap,
+    pub secrets_file: Option<PathBuf>,
+    pub operator_password: Option<String>,
+    pub log_format: LogFormat,
+    pub snapshot_every_entries: u64,
+    pub log_keep_entries: Option<u64>,
+    pub heartbeat_interval: Duration,
+    pub election_timeout_min: Duration,
+    pub election_timeout_max: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Settings::default().into_config(None)
+    }
+}
+
+/// Settings as a flag, an environment variable or the file may give them; none is required.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Number of this node in its cluster, at least 1 [default: 1]
+    #[arg(long, env = "OSTRAKA_NODE_ID", value_parser = clap::value_parser!(u64).range(1..))]
+    pub node_id: Option<u64>,
+    /// Folder of everything that is kept [default: ./data]
+    #[arg(long, env = "OSTRAKA_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Public HTTP address [default: 127.0.0.1:8080]
+    #[arg(long, env = "OSTRAKA_LISTEN")]
+    pub listen: Option<String>,
+    /// Operator HTTP address: health, metrics, membership [default: 127.0.0.1:8081]
+    #[arg(long, env = "OSTRAKA_OPERATOR_LISTEN")]
+    pub operator_listen: Option<String>,
+    /// Address for the other nodes [default: 127.0.0.1:8082]
+    #[arg(long, env = "OSTRAKA_PEER_LISTEN")]
+    pub peer_listen: Option<String>,
+    /// Peer address as the other nodes see it [default: the bound peer address]
+    #[arg(long, env = "OSTRAKA_PEER_ADVERTISE")]
+    pub peer_advertise: Option<String>,
+    /// What a node with an empty log does [default: auto]
+    #[arg(long, env = "OSTRAKA_BOOTSTRAP", value_enum)]
+    pub bootstrap: Option<Bootstrap>,
+    /// File of the cluster's shared secret, the same on every node [default: secrets.json in the data folder]
+    #[arg(long, env = "OSTRAKA_SECRETS_FILE")]
+    pub secrets_file: Option<PathBuf>,
+    /// Password of the first account, `operator`; a random one is printed once where none is given
+    #[arg(long, env = "OSTRAKA_OPERATOR_PASSWORD", hide_env_values = true)]
+    pub operator_password: Option<String>,
+    /// Shape of the log lines [default: pretty]
+    #[arg(long, env = "OSTRAKA_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// Log entries between two snapshots [default: 50000]
+    #[arg(long, env = "OSTRAKA_SNAPSHOT_EVERY_ENTRIES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub snapshot_every_entries: Option<u64>,
+    /// Log entries kept behind the last snapshot [default: all of them; an audit needs the whole log]
+    #[arg(long, env = "OSTRAKA_LOG_KEEP_ENTRIES")]
+    pub log_keep_entries: Option<u64>,
+    /// Milliseconds between a leader's heartbeats [default: 50]
+    #[arg(long, env = "OSTRAKA_HEARTBEAT_MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub heartbeat_ms: Option<u64>,
+    /// Milliseconds without a leader after which a node stands for election, at least; at most twice this
+    /// [default: 300]
+    #[arg(long, env = "OSTRAKA_ELECTION_MS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub election_ms: Option<u64>,
+}
+
+/// Why a configuration cannot be used. Terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("the configuration file {path} cannot be read: {source}")]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("the configuration file {path} is wrong: {message}")]
+    Wrong { path: PathBuf, message: String },
+    #[error("the election timeout ({election_ms} ms) must be at least three heartbeats ({heartbeat_ms} ms each), or a late heartbeat ends a term")]
+    ElectionTooShort { election_ms: u64, heartbeat_ms: u64 },
+}
+
+const HEARTBEAT_MS_DEFAULT: u64 = 50;
+const ELECTION_MS_DEFAULT: u64 = 300;
+const SNAPSHOT_EVERY_ENTRIES_DEFAULT: u64 = 50_000;
+
+impl Settings {
+    /// Reads the file's settings.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_path_buf(), source })?;
+        toml::from_str(&text)
+            .map_err(|error| ConfigError::Wrong { path: path.to_path_buf(), message: error.to_string() })
+    }
+
+    /// These settings, and where they say nothing, the others'.
+    pub fn or(self, below: Self) -> Self {
+        Self {
+            node_id: self.node_id.or(below.node_id),
+            data_dir: self.data_dir.or(below.data_dir),
+            listen: self.listen.or(below.listen),
+            operator_listen: self.operator_listen.or(below.operator_listen),
+            peer_listen: self.peer_listen.or(below.peer_listen),
+            peer_advertise: self.peer_advertise.or(below.peer_advertise),
+            bootstrap: self.bootstrap.or(below.bootstrap),
+            secrets_file: self.secrets_file.or(below.secrets_file),
+            operator_password: self.operator_password.or(below.operator_password),
+            log_format: self.log_format.or(below.log_format),
+            snapshot_every_entries: self.snapshot_every_entries.or(below.snapshot_every_entries),
+            log_keep_entries: self.log_keep_entries.or(below.log_keep_entries),
+            heartbeat_ms: self.heartbeat_ms.or(below.heartbeat_ms),
+            election_ms: self.election_ms.or(below.election_ms),
+        }
+    }
+
+    /// Fills in the defaults and checks what must fit together.
+    pub fn checked(self, only: Option<Service>) -> Result<Config, ConfigError> {
+        let heartbeat_ms = self.heartbeat_ms.unwrap_or(HEARTBEAT_MS_DEFAULT);
+        let election_ms = self.election_ms.unwrap_or(ELECTION_MS_DEFAULT);
+        if election_ms < heartbeat_ms.saturating_mul(3) {
+            return Err(ConfigError::ElectionTooShort { election_ms, heartbeat_ms });
+        }
+        Ok(self.into_config(only))
+    }
+
+    fn into_config(self, only: Option<Service>) -> Config {
+        let election_ms = self.election_ms.unwrap_or(ELECTION_MS_DEFAULT);
+        let or = |given: Option<String>, default: &str| given.unwrap_or_else(|| default.to_string());
+        Config {
+            node: NodeNumber(self.node_id.unwrap_or(1)),
+            only,
+            data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("./data")),
+            listen: or(self.listen, "127.0.0.1:8080"),
+            operator_listen: or(self.operator_listen, "127.0.0.1:8081"),
+            peer_listen: or(self.peer_listen, "127.0.0.1:8082"),
+            peer_advertise: self.peer_advertise,
+            bootstrap: self.bootstrap.unwrap_or(Bootstrap::Auto),
+            secrets_file: self.secrets_file,
+            operator_password: self.operator_password,
+            log_format: self.log_format.unwrap_or(LogFormat::Pretty),
+            snapshot_every_entries: self.snapshot_every_entries.unwrap_or(SNAPSHOT_EVERY_ENTRIES_DEFAULT),
+            log_keep_entries: self.log_keep_entries,
+            heartbeat_interval: Duration::from_millis(self.heartbeat_ms.unwrap_or(HEARTBEAT_MS_DEFAULT)),
+            election_timeout_min: Duration::from_millis(election_ms),
+            election_timeout_max: Duration::from_millis(election_ms * 2),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_above_wins_and_silence_falls_through() {
+        let flags = Settings { node_id: Some(7), ..Settings::default() };
+        let file: Settings = toml::from_str("node_id = 3\nlisten = \"127.0.0.1:9\"").unwrap();
+        let config = flags.or(file).checked(None).unwrap();
+        assert_eq!(config.node, NodeNumber(7));
+        assert_eq!(config.listen, "127.0.0.1:9");
+        assert_eq!(config.operator_listen, "127.0.0.1:8081");
+    }
+
+    #[test]
+    fn an_unknown_key_in_the_file_is_refused() {
+        assert!(toml::from_str::<Settings>("lissten = \"x\"").is_err());
+    }
+
+    #[test]
+    fn an_election_timeout_that_a_late_heartbeat_would_end_is_refused() {
+        let settings = Settings { heartbeat_ms: Some(100), election_ms: Some(200), ..Settings::default() };
+        assert!(matches!(settings.checked(None), Err(ConfigError::ElectionTooShort { .. })));
+    }
+}
