@@ -1,14 +1,26 @@
 //! Commands: requested changes, as clients ask for them, before the log has given them a place.
 
 use crate::ids::{ContestantIndex, EventId, RequestKey, SubmissionKey, TraceId, UnixMs, VoterNumber};
+use crate::limits::{
+    COMMAND_BYTES_MAX, CONTESTANTS_PER_EVENT_MAX, CONTESTANTS_PER_EVENT_MIN, DESCRIPTION_BYTES_MAX,
+    NAME_BYTES_MAX, URL_BYTES_MAX,
+};
 use crate::state::{EventKind, ResultsPolicy};
 
 /// One requested change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     CreateEvent(Box<NewEvent>),
-    OpenEvent { event: EventId, by: VoterNumber, by_operator: bool },
-    CloseEvent { event: EventId, by: VoterNumber, by_operator: bool },
+    OpenEvent {
+        event: EventId,
+        by: VoterNumber,
+        by_operator: bool,
+    },
+    CloseEvent {
+        event: EventId,
+        by: VoterNumber,
+        by_operator: bool,
+    },
     CastVote(VoteRecord),
     /// Carries nothing but the entry's time: lets scheduled openings and closings happen while nobody votes.
     Tick,
@@ -45,6 +57,26 @@ pub struct NewContestant {
     pub name: String,
     pub description: String,
     pub image_url: String,
+}
+
+impl NewEvent {
+    /// Whether every text, the number of contestants and the bytes of the whole are within the limits. The API asks field by field and says
+    /// which; this is the state's own last word.
+    pub fn is_within_limits(&self) -> bool {
+        let contestants = CONTESTANTS_PER_EVENT_MIN..=CONTESTANTS_PER_EVENT_MAX;
+        self.name.len() <= NAME_BYTES_MAX
+            && contestants.contains(&self.contestants.len())
+            && self.contestants.iter().all(NewContestant::is_within_limits)
+            && crate::codec::new_event_len(self) <= COMMAND_BYTES_MAX
+    }
+}
+
+impl NewContestant {
+    fn is_within_limits(&self) -> bool {
+        self.name.len() <= NAME_BYTES_MAX
+            && self.description.len() <= DESCRIPTION_BYTES_MAX
+            && self.image_url.len() <= URL_BYTES_MAX
+    }
 }
 
 /// The commands of one log entry, in order. `encode` refuses nothing it can decode; `decode` refuses trailing bytes,

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+mod text;
+pub use text::ParseIdError;
+
 /// Position of an entry in the replicated log. Also tally version, SSE event id and resume token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LogIndex(pub u64);
@@ -18,6 +21,13 @@ pub struct EventId(pub u32);
 /// Position of a contestant within its event, in the order of creation, starting at 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ContestantIndex(pub u16);
+
+/// A contestant's full name: its event and its place in it. Written `e17-c3`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ContestantId {
+    pub event: EventId,
+    pub contestant: ContestantIndex,
+}
 
 /// Milliseconds since the Unix epoch, as the leader's clock stamped them. Never read inside the core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

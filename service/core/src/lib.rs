@@ -12,10 +12,11 @@ pub mod outcome;
 pub mod snapshot;
 pub mod state;
 
+pub use codec::CodecError;
 pub use command::{Batch, Command, NewContestant, NewEvent, VoteRecord};
 pub use ids::{
-    ContestantIndex, EntryMeta, EventId, LogIndex, RequestKey, SubmissionKey, TraceId, UnixMs, VotePosition,
-    VoterNumber,
+    ContestantId, ContestantIndex, EntryMeta, EventId, LogIndex, ParseIdError, RequestKey, SubmissionKey,
+    TraceId, UnixMs, VotePosition, VoterNumber,
 };
-pub use outcome::{Applied, EventRefusal, Outcome, RejectReason, VoteOutcome, VoteVerdict};
+pub use outcome::{Applied, ChangedEvent, EventRefusal, Outcome, RejectReason, VoteOutcome, VoteVerdict};
 pub use state::{Event, EventKind, EventStatus, ResultsPolicy, State};

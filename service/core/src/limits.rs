@@ -7,6 +7,10 @@ pub const BATCH_VOTES_MAX: usize = 4_096;
 /// Encoded bytes of one batch. Bounds the memory of a proposal, a forward and a peer message.
 pub const BATCH_BYTES_MAX: usize = 256 * 1024;
 
+/// Encoded bytes of one command, an event's creation with all its texts being the longest: it must fit a batch by
+/// itself, beside the batch's own head of `codec::BATCH_HEAD_BYTES`. The API refuses a longer one.
+pub const COMMAND_BYTES_MAX: usize = BATCH_BYTES_MAX - 8;
+
 /// Age in microseconds at which a batch closes although it is not full: the price a lone vote pays for company.
 pub const BATCH_AGE_MICROS_MAX: u64 = 1_000;
 
@@ -37,5 +41,163 @@ pub const EXTRA_SUBMISSIONS_PER_VOTER_MAX: usize = 16;
 /// an hour from a few places, retried within minutes.
 pub const PROBE_KEYS_PER_EVENT_MAX: usize = 4_096;
 
+/// Voters whose counted votes stand in one chunk of an event's voter table. The chunk is what a write after a snapshot
+/// image copies: 48 KiB when dense, a few microseconds.
+pub const VOTERS_PER_CHUNK: usize = 4_096;
+
+/// Voters of a chunk kept as a sorted list before it becomes a dense array: at a quarter the list takes 16 KiB, a third
+/// of the array, and an insertion moves 8 KiB on average.
+pub const SPARSE_VOTERS_PER_CHUNK_MAX: usize = VOTERS_PER_CHUNK / 4;
+
+/// Bytes that the snapshot codec gathers before it writes, and reads at once: large enough that a call costs nothing
+/// beside its copy, small enough to stay in cache.
+pub const SNAPSHOT_PIECE_BYTES: usize = 64 * 1024;
+
+/// Bytes of one event's own record in a snapshot (texts, totals, counters; not its voters): a creation's texts, 8 bytes
+/// of total for each contestant and the fixed fields.
+pub const SNAPSHOT_EVENT_BYTES_MAX: usize = BATCH_BYTES_MAX + CONTESTANTS_PER_EVENT_MAX * 8 + 1_024;
+
 /// Sampled trace ids carried in one tally delta; more are counted, not listed, so that a frame stays small.
 pub const TRACES_PER_DELTA_MAX: usize = 64;
+
+/// Bytes of a bearer token. Ours are under 400 with the longest key name; more is not worth hashing.
+pub const TOKEN_BYTES_MAX: usize = 512;
+
+/// Free bytes on the data folder's disk below which votes are refused: what the logs may still write in the time in
+/// which a full disk is noticed (0.2 s at 100 MB/s), with room for sled's segments (8 MiB each) and a snapshot's head.
+pub const STORAGE_FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
+
+/// Free bytes above which votes are taken again; higher than the minimum so that a disk at the edge does not flap.
+pub const STORAGE_FREE_BYTES_RESUME: u64 = 96 * 1024 * 1024;
+
+/// Bytes of one log entry's body. Above any batch (`BATCH_BYTES_MAX`), with room for a later, larger batch; bounds what
+/// a reader must hold to check an entry as a whole.
+pub const LOG_ENTRY_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of newest log entries kept in memory, stored or not: replication to peers that keep up, and apply, then never
+/// read the disk. At 16 MB of votes a second it is four seconds' worth.
+pub const LOG_TAIL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of appended entries that may wait for the disk. Beyond it an append waits: a slow disk slows the leader down
+/// instead of filling its memory.
+pub const LOG_PENDING_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes written between two barriers of the log. Bounds the latency of the barrier; and, because sled reuses a 512 KiB
+/// segment of its file only after a whole later one was written, whatever it moved out of that segment has passed a
+/// real barrier by then.
+pub const LOG_GROUP_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of entries that one bounded read of the log returns (one entry may be larger). Keeps a message to a peer that
+/// catches up near one megabyte.
+pub const LOG_READ_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes that sled may cache of the log's older part. Only peers that catch up, restarts and audits read there.
+pub const LOG_CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Stored parts removed in one go after a purge. About 2 ms of work, so that appends hardly wait.
+pub const LOG_PURGE_PARTS_MAX: usize = 512;
+
+/// Bytes of one proposal: a batch and what the service puts around it, with room to grow.
+pub const PROPOSAL_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
+
+/// Bytes of proposals that a leader holds unanswered. At 16 MB/s of votes four seconds' worth; past it the disk or the
+/// quorum does not keep up, and telling so early is better than growing.
+pub const PROPOSALS_IN_FLIGHT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Entries in one message of the append stream. Messages are pipelined, so larger ones would only hold up each other.
+pub const APPEND_ENTRIES_MAX: usize = 16;
+
+/// Bytes of one message of the append stream: entries of the largest size and their heads.
+pub const APPEND_BYTES_MAX: usize = APPEND_ENTRIES_MAX * PROPOSAL_BYTES_MAX + 64 * 1024;
+
+/// Unanswered messages of one append stream. 16 entries each, they cover 100 ms of round trip at 250 entries/s many
+/// times over, and bound what a slow follower makes its leader hold.
+pub const APPENDS_IN_FLIGHT_MAX: usize = 32;
+
+/// Bytes of one small peer message: votes, acknowledgements, a snapshot's head. The largest carries the membership of a
+/// cluster, about 50 bytes a node.
+pub const PEER_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the machine's reply to one proposal: 256 for each vote of a full batch.
+pub const REPLY_BYTES_MAX: usize = 256 * BATCH_VOTES_MAX;
+
+/// Connections that the peer port serves at once. A peer opens four; the rest is for those that are being replaced.
+pub const PEER_CONNECTIONS_MAX: usize = 256;
+
+/// Streams on one peer connection: the forwarded batches in flight and the few others.
+pub const PEER_STREAMS_MAX: u32 = 1_024;
+
+/// Callers that wait for the next round of read indexes. Each is one linearizable read of an HTTP client.
+pub const READ_INDEX_WAITERS_MAX: usize = 16_384;
+
+/// Bytes that a snapshot travels in at once: one HTTP/2 window's quarter.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 256 * 1024;
+
+/// Connections of one public port that are open at once. Every one costs a file and some tens of KiB; a process is
+/// commonly given 20,000 files, and logs and peers need some of them.
+pub const HTTP_CONNECTIONS_MAX: usize = 16_000;
+
+/// Connections of the operator port that are open at once: a scraper, a few probes and a person.
+pub const OPERATOR_CONNECTIONS_MAX: usize = 64;
+
+/// Milliseconds between two looks at a connection's progress. One timer a connection, whatever it carries.
+pub const HTTP_WATCH_MS: u64 = 5_000;
+
+/// Milliseconds that a connection may stay without one whole request head, or with no byte taken of a waiting answer,
+/// before it is closed: a half-open peer, a slow sender of headers and a dead reader all end here.
+pub const HTTP_STALL_MS_MAX: u64 = 15_000;
+
+/// Milliseconds in which a request's body must have arrived. A body is a few KiB.
+pub const HTTP_BODY_MS_MAX: u64 = 10_000;
+
+/// Bytes of a request's head, and of a connection's read and write buffers. Sixteen pipelined votes are about 10 KiB.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 32 * 1024;
+
+/// Bytes of a request's body, an event's creation excepted. A vote is under 1 KiB.
+pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of the JSON that creates an event: what one batch can carry, and as much again for JSON's own signs.
+pub const EVENT_BODY_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
+
+/// Log lines a second about requests that were refused for the client's mistake; the rest of that second is counted,
+/// not written, so that a flood of bad requests does not become a flood of log lines.
+pub const REFUSAL_LOG_LINES_PER_SECOND_MAX: u32 = 20;
+
+/// Milliseconds for a connection to a peer: within a site a SYN is answered in one, and a lost one is sent again after
+/// 1,000.
+pub const PEER_CONNECT_MS_MAX: u64 = 1_500;
+
+/// Milliseconds between two attempts to connect to a peer that refused, at most. Doubled from 20; bounds how late a
+/// restarted peer is found, well under the two seconds that a failover may take.
+pub const PEER_RECONNECT_MS_MAX: u64 = 250;
+
+/// Milliseconds for the answer to a vote, a pre-vote, a transfer or a read index.
+pub const PEER_CALL_MS_MAX: u64 = 1_000;
+
+/// Milliseconds until the oldest unanswered append counts as lost: several slow disk flushes.
+pub const APPEND_ANSWER_MS_MAX: u64 = 5_000;
+
+/// Milliseconds without progress after which a snapshot's transfer is given up and begun anew.
+pub const SNAPSHOT_STALL_MS_MAX: u64 = 10_000;
+
+/// Milliseconds that a follower may take to load a received snapshot: minutes for one of several gigabytes.
+pub const SNAPSHOT_INSTALL_MS_MAX: u64 = 10 * 60 * 1_000;
+
+/// Milliseconds between two pings on a peer connection, idle or not, and the milliseconds until a missing answer
+/// closes it: so a dead peer's connection is noticed within three seconds even where nothing else is in flight.
+pub const PEER_PING_MS: u64 = 1_000;
+pub const PEER_PING_ANSWER_MS_MAX: u64 = 2_000;
+
+/// Milliseconds within which a new peer connection must show the cluster key: half-open ones end there.
+pub const PEER_HELLO_MS_MAX: u64 = 5_000;
+
+/// Milliseconds that one attempt of a submission waits before the next looks for a leader anew. A change of leader ends
+/// it earlier.
+pub const SUBMIT_ATTEMPT_MS_MAX: u64 = 2_000;
+
+/// Milliseconds between two attempts of a submission, at first and at most; the wait doubles and is jittered.
+pub const SUBMIT_RETRY_MS_MIN: u64 = 5;
+pub const SUBMIT_RETRY_MS_MAX: u64 = 100;
+
+/// Milliseconds until a change of membership or a transfer of leadership is reported as unfinished.
+pub const MEMBERSHIP_CHANGE_MS_MAX: u64 = 10_000;

@@ -1,5 +1,6 @@
 //! Outcomes: the verdict on each command, and what an applied entry changed.
 
+pub use crate::codec::{decode_outcomes, encode_outcomes};
 use crate::ids::{EventId, LogIndex, TraceId, VotePosition};
 use crate::state::EventStatus;
 
@@ -8,7 +9,11 @@ use crate::state::EventStatus;
 pub enum Outcome {
     EventCreated(EventId),
     /// The event has this status since the log entry `at`; asking twice changes nothing.
-    EventStatus { event: EventId, status: EventStatus, at: LogIndex },
+    EventStatus {
+        event: EventId,
+        status: EventStatus,
+        at: LogIndex,
+    },
     EventRefused(EventRefusal),
     Vote(VoteOutcome),
     Ticked,
@@ -24,12 +29,17 @@ pub enum EventRefusal {
     TooManyEvents,
     /// `closes_at` is not after `opens_at`, or lies in the past.
     ScheduleImpossible,
+    /// A text is too long, or there are too few or too many contestants. The API says so first, with the field's name.
+    OutsideLimits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VoteOutcome {
     /// The submission has its own place and verdict. A retry gets the same two.
-    Recorded { position: VotePosition, verdict: VoteVerdict },
+    Recorded {
+        position: VotePosition,
+        verdict: VoteVerdict,
+    },
     EventNotFound,
     ContestantNotFound,
     /// The voter has used up `EXTRA_SUBMISSIONS_PER_VOTER_MAX`.

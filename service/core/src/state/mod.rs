@@ -1,8 +1,31 @@
 //! State: what the applied log amounts to.
 
-use crate::command::Batch;
-use crate::ids::{EntryMeta, EventId, LogIndex, UnixMs, VotePosition, VoterNumber};
-use crate::outcome::{Applied, VoteVerdict};
+mod apply;
+mod check;
+mod counted;
+mod directory;
+mod event;
+mod extras;
+mod position;
+mod probes;
+mod schedule;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use check::InvariantBroken;
+pub use event::Event;
+
+pub(crate) use counted::{CountedChunk, CountedVote, CountedVotes};
+pub(crate) use directory::{ChunkNumber, voter_at};
+pub(crate) use event::{EventInfo, Ledger, Tally};
+pub(crate) use extras::{ExtraVote, ExtraVotes, place_of};
+pub(crate) use position::PackedPosition;
+pub(crate) use probes::Probes;
+
+use crate::ids::{EventId, LogIndex, RequestKey, UnixMs, VotePosition, VoterNumber};
+use crate::outcome::VoteVerdict;
+use schedule::Schedule;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventStatus {
@@ -24,46 +47,84 @@ pub enum ResultsPolicy {
     AfterClose,
 }
 
-/// One event with its tally. Fields are private; readers use the accessors.
-#[derive(Clone, Debug)]
-pub struct Event {}
-
+/// All events with their tallies and voters.
+///
+/// Cloning is cheap (it copies one pointer an event, none a voter), so that a snapshot can be written from a clone
+/// while entries go on being applied to the original; what a later entry touches is copied then, a chunk of
+/// `VOTERS_PER_CHUNK` voters at a time.
 #[derive(Clone, Debug, Default)]
-pub struct State {}
+pub struct State {
+    last_applied: LogIndex,
+    /// The newest stamp seen. Time never runs backwards, whatever leaders' clocks say.
+    effective_time: UnixMs,
+    /// Event n stands at n - 1.
+    events: Vec<Arc<Event>>,
+    requests: Arc<BTreeMap<RequestKey, EventId>>,
+    schedule: Schedule,
+}
 
 impl State {
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Applies one entry. Deterministic: equal states and equal entries give equal states and outcomes.
-    ///
-    /// # Panics
-    /// If an invariant of the state is broken (a replica that finds its own state impossible stops), or if
-    /// `meta.index` is not above the last applied index. Client input never panics.
-    pub fn apply(&mut self, _meta: EntryMeta, _batch: &Batch) -> Applied {
-        unreachable!()
-    }
-
+    /// The last entry applied or skipped; 0 for none.
     pub fn last_applied(&self) -> LogIndex {
-        unreachable!()
+        self.last_applied
     }
 
-    pub fn event(&self, _event: EventId) -> Option<&Event> {
-        unreachable!()
+    /// The newest of all stamps applied: the time by which scheduled openings and closings have happened.
+    pub fn effective_time(&self) -> UnixMs {
+        self.effective_time
     }
 
+    pub fn event(&self, event: EventId) -> Option<&Event> {
+        self.events.get(place_of_event(event)?).map(|event| &**event)
+    }
+
+    /// All events, ascending by id.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
-        std::iter::empty()
+        self.events.iter().map(|event| &**event)
     }
 
-    /// The verdict on the vote at `position`, if it stands there and is this voter's.
-    pub fn vote_verdict(&self, _event: EventId, _voter: VoterNumber, _position: VotePosition) -> Option<VoteVerdict> {
-        unreachable!()
+    /// The event that this request created.
+    pub fn event_of_request(&self, request: RequestKey) -> Option<EventId> {
+        self.requests.get(&request).copied()
+    }
+
+    /// The verdict on the vote at `position`, if it stands there and is this voter's. A canary event knows its newest
+    /// probes only.
+    pub fn vote_verdict(
+        &self,
+        event: EventId,
+        voter: VoterNumber,
+        position: VotePosition,
+    ) -> Option<VoteVerdict> {
+        self.event(event)?.vote_verdict(voter, position)
     }
 
     /// When the next scheduled opening or closing is due; the leader proposes a `Tick` then.
     pub fn next_due(&self) -> Option<UnixMs> {
-        unreachable!()
+        self.schedule.next().map(|(at, _, _)| at)
     }
+
+    /// A state made of stored parts; schedule and requests follow from the events.
+    pub(crate) fn from_parts(last_applied: LogIndex, effective_time: UnixMs, events: Vec<Event>) -> Self {
+        let mut schedule = Schedule::default();
+        for event in &events {
+            schedule.add(event);
+        }
+        let requests = events.iter().map(|event| (event.request(), event.id())).collect();
+        State {
+            last_applied,
+            effective_time,
+            events: events.into_iter().map(Arc::new).collect(),
+            requests: Arc::new(requests),
+            schedule,
+        }
+    }
+}
+
+fn place_of_event(event: EventId) -> Option<usize> {
+    (event.0 as usize).checked_sub(1)
 }
