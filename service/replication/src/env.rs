@@ -2,11 +2,13 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use ostraka_core::UnixMs;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -18,8 +20,8 @@ pub type BoxIo = Box<dyn Io>;
 /// A bound, listening socket.
 pub trait Listener: Send + 'static {
     /// The next connection and the peer's address as text (`ip:port`).
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxIo, std::net::SocketAddr)>>;
-    fn local_addr(&self) -> io::Result<std::net::SocketAddr>;
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxIo, SocketAddr)>>;
+    fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
 /// The network. Addresses are `host:port`, because simulators have host names.
@@ -35,3 +37,67 @@ pub trait Clock: Send + Sync + 'static {
 
 pub type SharedNet = Arc<dyn Net>;
 pub type SharedClock = Arc<dyn Clock>;
+
+/// Where work runs that would block: snapshots written and read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Offload {
+    /// On the runtime's blocking threads, beside everything else.
+    #[default]
+    Threads,
+    /// Right where it is asked for. Simulators, whose one thread no seed may lose control of.
+    Inline,
+}
+
+impl Offload {
+    /// # Errors
+    /// What `work` returns, or that it panicked.
+    pub async fn run<T, F>(self, work: F) -> io::Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> io::Result<T> + Send + 'static,
+    {
+        match self {
+            Offload::Inline => work(),
+            Offload::Threads => match tokio::task::spawn_blocking(work).await {
+                Ok(result) => result,
+                Err(panicked) => Err(io::Error::other(panicked.to_string())),
+            },
+        }
+    }
+}
+
+/// The machine's own network.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokioNet;
+
+impl Net for TokioNet {
+    fn bind<'a>(&'a self, addr: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let listener = TcpListener::bind(addr).await?;
+            Ok(Box::new(listener) as Box<dyn Listener>)
+        })
+    }
+
+    fn connect<'a>(&'a self, addr: &'a str) -> BoxFuture<'a, io::Result<BoxIo>> {
+        Box::pin(async move {
+            let stream = TcpStream::connect(addr).await?;
+            // Nagle's algorithm would hold small messages back until the peer's delayed acknowledgement, 40 ms.
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as BoxIo)
+        })
+    }
+}
+
+impl Listener for TcpListener {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxIo, SocketAddr)>> {
+        Box::pin(async move {
+            let (stream, peer) = TcpListener::accept(self).await?;
+            stream.set_nodelay(true)?;
+            Ok((Box::new(stream) as BoxIo, peer))
+        })
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        TcpListener::local_addr(self)
+    }
+}
