@@ -1,0 +1,33 @@
+//! What goes over the wire: request and response types, problem types, stream events, trace headers.
+//!
+//! Fields are written in snake_case and read in snake_case or camelCase, because clients in the field use both.
+//! Unknown extra fields are ignored; a wrong type is an error. Nothing here does I/O or knows a web framework, so the
+//! server, the client and the simulators share one definition.
+
+pub mod event;
+pub mod identity;
+pub mod json;
+pub mod limits;
+pub mod problem;
+pub mod sse;
+pub mod stream;
+pub mod trace;
+pub mod validate;
+pub mod vote;
+pub mod wire;
+
+pub use event::{
+    Consistency, ContestantDraft, ContestantEntry, ContestantRef, ContestantsResponse, CreateEventRequest,
+    CreateEventResponse, EventStatus, EventStatusResponse, LeaderboardEntry, LeaderboardResponse,
+    ResultsPolicy,
+};
+pub use identity::{LoginRequest, LoginResponse, RegisterRequest, RegisterResponse};
+pub use json::{BodyError, parse_object};
+pub use problem::{ErrorClass, ErrorCode, ProblemBody};
+pub use stream::{ResumeToken, StandingsPayload, StreamEvent, TallyEntry, TallyPayload};
+pub use trace::{SpanId, TraceContext};
+pub use validate::FieldError;
+pub use vote::{
+    Durability, SubmitVoteRequest, SubmitVoteResponse, VoteId, VoteMeta, VoteReason, VoteStatus,
+    VoteStatusResponse,
+};

@@ -1,0 +1,131 @@
+//! How single values look on the wire: ids as text, moments as RFC 3339, dates as `YYYY-MM-DD`.
+
+use ostraka_core::ids::UnixMs;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{Date, OffsetDateTime, UtcOffset};
+
+/// How the message of a malformed id in a body begins; `json` tells it from other bad fields by it, because serde
+/// hands custom errors on as text only.
+pub(crate) const MALFORMED_ID: &str = "malformed id";
+
+/// 9999-12-31T23:59:59.999Z, the last moment that RFC 3339 can write, in milliseconds since the Unix epoch.
+const UNIX_MS_MAX: u64 = 253_402_300_799_999;
+
+/// Reads an RFC 3339 moment at or after 1970, in any offset; fractions below a millisecond are cut off.
+pub fn parse_rfc3339(text: &str) -> Option<UnixMs> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339)
+        .ok()?
+        .to_offset(UtcOffset::UTC);
+    let millis = moment.unix_timestamp_nanos().div_euclid(1_000_000);
+    u64::try_from(millis).ok().map(UnixMs)
+}
+
+/// Writes a moment as RFC 3339 in UTC. Moments past the year 9999 are written as its last millisecond.
+pub fn format_rfc3339(moment: UnixMs) -> String {
+    let millis = moment.0.min(UNIX_MS_MAX);
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
+        .expect("the moment is at most UNIX_MS_MAX, which is in range")
+        .format(&Rfc3339)
+        .expect("a year from 1970 to 9999 in UTC is what RFC 3339 can write")
+}
+
+/// Reads `YYYY-MM-DD`.
+pub fn parse_date(text: &str) -> Option<Date> {
+    // The length check refuses signs and other widths, which the description would let through.
+    if text.len() != 10 {
+        return None;
+    }
+    Date::parse(text, format_description!("[year]-[month]-[day]")).ok()
+}
+
+/// Writes `YYYY-MM-DD`.
+pub fn format_date(date: Date) -> String {
+    format!(
+        "{:04}-{:02}-{:02}",
+        date.year(),
+        u8::from(date.month()),
+        date.day()
+    )
+}
+
+/// For `#[serde(with)]`: an id that core reads and writes as text.
+pub(crate) mod id {
+    use super::MALFORMED_ID;
+    use serde::de::{Deserializer, Error, Visitor};
+    use serde::ser::Serializer;
+    use std::fmt::{self, Display};
+    use std::marker::PhantomData;
+    use std::str::FromStr;
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(id: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(crate) fn deserialize<'de, T: FromStr, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        struct IdVisitor<T>(PhantomData<T>);
+        impl<T: FromStr> Visitor<'_> for IdVisitor<T> {
+            type Value = T;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an id as a string")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+                T::from_str(text).map_err(|_| {
+                    // What was sent is shown short and escaped: it ends in logs.
+                    let shown: String = text.chars().take(32).collect();
+                    E::custom(format_args!("{MALFORMED_ID} {shown:?}"))
+                })
+            }
+        }
+        deserializer.deserialize_str(IdVisitor(PhantomData))
+    }
+}
+
+/// For `#[serde(with)]`: an optional moment as RFC 3339.
+pub(crate) mod optional_moment {
+    use ostraka_core::ids::UnixMs;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+    use std::borrow::Cow;
+
+    pub(crate) fn serialize<S: Serializer>(
+        moment: &Option<UnixMs>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match moment {
+            Some(moment) => serializer.serialize_str(&super::format_rfc3339(*moment)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<UnixMs>, D::Error> {
+        let Some(text) = Option::<Cow<'de, str>>::deserialize(deserializer)? else {
+            return Ok(None);
+        };
+        match super::parse_rfc3339(&text) {
+            Some(moment) => Ok(Some(moment)),
+            None => Err(D::Error::custom(
+                "a timestamp must be RFC 3339, at or after 1970, e.g. 2026-01-31T20:15:00Z",
+            )),
+        }
+    }
+}
+
+/// For `#[serde(with)]`: a date as `YYYY-MM-DD`.
+pub(crate) mod date {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+    use std::borrow::Cow;
+    use time::Date;
+
+    pub(crate) fn serialize<S: Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::format_date(*date))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        super::parse_date(&text).ok_or_else(|| D::Error::custom("date_of_birth must be a date as YYYY-MM-DD"))
+    }
+}
