@@ -201,3 +201,45 @@ pub const SUBMIT_RETRY_MS_MAX: u64 = 100;
 
 /// Milliseconds until a change of membership or a transfer of leadership is reported as unfinished.
 pub const MEMBERSHIP_CHANGE_MS_MAX: u64 = 10_000;
+
+/// Encoded bytes of commands that one node has taken in and not yet answered. About 80,000 votes: at 50,000 votes/s
+/// what waits longest waits under two seconds. More is refused at once.
+pub const INGEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Batches that one node has submitted and not yet answered. Enough to keep log and network busy while the next batch
+/// fills; more would only make batches smaller.
+pub const BATCHES_IN_FLIGHT_MAX: usize = 8;
+
+/// Milliseconds in which a submission must have its answer. Covers the election of a new leader and one resubmission.
+pub const SUBMIT_MS_MAX: u64 = 5_000;
+
+/// Milliseconds that a read waits for a quorum's word, or for this replica to catch up, before it answers with what it
+/// has (and says so) or not at all.
+pub const READ_BARRIER_MS_MAX: u64 = 1_000;
+
+/// Milliseconds between two looks at the clock for scheduled openings and closings, on the leader. A cut-off is an
+/// entry's stamp, so this delays the news, never the cut-off itself.
+pub const SCHEDULE_LOOK_MS: u64 = 100;
+
+/// Subscribers of all streams of one node. Each costs a connection and a few KiB; votes need connections too.
+pub const SUBSCRIBERS_MAX: usize = 10_000;
+
+/// Milliseconds between two tallies of one event on a stream, at least. People see no faster change, and a node's work
+/// no longer grows with the number of votes.
+pub const TALLY_MS_MIN: u64 = 50;
+
+/// Milliseconds between a stream's signs of life while nothing changes: below the idle limit of common proxies (30 s).
+pub const HEARTBEAT_MS: u64 = 10_000;
+
+/// Milliseconds after which a cut-off watcher comes back, at least and at most: spread, so that the watchers of a node
+/// that went away do not all come at once.
+pub const STREAM_RETRY_MS_MIN: u64 = 1_000;
+pub const STREAM_RETRY_MS_MAX: u64 = 3_000;
+
+/// Milliseconds after which a watcher comes back to an event that is closed, at least and at most: there is no more news,
+/// but a browser does come back by itself if its page does not stop it.
+pub const CLOSED_RETRY_MS_MIN: u64 = 30_000;
+pub const CLOSED_RETRY_MS_MAX: u64 = 60_000;
+
+/// Milliseconds that a stream stays open after the final result, so that the watcher can end it and not be cut off.
+pub const CLOSED_LINGER_MS: u64 = 2_000;

@@ -3,6 +3,7 @@
 //! The rest of the service sees a [`Group`]: propose bytes, get them applied by a [`Machine`] in log order on every
 //! replica, durable on a quorum before anyone is told.
 
+mod durable_fs;
 pub mod env;
 pub mod group;
 pub mod log_store;
@@ -13,6 +14,6 @@ pub mod snapshot_store;
 pub mod types;
 
 pub use env::{BoxIo, Clock, Io, Listener, Net};
-pub use group::{Group, GroupConfig, GroupError, GroupStatus, Submitted, SubmitError};
+pub use group::{Group, GroupConfig, GroupError, GroupStatus, SubmitError, Submitted};
 pub use machine::{Machine, SharedMachine, SnapshotImage};
 pub use types::{GroupName, NodeNumber, PeerAddr};

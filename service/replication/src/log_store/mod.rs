@@ -1,10 +1,96 @@
-//! Log stores.
+//! Log stores: where the replicated log is kept.
+//!
+//! Two stores with one meaning, held to it by one conformance suite: [`sled`], on disk, and [`memory`], for simulators
+//! and tests. Both promise: what was appended is readable when `append` returns; a callback that says "flushed" is
+//! never wrong, and comes in the order of the appends; a vote, a truncation and a purge are durable when they return;
+//! after one failed write nothing is acknowledged any more; what a crash takes is a suffix of what was not flushed.
+
+use std::io;
+use std::ops::{Bound, RangeBounds};
 
 use openraft::storage::RaftLogStorage;
 
 use crate::types::Types;
 
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod conformance_machine;
+pub mod memory;
+pub mod meta;
+pub mod record;
+#[cfg(feature = "sled")]
+pub mod sled;
+
 /// What openraft's `RaftLogStorage<Types>` is, under our name.
 pub trait LogStore: RaftLogStorage<Types> {}
 
 impl<S: RaftLogStorage<Types>> LogStore for S {}
+
+/// Why the log takes no more writes. Terminal: the process must end and be started again. The fate of what was being
+/// written is unknown; nothing of it was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    #[error("disk full: free space on {folder} then restart; nothing acknowledged was lost")]
+    DiskFull { folder: String },
+    #[error(
+        "writing the log in {folder} failed ({detail}): check the disk, then restart; nothing acknowledged was lost"
+    )]
+    Disk { folder: String, detail: String },
+    #[error("the log refuses an append that would leave a hole: entry {found} where {expected} belongs")]
+    Hole { expected: u64, found: u64 },
+    #[error("the log refuses an entry: {0}")]
+    Entry(#[from] record::EncodeError),
+    #[error("the log is closed")]
+    Closed,
+}
+
+impl From<WriteError> for io::Error {
+    fn from(error: WriteError) -> Self {
+        let kind = match &error {
+            WriteError::DiskFull { .. } => io::ErrorKind::StorageFull,
+            WriteError::Entry(_) | WriteError::Hole { .. } => io::ErrorKind::InvalidInput,
+            WriteError::Disk { .. } | WriteError::Closed => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+/// Why entries cannot be read. Terminal: the entries are lost on this node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error(
+        "the log in {folder} is damaged ({detail}): restore this node from a backup, or remove it from the cluster and \
+         add it again with an empty folder"
+    )]
+    Damaged { folder: String, detail: String },
+    #[error("reading the log in {folder} failed ({detail}): check the disk, then restart")]
+    Disk { folder: String, detail: String },
+    #[error(transparent)]
+    Stopped(#[from] WriteError),
+}
+
+impl From<ReadError> for io::Error {
+    fn from(error: ReadError) -> Self {
+        let kind = match &error {
+            ReadError::Damaged { .. } => io::ErrorKind::InvalidData,
+            ReadError::Disk { .. } | ReadError::Stopped(_) => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+/// A range of indexes as `[start, end)`.
+fn half_open(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(&index) => index,
+        Bound::Excluded(&index) => index.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(&index) => index.saturating_add(1),
+        Bound::Excluded(&index) => index,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
+}

@@ -1,0 +1,417 @@
+//! The log in memory, with a disk that can be cut off: for simulators and tests.
+//!
+//! A [`MemoryDisk`] outlives the stores opened on it, as a real disk outlives processes. Each store keeps what it was
+//! told at once (and lets it be read), queues it for the disk, and the disk makes it durable a barrier at a time, after
+//! a latency in the runtime's own time. [`MemoryDisk::crash`] takes what no barrier has covered.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Debug;
+use std::io;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::entry::RaftEntry;
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use openraft::type_config::TypeConfigExt;
+use ostraka_core::limits::{LOG_PENDING_BYTES_MAX, LOG_READ_BYTES_MAX};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use super::record::{Record, weight_bytes};
+use super::{WriteError, half_open};
+use crate::types::{Entry, LogId, RaftVote, Types};
+
+/// What a log amounts to.
+#[derive(Clone, Debug, Default)]
+struct Content {
+    entries: BTreeMap<u64, Entry>,
+    vote: Option<RaftVote>,
+    committed: Option<LogId>,
+    purged: Option<LogId>,
+}
+
+impl Content {
+    fn last(&self) -> Option<LogId> {
+        self.entries
+            .last_key_value()
+            .map(|(_, entry)| entry.log_id())
+            .or(self.purged)
+    }
+
+    fn next_index(&self) -> u64 {
+        self.last().map_or(0, |id| id.index + 1)
+    }
+
+    fn change(&mut self, change: &Change) {
+        match change {
+            Change::Append(entry) => {
+                assert_eq!(entry.index(), self.next_index(), "a log has no hole");
+                self.entries.insert(entry.index(), entry.clone());
+            }
+            Change::Vote(vote) => self.vote = Some(*vote),
+            Change::Committed(committed) => self.committed = *committed,
+            Change::Truncate(after) => {
+                let _gone = self.entries.split_off(&after.map_or(0, |id| id.index + 1));
+            }
+            Change::Purge(upto) => {
+                self.entries = self.entries.split_off(&(upto.index + 1));
+                self.purged = self.purged.max(Some(*upto));
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Append(Entry),
+    Vote(RaftVote),
+    Committed(Option<LogId>),
+    Truncate(Option<LogId>),
+    Purge(LogId),
+}
+
+/// Who waits for the changes before it.
+enum Waiter {
+    Flushed(IOFlushed<Types>),
+    Done(oneshot::Sender<Result<(), WriteError>>),
+}
+
+impl Waiter {
+    fn answer(self, result: Result<(), WriteError>) {
+        match self {
+            Waiter::Flushed(flushed) => flushed.io_completed(result.map_err(io::Error::from)),
+            Waiter::Done(done) => {
+                // The asker may have given up waiting; the write stands all the same.
+                let _ = done.send(result);
+            }
+        }
+    }
+}
+
+enum Queued {
+    Change(Change),
+    Waiter(Waiter),
+}
+
+#[derive(Default)]
+struct Disk {
+    /// Counts openings and crashes: a store of an earlier life is cut off.
+    life: u64,
+    durable: Content,
+    /// As the running store sees it: durable and queued.
+    seen: Content,
+    queue: VecDeque<Queued>,
+    pending_bytes: usize,
+    barrier_latency: Duration,
+    barriers: u64,
+    fail_barriers: bool,
+    failed: Option<WriteError>,
+}
+
+/// A disk in memory. Cheap to clone; all clones are the same disk.
+#[derive(Clone, Default)]
+pub struct MemoryDisk {
+    disk: Arc<Mutex<Disk>>,
+    /// Wakes the flusher: something is queued, or its life is over.
+    work: Arc<Notify>,
+    /// Wakes appends that wait for room.
+    room: Arc<Notify>,
+}
+
+impl MemoryDisk {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long each barrier takes, in the runtime's time. 0 at first.
+    pub fn set_barrier_latency(&self, latency: Duration) {
+        self.disk.lock().barrier_latency = latency;
+    }
+
+    /// From now on barriers fail (or work again, for a store opened later).
+    pub fn fail_barriers(&self, fail: bool) {
+        self.disk.lock().fail_barriers = fail;
+    }
+
+    /// Barriers completed since the disk is there.
+    pub fn barriers(&self) -> u64 {
+        self.disk.lock().barriers
+    }
+
+    /// A power cut: what no barrier has covered is gone, nobody is answered, the store is cut off.
+    pub fn crash(&self) {
+        self.crash_keeping(0);
+    }
+
+    /// A power cut that came when the first `changes` of those not covered had reached the disk by luck.
+    pub fn crash_keeping(&self, changes: usize) {
+        let orphans: Vec<Queued> = {
+            let mut disk = self.disk.lock();
+            disk.life += 1;
+            let queue = std::mem::take(&mut disk.queue);
+            let kept = queue.iter().filter_map(|queued| match queued {
+                Queued::Change(change) => Some(change),
+                Queued::Waiter(_) => None,
+            });
+            for change in kept.take(changes) {
+                disk.durable.change(change);
+            }
+            disk.seen = disk.durable.clone();
+            disk.pending_bytes = 0;
+            queue.into()
+        };
+        // Dropped outside the lock: nobody is answered, as nobody is by a machine without power.
+        drop(orphans);
+        self.work.notify_waiters();
+        self.room.notify_waiters();
+    }
+
+    /// Starts a store on what is durable. Must be called inside the runtime. An earlier store on the same disk is cut
+    /// off, as by [`crash`](Self::crash).
+    pub fn open(&self) -> MemoryLogStore {
+        self.crash();
+        let life = {
+            let mut disk = self.disk.lock();
+            disk.failed = None;
+            disk.life
+        };
+        let flusher = self.clone();
+        // Detached: it ends with its life.
+        drop(Types::spawn(async move { flusher.run(life).await }));
+        MemoryLogStore {
+            reader: MemoryLogReader {
+                disk: self.clone(),
+                life,
+            },
+        }
+    }
+
+    async fn run(self, life: u64) {
+        loop {
+            let woken = self.work.notified();
+            let latency = {
+                let disk = self.disk.lock();
+                match disk.life == life {
+                    false => return,
+                    true if disk.queue.is_empty() => None,
+                    true => Some((disk.queue.len(), disk.barrier_latency)),
+                }
+            };
+            let Some((queued, latency)) = latency else {
+                woken.await;
+                continue;
+            };
+            if !latency.is_zero() {
+                Types::sleep(latency).await;
+            }
+            self.complete(life, queued);
+        }
+    }
+
+    /// One barrier over the first `queued` items.
+    fn complete(&self, life: u64, queued: usize) {
+        let (waiters, result) = {
+            let mut disk = self.disk.lock();
+            if disk.life != life {
+                return;
+            }
+            if disk.fail_barriers && disk.failed.is_none() {
+                let detail = "a fault was injected".to_owned();
+                disk.failed = Some(WriteError::Disk {
+                    folder: "memory".to_owned(),
+                    detail,
+                });
+            }
+            let result = disk.failed.clone().map_or(Ok(()), Err);
+            let mut waiters = Vec::new();
+            let items: Vec<Queued> = disk.queue.drain(..queued).collect();
+            for item in items {
+                match item {
+                    Queued::Waiter(waiter) => waiters.push(waiter),
+                    Queued::Change(change) => {
+                        if let Change::Append(entry) = &change {
+                            disk.pending_bytes -= weight_bytes(entry);
+                        }
+                        if result.is_ok() {
+                            disk.durable.change(&change);
+                        }
+                    }
+                }
+            }
+            disk.barriers += u64::from(result.is_ok());
+            (waiters, result)
+        };
+        for waiter in waiters {
+            waiter.answer(result.clone());
+        }
+        self.room.notify_waiters();
+    }
+}
+
+/// Reads what its store was told. Cheap to clone.
+#[derive(Clone)]
+pub struct MemoryLogReader {
+    disk: MemoryDisk,
+    life: u64,
+}
+
+impl MemoryLogReader {
+    fn with<T>(&self, look: impl FnOnce(&mut Disk) -> T) -> Result<T, WriteError> {
+        let mut disk = self.disk.disk.lock();
+        if disk.life != self.life {
+            return Err(WriteError::Closed);
+        }
+        match &disk.failed {
+            Some(error) => Err(error.clone()),
+            None => Ok(look(&mut disk)),
+        }
+    }
+
+    fn read(&self, start: u64, end: u64, bytes_max: usize) -> Result<Vec<Entry>, WriteError> {
+        if start >= end {
+            return Ok(Vec::new());
+        }
+        self.with(|disk| {
+            let mut bytes = 0;
+            let mut found: Vec<Entry> = Vec::new();
+            for entry in disk.seen.entries.range(start..end).map(|(_, entry)| entry) {
+                bytes += weight_bytes(entry);
+                if bytes > bytes_max && !found.is_empty() {
+                    break;
+                }
+                found.push(entry.clone());
+            }
+            found
+        })
+    }
+}
+
+impl RaftLogReader<Types> for MemoryLogReader {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + Send>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<Entry>, io::Error> {
+        let (start, end) = half_open(&range);
+        Ok(self.read(start, end, usize::MAX)?)
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<RaftVote>, io::Error> {
+        Ok(self.with(|disk| disk.seen.vote)?)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+        Ok(self.read(start, end, LOG_READ_BYTES_MAX)?)
+    }
+}
+
+/// The one writing handle on a [`MemoryDisk`].
+pub struct MemoryLogStore {
+    reader: MemoryLogReader,
+}
+
+impl MemoryLogStore {
+    /// Changes what is seen, now, and queues it for the disk. Where nobody waits, it rides with the next barrier.
+    fn change(&self, changes: Vec<Change>, waiter: Option<Waiter>) -> Result<(), WriteError> {
+        let awaited = waiter.is_some();
+        self.reader.with(|disk| {
+            for change in changes {
+                if let Change::Append(entry) = &change {
+                    disk.pending_bytes += weight_bytes(entry);
+                }
+                disk.seen.change(&change);
+                disk.queue.push_back(Queued::Change(change));
+            }
+            disk.queue.extend(waiter.map(Queued::Waiter));
+        })?;
+        if awaited {
+            self.reader.disk.work.notify_waiters();
+        }
+        Ok(())
+    }
+
+    async fn change_durably(&self, change: Change) -> Result<(), io::Error> {
+        let (done, answer) = oneshot::channel();
+        self.change(vec![change], Some(Waiter::Done(done)))?;
+        Ok(answer.await.unwrap_or(Err(WriteError::Closed))?)
+    }
+
+    fn check(&self, entries: &[Entry]) -> Result<(), WriteError> {
+        let mut expected = self.reader.with(|disk| disk.seen.next_index())?;
+        for entry in entries {
+            if entry.index() != expected {
+                return Err(WriteError::Hole {
+                    expected,
+                    found: entry.index(),
+                });
+            }
+            // What the disk store would refuse is refused here too.
+            Record::from_entry(entry)?;
+            expected += 1;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_room(&self) -> Result<(), WriteError> {
+        loop {
+            let freed = self.reader.disk.room.notified();
+            if self.reader.with(|disk| disk.pending_bytes)? < LOG_PENDING_BYTES_MAX {
+                return Ok(());
+            }
+            freed.await;
+        }
+    }
+}
+
+impl RaftLogStorage<Types> for MemoryLogStore {
+    type LogReader = MemoryLogReader;
+
+    async fn get_log_state(&mut self) -> Result<LogState<Types>, io::Error> {
+        Ok(self.reader.with(|disk| LogState {
+            last_purged_log_id: disk.seen.purged,
+            last_log_id: disk.seen.last(),
+        })?)
+    }
+
+    async fn get_log_reader(&mut self) -> MemoryLogReader {
+        self.reader.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &RaftVote) -> Result<(), io::Error> {
+        self.change_durably(Change::Vote(*vote)).await
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
+        Ok(self.change(vec![Change::Committed(committed)], None)?)
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
+        Ok(self.reader.with(|disk| disk.seen.committed)?)
+    }
+
+    async fn append<I>(&mut self, entries: I, flushed: IOFlushed<Types>) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + Send,
+        I::IntoIter: Send,
+    {
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        let accepted = match self.wait_for_room().await {
+            Ok(()) => self.check(&entries),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = accepted {
+            flushed.io_completed(Err(error.clone().into()));
+            return Err(error.into());
+        }
+        let changes = entries.into_iter().map(Change::Append).collect();
+        Ok(self.change(changes, Some(Waiter::Flushed(flushed)))?)
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        self.change_durably(Change::Truncate(last)).await
+    }
+
+    async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+        self.change_durably(Change::Purge(upto)).await
+    }
+}

@@ -1,0 +1,300 @@
+//! sled's trees of a log, and opening them.
+
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use ostraka_core::limits::LOG_CACHE_BYTES_MAX;
+
+use super::mark::Mark;
+use super::shared::Positions;
+use crate::durable_fs;
+use crate::log_store::record::{self, Assembler, Record, RecordError};
+use crate::log_store::{meta, record::parse_part_key};
+use crate::types::LogId;
+
+/// Keys of the meta tree. Values as in [`meta`].
+pub(super) const VOTE: &str = "vote";
+pub(super) const COMMITTED: &str = "committed";
+pub(super) const PURGED: &str = "purged";
+
+const ENTRIES_TREE: &str = "entries";
+const META_TREE: &str = "meta";
+
+/// Names in the log's folder beside sled's own (`db`, `conf`, `snap.*`, `blobs`).
+const FORMAT_FILE: &str = "FORMAT";
+const MARK_FILE: &str = "MARK";
+const DB_FILE: &str = "db";
+
+/// The folder's format. A program reads its own and older ones.
+const FORMAT: u32 = 1;
+const FORMAT_PREFIX: &str = "ostraka log format ";
+
+/// Why a log does not open. Nothing was deleted or repaired.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Retryable, once the other process has ended.
+    #[error(
+        "the log in {0} is in use by another process: stop that one first, or give this one its own folder"
+    )]
+    InUse(PathBuf),
+    /// Terminal for this program.
+    #[error(
+        "the log in {folder} has format {found}, this program reads up to {FORMAT}: start a newer Ostraka"
+    )]
+    NewerFormat { folder: PathBuf, found: u32 },
+    /// Terminal for this folder.
+    #[error(
+        "the log in {folder} is damaged ({detail}): restore the folder from a backup, or remove this node from the \
+         cluster and add it again with an empty folder; nothing was deleted"
+    )]
+    Damaged { folder: PathBuf, detail: String },
+    /// Terminal for this folder.
+    #[error("{folder} is not a log's folder ({detail}): name an empty or a new folder")]
+    NotALog { folder: PathBuf, detail: String },
+    /// Retryable, once there is space.
+    #[error("disk full: free space on {0} then restart; nothing acknowledged was lost")]
+    DiskFull(PathBuf),
+    /// Unknown: depends on the cause.
+    #[error("the log in {folder} cannot be opened: {source}")]
+    Io { folder: PathBuf, source: io::Error },
+}
+
+#[derive(Clone)]
+pub(super) struct Trees {
+    pub(super) db: sled::Db,
+    pub(super) entries: sled::Tree,
+    pub(super) meta: sled::Tree,
+}
+
+/// What was found in an opened folder.
+pub(super) struct Found {
+    pub(super) trees: Trees,
+    pub(super) positions: Positions,
+    /// Parts of one last entry that was being written when the process died; never acknowledged.
+    pub(super) torn: Option<u64>,
+}
+
+pub(super) fn mark_path(folder: &Path) -> PathBuf {
+    folder.join(MARK_FILE)
+}
+
+pub(super) fn db_path(folder: &Path) -> PathBuf {
+    folder.join(DB_FILE)
+}
+
+/// Creates a log's folder where there is none; every name durable on return.
+pub(super) fn prepare_folder(folder: &Path) -> Result<(), OpenError> {
+    let failed = |source| io_error(folder, source);
+    durable_fs::create_dir_all_durable(folder).map_err(failed)?;
+    if folder.join(FORMAT_FILE).exists() {
+        return Ok(());
+    }
+    if db_path(folder).exists() {
+        let detail = format!("it has a database but no {FORMAT_FILE} file");
+        return Err(OpenError::NotALog {
+            folder: folder.to_path_buf(),
+            detail,
+        });
+    }
+    let content = format!("{FORMAT_PREFIX}{FORMAT}\n");
+    durable_fs::write_file_durable(&folder.join(FORMAT_FILE), content.as_bytes()).map_err(failed)
+}
+
+/// Checks the format before sled touches anything: a newer format may hold another engine's files.
+pub(super) fn check_format(folder: &Path) -> Result<(), OpenError> {
+    let not_a_log = |detail: &str| OpenError::NotALog {
+        folder: folder.to_path_buf(),
+        detail: detail.to_owned(),
+    };
+    let content = match fs::read_to_string(folder.join(FORMAT_FILE)) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(not_a_log("it has no FORMAT file"));
+        }
+        Err(error) => return Err(io_error(folder, error)),
+    };
+    let found: u32 = content
+        .strip_prefix(FORMAT_PREFIX)
+        .and_then(|version| version.trim_end().parse().ok())
+        .ok_or_else(|| not_a_log("its FORMAT file names no log format"))?;
+    if found > FORMAT {
+        return Err(OpenError::NewerFormat {
+            folder: folder.to_path_buf(),
+            found,
+        });
+    }
+    Ok(())
+}
+
+/// Opens sled and checks what can be checked at once: positions, both ends of the log, the high-water mark.
+pub(super) fn open(folder: &Path) -> Result<Found, OpenError> {
+    let trees = open_trees(folder)?;
+    let inspected = catch_unwind(AssertUnwindSafe(|| inspect(&trees)));
+    let inspected = inspected.unwrap_or_else(|_| Err("the storage engine panicked".to_owned()));
+    let (positions, torn) = inspected.map_err(|detail| OpenError::Damaged {
+        folder: folder.to_path_buf(),
+        detail,
+    })?;
+    let marked = Mark::read(&mark_path(folder)).map_err(|source| io_error(folder, source))?;
+    if positions.last < marked {
+        let ends = |log_id: Option<LogId>| log_id.map_or("nothing".to_owned(), |id| id.to_string());
+        let detail = format!(
+            "it ends at {}, but {} was once durable",
+            ends(positions.last),
+            ends(marked)
+        );
+        return Err(OpenError::Damaged {
+            folder: folder.to_path_buf(),
+            detail,
+        });
+    }
+    Ok(Found {
+        trees,
+        positions,
+        torn,
+    })
+}
+
+fn open_trees(folder: &Path) -> Result<Trees, OpenError> {
+    let config = sled::Config::new()
+        .path(folder)
+        // The store flushes by itself; a second flusher would only add noise.
+        .flush_every_ms(None)
+        .cache_capacity(LOG_CACHE_BYTES_MAX);
+    // sled answers some kinds of damage with a panic.
+    let opened = catch_unwind(AssertUnwindSafe(|| -> sled::Result<Trees> {
+        let db = config.open()?;
+        let entries = db.open_tree(ENTRIES_TREE)?;
+        let meta = db.open_tree(META_TREE)?;
+        Ok(Trees { db, entries, meta })
+    }));
+    let damaged = |detail: String| OpenError::Damaged {
+        folder: folder.to_path_buf(),
+        detail,
+    };
+    let trees = match opened {
+        Ok(Ok(trees)) => trees,
+        Ok(Err(sled::Error::Io(error))) if error.to_string().contains("could not acquire lock") => {
+            return Err(OpenError::InUse(folder.to_path_buf()));
+        }
+        Ok(Err(sled::Error::Io(error))) => return Err(io_error(folder, error)),
+        Ok(Err(error)) => return Err(damaged(error.to_string())),
+        Err(_panic) => {
+            return Err(damaged("the storage engine panicked while opening".to_owned()));
+        }
+    };
+    sync_engine_files(folder).map_err(|source| io_error(folder, source))?;
+    Ok(trees)
+}
+
+/// sled writes `conf` without syncing it, and renames its `snap.*` files without syncing the folder.
+fn sync_engine_files(folder: &Path) -> io::Result<()> {
+    File::open(folder.join("conf"))?.sync_all()?;
+    File::open(db_path(folder))?.sync_all()?;
+    durable_fs::sync_dir(&folder.join("blobs"))?;
+    durable_fs::sync_dir(folder)
+}
+
+pub(super) fn io_error(folder: &Path, source: io::Error) -> OpenError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            OpenError::DiskFull(folder.to_path_buf())
+        }
+        _ => OpenError::Io {
+            folder: folder.to_path_buf(),
+            source,
+        },
+    }
+}
+
+/// Positions as stored, and the index of a torn last entry. An error is a sentence on what is wrong.
+fn inspect(trees: &Trees) -> Result<(Positions, Option<u64>), String> {
+    let purged = log_id_at(trees, PURGED)?;
+    let committed = log_id_at(trees, COMMITTED)?;
+    let vote = match get_meta(trees, VOTE)? {
+        Some(bytes) => Some(meta::decode_vote(&bytes).map_err(|error| error.to_string())?),
+        None => None,
+    };
+    let first_index = purged.map_or(0, |id| id.index + 1);
+    let (last, torn) = last_entry(trees, first_index)?;
+    if let Some(last) = last
+        && last.index >= first_index
+    {
+        let first = trees
+            .entries
+            .range(record::part_key(first_index, 0)..)
+            .next()
+            .transpose()
+            .map_err(|error| error.to_string())?
+            .ok_or("its first entry is missing")?;
+        let (found, _) = parse_part_key(&first.0).map_err(|error| error.to_string())?;
+        if found != first_index {
+            return Err(format!(
+                "it should begin with entry {first_index} and begins with {found}"
+            ));
+        }
+    }
+    let last = last.max(purged);
+    if committed > last {
+        return Err("it ends before its own commit position".to_owned());
+    }
+    Ok((
+        Positions {
+            vote,
+            committed,
+            purged,
+            last,
+        },
+        torn,
+    ))
+}
+
+fn get_meta(trees: &Trees, key: &str) -> Result<Option<sled::IVec>, String> {
+    trees.meta.get(key).map_err(|error| error.to_string())
+}
+
+fn log_id_at(trees: &Trees, key: &str) -> Result<Option<LogId>, String> {
+    match get_meta(trees, key)? {
+        Some(bytes) => meta::decode_log_id(&bytes)
+            .map(Some)
+            .map_err(|error| error.to_string()),
+        None => Ok(None),
+    }
+}
+
+/// The last whole entry at or behind `first_index`. A last entry whose first parts are there and whose last are not was
+/// torn by a crash, for parts are written in order; it was never acknowledged, because no barrier had passed.
+fn last_entry(trees: &Trees, first_index: u64) -> Result<(Option<LogId>, Option<u64>), String> {
+    let mut end = u64::MAX;
+    let mut torn = None;
+    loop {
+        let range = record::part_key(first_index, 0)..record::part_key(end, 0);
+        let Some(found) = trees.entries.range(range).next_back() else {
+            return Ok((None, torn));
+        };
+        let (key, _) = found.map_err(|error| error.to_string())?;
+        let (index, _) = parse_part_key(&key).map_err(|error| error.to_string())?;
+        match read_one(trees, index) {
+            Ok(record) => return Ok((Some(record.log_id), torn)),
+            Err(RecordError::Incomplete(_)) if torn.is_none() => {
+                torn = Some(index);
+                end = index;
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+fn read_one(trees: &Trees, index: u64) -> Result<Record, RecordError> {
+    let mut assembler = Assembler::default();
+    for found in trees.entries.scan_prefix(index.to_be_bytes()) {
+        // An engine's error here shows as an entry that is not whole, and the mark tells damage from a torn write.
+        let Ok((key, value)) = found else { break };
+        if let Some(record) = assembler.feed(&key, &value)? {
+            return Ok(record);
+        }
+    }
+    Err(RecordError::Incomplete(index))
+}
