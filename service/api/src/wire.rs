@@ -62,18 +62,22 @@ pub(crate) mod id {
         serializer.collect_str(id)
     }
 
-    pub(crate) fn deserialize<'de, T: FromStr, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
         struct IdVisitor<T>(PhantomData<T>);
-        impl<T: FromStr> Visitor<'_> for IdVisitor<T> {
+        impl<T: FromStr<Err: Display>> Visitor<'_> for IdVisitor<T> {
             type Value = T;
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an id as a string")
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-                T::from_str(text).map_err(|_| {
+                T::from_str(text).map_err(|error| {
                     // What was sent is shown short and escaped: it ends in logs.
                     let shown: String = text.chars().take(32).collect();
-                    E::custom(format_args!("{MALFORMED_ID} {shown:?}"))
+                    E::custom(format_args!("{MALFORMED_ID} {shown:?}: {error}"))
                 })
             }
         }
@@ -127,5 +131,80 @@ pub(crate) mod date {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
         super::parse_date(&text).ok_or_else(|| D::Error::custom("date_of_birth must be a date as YYYY-MM-DD"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use time::macros::date;
+
+    #[test]
+    fn moments_are_rfc_3339() {
+        for (text, millis) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2026-01-31T20:15:00.123456Z", 1_769_890_500_123),
+            ("2026-01-31T21:15:00.123+01:00", 1_769_890_500_123),
+            ("1969-12-31T23:00:00-01:00", 0),
+            ("9999-12-31T23:59:59.999Z", UNIX_MS_MAX),
+        ] {
+            assert_eq!(parse_rfc3339(text), Some(UnixMs(millis)), "{text}");
+        }
+        for bad in [
+            "",
+            "1969-12-31T23:59:59.999Z",
+            "2026-01-31",
+            "2026-01-31T20:15:00",
+            "2026-02-30T00:00:00Z",
+            "2026-01-31T25:00:00Z",
+            "1769890500",
+            "+2026-01-31T20:15:00Z",
+        ] {
+            assert_eq!(parse_rfc3339(bad), None, "{bad:?}");
+        }
+        assert_eq!(
+            format_rfc3339(UnixMs(1_769_890_500_123)),
+            "2026-01-31T20:15:00.123Z"
+        );
+        assert_eq!(format_rfc3339(UnixMs(u64::MAX)), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn dates_have_one_form() {
+        assert_eq!(parse_date("1990-12-31"), Some(date!(1990 - 12 - 31)));
+        for bad in [
+            "",
+            "1990-2-3",
+            "1990-02-30",
+            "31.12.1990",
+            "1990-12-31T",
+            "+990-12-31",
+            "-990-12-31",
+            "19901231  ",
+        ] {
+            assert_eq!(parse_date(bad), None, "{bad:?}");
+        }
+        assert_eq!(format_date(date!(0990 - 02 - 03)), "0990-02-03");
+    }
+
+    proptest! {
+        #[test]
+        fn moments_round_trip(millis in 0..=UNIX_MS_MAX) {
+            prop_assert_eq!(parse_rfc3339(&format_rfc3339(UnixMs(millis))), Some(UnixMs(millis)));
+        }
+
+        #[test]
+        fn dates_round_trip(day in 1_721_060i32..5_373_484) {
+            let date = Date::from_julian_day(day).unwrap();
+            prop_assert_eq!(parse_date(&format_date(date)), Some(date));
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(text in ".{0,40}", like in "[0-9T:.Z+-]{0,30}") {
+            for text in [text, like] {
+                let _ = (parse_rfc3339(&text), parse_date(&text));
+            }
+        }
     }
 }
