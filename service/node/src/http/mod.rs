@@ -1,1 +1,22 @@
 //! HTTP: serving connections, problems, authentication, traces.
+
+pub mod auth;
+pub mod edge;
+pub mod json;
+pub mod metrics;
+pub mod openapi;
+pub mod problem;
+pub mod progress;
+pub mod server;
+pub mod trace;
+
+mod log_budget;
+mod route;
+
+pub use auth::Authenticator;
+pub use edge::Edge;
+pub use json::JsonBody;
+pub use metrics::HttpMetrics;
+pub use problem::Problem;
+pub use server::Server;
+pub use trace::RequestContext;

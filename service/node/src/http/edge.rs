@@ -1,0 +1,138 @@
+//! The edge: what every request passes on its way in and out, in one place and in no more steps than it needs. It is on
+//! the path of every vote, so it is not made of middleware layers, each of which would allocate.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use ostraka_api::ErrorCode;
+use ostraka_api::trace::{IncomingTrace, TraceOrigin, format_amzn, format_trace_id};
+use tower::Service;
+use tracing::Instrument;
+
+use super::log_budget::LogBudget;
+use super::metrics::HttpMetrics;
+use super::problem::{self, Problem};
+use super::progress::Progress;
+use super::route::Route;
+use super::trace::{RequestContext, TRACEPARENT, TraceIds, X_AMZN_TRACE_ID, traceparent_value};
+use crate::Env;
+
+/// What the ports of a node have in common.
+#[derive(Clone)]
+pub struct Edge {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    trace_ids: TraceIds,
+    metrics: HttpMetrics,
+    log_budget: LogBudget,
+}
+
+/// A router behind the edge.
+pub struct Served {
+    shared: Arc<Shared>,
+    router: Router,
+}
+
+impl Edge {
+    pub fn new(env: &Env, metrics: HttpMetrics) -> Self {
+        let shared = Shared {
+            trace_ids: TraceIds::new(&env.entropy, Arc::clone(&env.clock)),
+            metrics,
+            log_budget: LogBudget::new(Arc::clone(&env.clock)),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Puts `router` behind the edge, with problems for paths and methods that it does not have.
+    pub fn over(&self, router: Router) -> Arc<Served> {
+        let router =
+            router.fallback(problem::route_not_found).method_not_allowed_fallback(problem::method_not_allowed);
+        Arc::new(Served { shared: Arc::clone(&self.shared), router })
+    }
+}
+
+impl Served {
+    /// Answers one request. Never fails and never panics: a handler that does is answered 500.
+    pub async fn handle<B>(&self, request: Request<B>, progress: Arc<Progress>) -> Response
+    where
+        B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let mut request = request.map(Body::new);
+        let route = Route::of(request.uri().path());
+        let trace = self.shared.trace_ids.incoming(request.headers());
+        request.extensions_mut().insert(RequestContext { trace, progress });
+        let mut router = self.router.clone();
+        let span = tracing::debug_span!(
+            "request",
+            trace_id = tracing::field::Empty,
+            method = %request.method(),
+            route = route.label()
+        );
+        let answered = AssertUnwindSafe(router.call(request)).catch_unwind();
+        let answered = if span.is_disabled() {
+            answered.await
+        } else {
+            span.record("trace_id", format_trace_id(trace.context.trace_id));
+            answered.instrument(span).await
+        };
+        let response = match answered {
+            Ok(Ok(response)) => response,
+            Err(panic) => after_panic(&*panic, route, trace),
+        };
+        self.finish(response, route, trace)
+    }
+
+    fn finish(&self, mut response: Response, route: Route, trace: IncomingTrace) -> Response {
+        self.shared.metrics.response(route, response.status().as_u16());
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            self.log_problem(&problem, route, trace);
+            *response.body_mut() = problem.body(format_trace_id(trace.context.trace_id));
+        }
+        let headers = response.headers_mut();
+        headers.insert(TRACEPARENT, traceparent_value(trace.context));
+        if trace.origin == TraceOrigin::Amzn
+            && let Ok(value) = HeaderValue::from_str(&format_amzn(trace.context))
+        {
+            headers.insert(X_AMZN_TRACE_ID, value);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+
+    fn log_problem(&self, problem: &Problem, route: Route, trace: IncomingTrace) {
+        self.log_refusal(|| {
+            let trace_id = format_trace_id(trace.context.trace_id);
+            let (route, status, detail) = (route.label(), problem.status().as_u16(), problem.detail.as_ref());
+            tracing::info!(route, status, trace_id, detail, "a request was refused");
+        });
+    }
+
+    /// Writes a line about something refused, unless this second has had enough of them.
+    pub(super) fn log_refusal(&self, write: impl FnOnce()) {
+        self.shared.log_budget.spend(write);
+    }
+}
+
+fn after_panic(panic: &(dyn Any + Send), route: Route, trace: IncomingTrace) -> Response {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let trace_id = format_trace_id(trace.context.trace_id);
+    tracing::error!(route = route.label(), trace_id, message, "a handler panicked");
+    Problem::new(ErrorCode::Internal, "The service made a mistake; the trace id finds it in the log.").into_response()
+}
+
+#[cfg(test)]
+mod tests;
