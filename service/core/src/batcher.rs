@@ -116,6 +116,3 @@ pub fn next_step(view: BatcherView) -> BatcherStep {
         },
     }
 }
-
-#[cfg(test)]
-mod tests;
