@@ -16,6 +16,9 @@ pub mod validate;
 pub mod vote;
 pub mod wire;
 
+// The ids stand in core; whoever speaks the API needs them and need not know core for it.
+pub use ostraka_core::ids;
+
 pub use event::{
     Consistency, ContestantDraft, ContestantEntry, ContestantRef, ContestantsResponse, CreateEventRequest,
     CreateEventResponse, EventStatus, EventStatusResponse, LeaderboardEntry, LeaderboardResponse,
@@ -28,6 +31,6 @@ pub use stream::{ResumeToken, StandingsPayload, StreamEvent, TallyEntry, TallyPa
 pub use trace::{SpanId, TraceContext};
 pub use validate::FieldError;
 pub use vote::{
-    Durability, SubmitVoteRequest, SubmitVoteResponse, VoteId, VoteMeta, VoteReason, VoteStatus,
-    VoteStatusResponse,
+    Durability, IdempotencyKey, SubmitVoteRequest, SubmitVoteResponse, VoteId, VoteMeta, VoteReason,
+    VoteStatus, VoteStatusResponse,
 };

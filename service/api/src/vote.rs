@@ -8,6 +8,7 @@ use std::str::FromStr;
 use utoipa::ToSchema;
 
 use crate::limits::VOTE_ID_CHARS_MAX;
+use crate::validate::{self, FieldError};
 use crate::{json, wire};
 
 /// A vote's id as clients see it: opaque, 1 to 64 characters of the URL-safe base64 alphabet or `.`. Whether it is
@@ -39,6 +40,28 @@ impl FromStr for VoteId {
 impl fmt::Display for VoteId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
+    }
+}
+
+/// What a client sends as `Idempotency-Key`: the same for every retry of one submission, 1 to 128 visible ASCII
+/// characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// The name of the header.
+    pub const HEADER: &'static str = "idempotency-key";
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for IdempotencyKey {
+    type Err = FieldError;
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        validate::idempotency_key(text)?;
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -154,4 +177,77 @@ pub struct VoteStatusResponse {
     pub event_name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<VoteReason>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn vote_ids_are_url_safe_and_bounded() {
+        for good in ["a", "AZaz09-_.", &"x".repeat(VOTE_ID_CHARS_MAX)] {
+            assert_eq!(
+                good.parse::<VoteId>().map(|id| id.to_string()),
+                Ok(good.to_owned())
+            );
+        }
+        for bad in [
+            "",
+            "a b",
+            "a/b",
+            "a%20",
+            "é",
+            "a\n",
+            &"x".repeat(VOTE_ID_CHARS_MAX + 1),
+        ] {
+            assert_eq!(bad.parse::<VoteId>(), Err(MalformedVoteId), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn verdicts_become_the_words_of_the_contract() {
+        for (verdict, expected) in [
+            (VoteVerdict::Processed, r#"["processed",null]"#),
+            (VoteVerdict::Duplicate, r#"["duplicate","already_voted"]"#),
+            (
+                VoteVerdict::Rejected(RejectReason::EventNotOpen),
+                r#"["rejected","event_not_open"]"#,
+            ),
+            (
+                VoteVerdict::Rejected(RejectReason::EventClosed),
+                r#"["rejected","event_closed"]"#,
+            ),
+        ] {
+            assert_eq!(
+                serde_json::to_string(&VoteStatus::of_verdict(verdict)).unwrap(),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_looks_as_documented() {
+        let answer = SubmitVoteResponse {
+            vote_id: "abc".parse().unwrap(),
+            vote_status: VoteStatus::Processed,
+            reason: None,
+            durability: Durability::QuorumFsync,
+        };
+        let text = r#"{"vote_id":"abc","vote_status":"processed","durability":"quorum_fsync"}"#;
+        assert_eq!(serde_json::to_string(&answer).unwrap(), text);
+        assert_eq!(serde_json::from_str::<SubmitVoteResponse>(text).unwrap(), answer);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in ".{0,80}") {
+            if let Ok(id) = text.parse::<VoteId>() {
+                prop_assert_eq!(id.as_str(), &text);
+            }
+            if let Ok(key) = text.parse::<IdempotencyKey>() {
+                prop_assert_eq!(key.as_str(), &text);
+            }
+        }
+    }
 }
