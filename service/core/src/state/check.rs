@@ -207,3 +207,134 @@ fn all_hold(statements: &[Statement]) -> Result<(), &'static str> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::command::{Batch, Command, NewContestant, NewEvent, VoteRecord};
+    use crate::ids::{ContestantIndex, EntryMeta, RequestKey, SubmissionKey, UnixMs, VoterNumber};
+    use crate::state::{EventKind, ResultsPolicy};
+
+    fn creation(request: u128, kind: EventKind) -> Command {
+        let contestant = NewContestant {
+            name: "one".to_owned(),
+            description: String::new(),
+            image_url: String::new(),
+        };
+        Command::CreateEvent(Box::new(NewEvent {
+            request: RequestKey(request),
+            owner: VoterNumber(1),
+            name: "event".to_owned(),
+            kind,
+            results: ResultsPolicy::Live,
+            opens_at: None,
+            closes_at: Some(UnixMs(1_000)),
+            contestants: vec![contestant],
+        }))
+    }
+
+    fn cast(voter: u32, event: u32, key: u64) -> Command {
+        Command::CastVote(VoteRecord {
+            voter: VoterNumber(voter),
+            event: EventId(event),
+            contestant: ContestantIndex(0),
+            key: SubmissionKey(key),
+            client_timestamp: None,
+            trace: None,
+            trace_sampled: false,
+        })
+    }
+
+    fn apply(state: &mut State, index: u64, commands: Vec<Command>) {
+        let meta = EntryMeta {
+            index: LogIndex(index),
+            stamped_at: UnixMs(index),
+        };
+        state.apply(meta, &Batch { commands });
+    }
+
+    /// Event 1 is public with two votes and a duplicate, event 2 a canary with a probe.
+    fn sound() -> State {
+        let mut state = State::new();
+        let creations = vec![creation(1, EventKind::Public), creation(2, EventKind::Canary)];
+        apply(&mut state, 1, creations);
+        apply(
+            &mut state,
+            2,
+            vec![cast(1, 1, 1), cast(2, 1, 1), cast(2, 1, 2), cast(1, 2, 1)],
+        );
+        assert_eq!(state.check_invariants(), Ok(()));
+        state
+    }
+
+    fn event_mut(state: &mut State, place: usize) -> &mut Event {
+        Arc::make_mut(&mut state.events[place])
+    }
+
+    /// What the check must say, and what makes it.
+    type Fault = (&'static str, fn(&mut State));
+
+    #[test]
+    fn every_planted_contradiction_is_found() {
+        let faults: &[Fault] = &[
+            ("do not add up", |state| event_mut(state, 0).tally.totals[0] += 1),
+            ("distinct voters", |state| {
+                let tally = &mut event_mut(state, 0).tally;
+                (tally.totals[0], tally.counted) = (3, 3);
+            }),
+            ("duplicates", |state| event_mut(state, 0).tally.duplicates += 1),
+            ("rejections", |state| event_mut(state, 0).tally.rejected += 1),
+            ("one total for each", |state| {
+                event_mut(state, 0).tally.totals.push(0)
+            }),
+            ("status contradicts", |state| {
+                event_mut(state, 0).tally.closed_index = Some(LogIndex(2))
+            }),
+            ("opened outside", |state| {
+                event_mut(state, 0).tally.opened_index = Some(LogIndex(9))
+            }),
+            ("version is outside", |state| {
+                event_mut(state, 0).tally.version = LogIndex(9)
+            }),
+            ("could not take it", |state| {
+                let tally = &mut event_mut(state, 0).tally;
+                (tally.opened_index, tally.version) = (Some(LogIndex(3)), LogIndex(3));
+                state.last_applied = LogIndex(3);
+            }),
+            ("never a duplicate", |state| {
+                event_mut(state, 1).tally.duplicates = 1
+            }),
+            ("as counted than were counted", |state| {
+                let tally = &mut event_mut(state, 1).tally;
+                (tally.totals[0], tally.counted) = (0, 0);
+            }),
+            ("not its place", |state| state.events.swap(0, 1)),
+            ("one to one", |state| Arc::make_mut(&mut state.requests).clear()),
+            ("what the events wait for", |state| {
+                state.schedule = Default::default()
+            }),
+            ("is due and has not happened", |state| {
+                state.effective_time = UnixMs(1_000)
+            }),
+        ];
+        for (expected, plant) in faults {
+            let mut state = sound();
+            plant(&mut state);
+            let found = state.check_invariants().map_err(|broken| broken.to_string());
+            assert!(
+                found.as_ref().is_err_and(|said| said.contains(expected)),
+                "{expected}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "after entry 3: event e1: the totals do not add up to the counted votes")]
+    fn a_replica_that_miscounted_stops() {
+        let mut state = sound();
+        event_mut(&mut state, 0).tally.totals[0] += 1;
+        apply(&mut state, 3, vec![cast(9, 1, 1)]);
+    }
+}

@@ -79,7 +79,7 @@ fn play(arrivals: &[Arrival], commit_micros: u64, policy: impl Fn(BatcherView) -
     }
 }
 
-fn check(arrivals: &[Arrival], sent: &[Sent]) -> Result<(), String> {
+fn check(arrivals: &[Arrival], commit_micros: u64, sent: &[Sent]) -> Result<(), String> {
     let all: Vec<u64> = sent
         .iter()
         .flat_map(|batch| batch.arrivals.iter().map(|arrival| arrival.at_micros))
@@ -102,8 +102,14 @@ fn check(arrivals: &[Arrival], sent: &[Sent]) -> Result<(), String> {
         if age > BATCH_AGE_MICROS_MAX {
             return Err(format!("a command waited {age} microseconds"));
         }
-        if age > 0 && batch.in_flight_before == 0 && batch.arrivals.len() == 1 && sent.len() == 1 {
-            return Err("a lone command waited for nothing".to_owned());
+        // With nothing in flight, it goes off when the last answer or its own last command has come.
+        let answers = sent.iter().map(|other| other.at_micros + commit_micros);
+        let last_answer = answers.filter(|at| *at <= batch.at_micros).max().unwrap_or(0);
+        let last_command = batch.arrivals.last().map_or(0, |arrival| arrival.at_micros);
+        if batch.in_flight_before == 0 && batch.at_micros > last_answer.max(last_command) {
+            return Err(format!(
+                "nothing was in flight and a command waited {age} microseconds"
+            ));
         }
         if batch.fill.commands() > BATCH_VOTES_MAX || batch.fill.bytes() > BATCH_BYTES_MAX {
             return Err(format!("a batch is over its limits: {:?}", batch.fill));
@@ -147,14 +153,7 @@ proptest! {
     #[test]
     fn the_policy_keeps_its_bounds(arrivals in some_arrivals(), commit_micros in 0_u64..3_000) {
         let sent = play(&arrivals, commit_micros, next_step);
-        prop_assert_eq!(check(&arrivals, &sent), Ok(()));
-        // Nothing in flight: nothing waits.
-        for batch in sent.iter().filter(|batch| batch.in_flight_before == 0) {
-            let last = batch.arrivals.last().unwrap().at_micros;
-            let freed = sent.iter().map(|other| other.at_micros + commit_micros).filter(|at| *at <= batch.at_micros);
-            let first_moment = freed.max().unwrap_or(0).max(last);
-            prop_assert!(batch.at_micros <= first_moment.max(batch.arrivals[0].at_micros));
-        }
+        prop_assert_eq!(check(&arrivals, commit_micros, &sent), Ok(()));
     }
 
     #[test]
@@ -193,8 +192,19 @@ fn a_policy_that_waits_too_long_is_seen() {
         step => step,
     };
     assert!(
-        check(&lone_vote(), &play(&lone_vote(), 500, patient)).is_err_and(|said| said.contains("waited"))
+        check(&lone_vote(), 500, &play(&lone_vote(), 500, patient))
+            .is_err_and(|said| said.contains("waited"))
     );
+}
+
+#[test]
+fn a_policy_that_waits_for_nothing_is_seen() {
+    let hesitant = |view: BatcherView| match next_step(view) {
+        BatcherStep::Close if view.oldest_age_micros < 200 => BatcherStep::WaitMicros(200),
+        step => step,
+    };
+    let sent = play(&lone_vote(), 500, hesitant);
+    assert!(check(&lone_vote(), 500, &sent).is_err_and(|said| said.contains("nothing was in flight")));
 }
 
 #[test]
@@ -204,7 +214,8 @@ fn a_policy_that_forgets_a_command_is_seen() {
         step => step,
     };
     assert!(
-        check(&lone_vote(), &play(&lone_vote(), 500, lazy)).is_err_and(|said| said.contains("were sent"))
+        check(&lone_vote(), 500, &play(&lone_vote(), 500, lazy))
+            .is_err_and(|said| said.contains("were sent"))
     );
 }
 

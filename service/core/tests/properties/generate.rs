@@ -126,7 +126,7 @@ pub(crate) fn some_vote() -> impl Strategy<Value = VoteRecord> {
         some_voter(),
         some_event(),
         select(vec![0_u32, 0, 1, 1, 2, 7]),
-        prop_oneof![3 => 0_u64..4, 2 => 0_u64..40],
+        prop_oneof![6 => 0_u64..4, 4 => 0_u64..40, 1 => any::<u64>()],
         proptest::option::of(timestamp),
         proptest::option::of(trace),
         any::<bool>(),
