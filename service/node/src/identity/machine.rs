@@ -1,0 +1,178 @@
+//! The machine behind identity's log: applies commands to the accounts, the same on every replica.
+
+use std::io::{self, Read};
+
+use bytes::Bytes;
+use ostraka_core::{EntryMeta, LogIndex, RequestKey, VoterNumber};
+use ostraka_replication::{Machine, SnapshotImage};
+
+use super::account::{Account, Username};
+use super::command::{Command, CommandCodecError, CreateOperator, Outcome, Register};
+use super::snapshot::{IdentityImage, read_accounts, read_head};
+use super::store::{AccountStore, Head};
+use crate::token::Role;
+
+/// Accounts, driven by a log.
+pub struct IdentityMachine {
+    store: Box<dyn AccountStore>,
+}
+
+impl IdentityMachine {
+    pub fn new(store: impl AccountStore) -> IdentityMachine {
+        IdentityMachine {
+            store: Box::new(store),
+        }
+    }
+
+    pub fn account(&self, voter: VoterNumber) -> Option<Account> {
+        self.store.account(voter)
+    }
+
+    pub fn account_by_username(&self, username: &Username) -> Option<Account> {
+        let voter = self.store.voter_by_username(&username.key)?;
+        let account = self.store.account(voter);
+        assert!(
+            account.is_some(),
+            "the index of usernames names account {}, which is not there",
+            voter.0
+        );
+        account
+    }
+
+    /// The first operator.
+    pub fn operator(&self) -> Option<VoterNumber> {
+        self.store.head().operator
+    }
+
+    /// How many accounts there are.
+    pub fn accounts(&self) -> u32 {
+        self.store.head().next_voter.0 - 1
+    }
+
+    /// The outcome of `command`, and the account that it creates.
+    fn decide(&self, meta: EntryMeta, command: Command) -> (Outcome, Option<Account>) {
+        match command {
+            Command::CreateOperator(command) => self.create_operator(meta, command),
+            Command::Register(command) => self.register(meta, command),
+        }
+    }
+
+    fn create_operator(&self, meta: EntryMeta, command: CreateOperator) -> (Outcome, Option<Account>) {
+        match (self.earlier(&command.username, command.request), self.operator()) {
+            (Some(created @ Outcome::Created(_)), _) => return (created, None),
+            (_, Some(_)) => return (Outcome::OperatorExists, None),
+            (Some(taken), None) => return (taken, None),
+            (None, None) => {}
+        }
+        self.created(Account {
+            voter: self.store.head().next_voter,
+            role: Role::Operator,
+            username: command.username,
+            email: None,
+            date_of_birth: None,
+            password_hash: Some(command.password_hash),
+            registered_by: None,
+            registered_at: meta.stamped_at,
+            request: command.request,
+        })
+    }
+
+    fn register(&self, meta: EntryMeta, command: Register) -> (Outcome, Option<Account>) {
+        if let Some(outcome) = self.earlier(&command.username, command.request) {
+            return (outcome, None);
+        }
+        if self.store.voter_by_email(&command.email.key).is_some() {
+            return (Outcome::EmailTaken, None);
+        }
+        self.created(Account {
+            voter: self.store.head().next_voter,
+            role: Role::Voter,
+            username: command.username,
+            email: Some(command.email),
+            date_of_birth: command.date_of_birth,
+            password_hash: command.password_hash,
+            registered_by: Some(command.registered_by),
+            registered_at: meta.stamped_at,
+            request: command.request,
+        })
+    }
+
+    /// What the username's account says, if there is one: created by this very request, or taken.
+    fn earlier(&self, username: &Username, request: RequestKey) -> Option<Outcome> {
+        let account = self.account_by_username(username)?;
+        Some(if account.request == request {
+            Outcome::Created(account.voter)
+        } else {
+            Outcome::UsernameTaken
+        })
+    }
+
+    fn created(&self, account: Account) -> (Outcome, Option<Account>) {
+        // The last number is never given out, so that the next one can always be written down.
+        if account.voter.0 == u32::MAX {
+            return (Outcome::Refused, None);
+        }
+        (Outcome::Created(account.voter), Some(account))
+    }
+}
+
+impl Machine for IdentityMachine {
+    /// # Panics
+    /// If a newer node wrote the command: this replica cannot carry it out, and going on without it would make its
+    /// accounts differ from all others'. Damaged bytes are refused instead, by every replica alike.
+    fn apply(&mut self, meta: EntryMeta, body: &[u8]) -> Bytes {
+        let old = self.store.head();
+        assert!(
+            meta.index > old.applied,
+            "entry {} is applied after entry {}",
+            meta.index.0,
+            old.applied.0
+        );
+        let (outcome, created) = match Command::decode(body) {
+            Ok(command) => self.decide(meta, command),
+            Err(CommandCodecError::Damaged) => (Outcome::Refused, None),
+            Err(error @ CommandCodecError::UnknownVersion(_)) => panic!(
+                "entry {} of identity's log was written by a newer ostraka ({error}): run that one here, too",
+                meta.index.0
+            ),
+        };
+        let operator = created.as_ref().filter(|account| account.role == Role::Operator);
+        let head = Head {
+            applied: meta.index,
+            next_voter: created
+                .as_ref()
+                .map_or(old.next_voter, |account| VoterNumber(account.voter.0 + 1)),
+            operator: old.operator.or(operator.map(|account| account.voter)),
+        };
+        self.store.commit(head, created.as_ref());
+        outcome.encode()
+    }
+
+    fn skip(&mut self, index: LogIndex) {
+        let old = self.store.head();
+        self.store.commit(
+            Head {
+                applied: index,
+                ..old
+            },
+            None,
+        );
+    }
+
+    fn last_applied(&self) -> LogIndex {
+        self.store.head().applied
+    }
+
+    fn image(&self) -> Box<dyn SnapshotImage> {
+        Box::new(IdentityImage(self.store.image()))
+    }
+
+    /// The accounts go to the store one by one; no more than a few hundred are in memory at once.
+    fn restore(&mut self, snapshot: &mut dyn Read) -> io::Result<()> {
+        let head = read_head(snapshot)?;
+        self.store.replace(head, &mut read_accounts(snapshot, head))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Identity's snapshot: a head, then every account in order of its number.
+//!
+//! Little-endian: version (1 byte), applied index (8), number of the next account (4), first operator's number or 0 (4),
+//! and for each account 1, 2, … its record's length (4) and record. The store around adds checksums.
+
+use std::io::{self, Read, Write};
+
+use ostraka_core::limits::IDENTITY_COMMAND_BYTES_MAX;
+use ostraka_core::{LogIndex, VoterNumber};
+use ostraka_replication::SnapshotImage;
+
+use super::account::Account;
+use super::store::{AccountsImage, Head};
+
+const VERSION: u8 = 1;
+const HEAD_BYTES: usize = 17;
+/// A record holds what its command held, and a few fixed fields.
+const RECORD_BYTES_MAX: usize = IDENTITY_COMMAND_BYTES_MAX + 64;
+
+/// Accounts at one log index, to be written out later.
+pub(super) struct IdentityImage(pub(super) Box<dyn AccountsImage>);
+
+impl SnapshotImage for IdentityImage {
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        let head = self.0.head();
+        let mut bytes = Vec::with_capacity(HEAD_BYTES);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&head.applied.0.to_le_bytes());
+        bytes.extend_from_slice(&head.next_voter.0.to_le_bytes());
+        bytes.extend_from_slice(&head.operator.map_or(0, |voter| voter.0).to_le_bytes());
+        out.write_all(&bytes)?;
+        for account in self.0.accounts() {
+            let record = account?.encode();
+            assert!(
+                record.len() <= RECORD_BYTES_MAX,
+                "a record is bounded by its command"
+            );
+            out.write_all(&(record.len() as u32).to_le_bytes())?;
+            out.write_all(&record)?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn read_head(input: &mut dyn Read) -> io::Result<Head> {
+    let [version] = read_array(input)?;
+    if version != VERSION {
+        return Err(invalid(format!(
+            "the accounts' snapshot has version {version}, this binary knows {VERSION}"
+        )));
+    }
+    let applied = LogIndex(u64::from_le_bytes(read_array(input)?));
+    let next_voter = VoterNumber(u32::from_le_bytes(read_array(input)?));
+    let operator = u32::from_le_bytes(read_array(input)?);
+    if next_voter.0 == 0 || operator >= next_voter.0 {
+        return Err(invalid(
+            "the accounts' snapshot has an impossible head".to_owned(),
+        ));
+    }
+    Ok(Head {
+        applied,
+        next_voter,
+        operator: (operator != 0).then_some(VoterNumber(operator)),
+    })
+}
+
+/// The accounts that follow the head, one at a time.
+pub(super) fn read_accounts(input: &mut dyn Read, head: Head) -> impl Iterator<Item = io::Result<Account>> {
+    (1..head.next_voter.0).map(move |number| {
+        let length = u32::from_le_bytes(read_array(input)?) as usize;
+        if length > RECORD_BYTES_MAX {
+            return Err(invalid(format!("account {number} has {length} bytes")));
+        }
+        let mut record = vec![0; length];
+        input.read_exact(&mut record)?;
+        let account = Account::decode(&record).map_err(|error| invalid(error.to_string()))?;
+        if account.voter != VoterNumber(number) {
+            return Err(invalid(format!(
+                "account {} stands at the place of {number}",
+                account.voter.0
+            )));
+        }
+        Ok(account)
+    })
+}
+
+fn read_array<const N: usize>(input: &mut dyn Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    input.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn invalid(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}

@@ -1,0 +1,258 @@
+//! One suite for every store.
+
+use ostraka_core::{RequestKey, UnixMs};
+
+use super::*;
+use crate::identity::account::{Email, Username};
+use crate::token::Role;
+
+fn account(number: u32) -> Account {
+    Account {
+        voter: VoterNumber(number),
+        role: if number == 1 { Role::Operator } else { Role::Voter },
+        username: Username::new(&format!("User{number}")),
+        email: (number != 1).then(|| Email::new(&format!("u{number}@example.org"))),
+        date_of_birth: None,
+        password_hash: None,
+        registered_by: None,
+        registered_at: UnixMs(u64::from(number)),
+        request: RequestKey(u128::from(number)),
+    }
+}
+
+fn head(applied: u64, next_voter: u32) -> Head {
+    let operator = (next_voter > 1).then_some(VoterNumber(1));
+    Head {
+        applied: LogIndex(applied),
+        next_voter: VoterNumber(next_voter),
+        operator,
+    }
+}
+
+/// Account n is committed at log index `base` + n.
+fn fill(store: &mut dyn AccountStore, base: u64, accounts: std::ops::RangeInclusive<u32>) {
+    for number in accounts {
+        store.commit(head(base + u64::from(number), number + 1), Some(&account(number)));
+    }
+}
+
+fn read(image: &dyn AccountsImage) -> Vec<Account> {
+    image.accounts().collect::<io::Result<_>>().unwrap()
+}
+
+/// Everything a store promises that needs no restart.
+fn conforms(store: &mut dyn AccountStore) {
+    assert_eq!(store.head(), Head::NEW);
+    assert!(store.account(VoterNumber(0)).is_none() && store.account(VoterNumber(1)).is_none());
+    store.commit(head(3, 1), None);
+    assert_eq!(store.head(), head(3, 1));
+
+    fill(store, 10, 1..=300);
+    assert_eq!(store.head(), head(310, 301));
+    for number in [1, 2, 255, 256, 300] {
+        assert_eq!(store.account(VoterNumber(number)), Some(account(number)));
+        assert_eq!(
+            store.voter_by_username(&format!("user{number}")),
+            Some(VoterNumber(number))
+        );
+        let email = Email::new(&format!("u{number}@example.org"));
+        assert_eq!(
+            store.voter_by_email(&email.key),
+            (number != 1).then_some(VoterNumber(number))
+        );
+    }
+    assert!(store.account(VoterNumber(301)).is_none());
+    assert!(
+        store.voter_by_username("User1").is_none(),
+        "only the unique form is a key"
+    );
+    assert!(
+        store.voter_by_username("user").is_none(),
+        "a part of a key is no key"
+    );
+
+    let image = store.image();
+    fill(store, 10, 301..=600);
+    assert_eq!(image.head(), head(310, 301));
+    assert_eq!(
+        read(&*image),
+        (1..=300).map(account).collect::<Vec<_>>(),
+        "an image does not move on"
+    );
+
+    let failing = (1..=280).map(|number| {
+        if number == 270 {
+            Err(io::Error::other("cut"))
+        } else {
+            Ok(account(number))
+        }
+    });
+    assert!(store.replace(head(1_000, 281), &mut failing.into_iter()).is_err());
+    assert_eq!(
+        store.head(),
+        head(610, 601),
+        "a replacement that fails leaves what was there"
+    );
+    assert_eq!(store.account(VoterNumber(600)), Some(account(600)));
+
+    store
+        .replace(head(2_000, 271), &mut (1..=270).map(|number| Ok(account(number))))
+        .unwrap();
+    assert_eq!(store.head(), head(2_000, 271));
+    assert_eq!(store.account(VoterNumber(270)), Some(account(270)));
+    assert!(store.account(VoterNumber(271)).is_none());
+    assert!(store.voter_by_username("user271").is_none() && store.voter_by_username("user270").is_some());
+    assert_eq!(read(&*image).len(), 300, "an image outlives a replacement");
+    assert_eq!(read(&*store.image()).len(), 270);
+    drop(image);
+
+    store.replace(head(3_000, 1), &mut std::iter::empty()).unwrap();
+    assert!(read(&*store.image()).is_empty());
+    fill(store, 4_000, 1..=2);
+    assert_eq!(store.head().next_voter, VoterNumber(3));
+}
+
+#[test]
+fn memory_conforms() {
+    conforms(&mut MemoryAccounts::default());
+}
+
+#[test]
+fn sled_conforms_and_keeps_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SledAccounts::open(folder.path()).unwrap();
+    conforms(&mut store);
+    let at_the_end = store.head();
+    drop(store);
+    let store = SledAccounts::open(folder.path()).unwrap();
+    assert_eq!(store.head(), at_the_end);
+    assert_eq!(read(&*store.image()), [account(1), account(2)]);
+}
+
+/// What a killed process leaves: the files as they are while the store is still open.
+fn copy_of(folder: &std::path::Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    copy
+}
+
+#[test]
+fn a_killed_process_leaves_an_earlier_state_that_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SledAccounts::open(folder.path()).unwrap();
+    let mut seen = Vec::new();
+    for round in 0..20 {
+        fill(&mut store, 10, round * 200 + 1..=round * 200 + 200);
+        let copy = copy_of(folder.path());
+        let left = SledAccounts::open(copy.path()).unwrap();
+        let accounts = read(&*left.image());
+        assert_eq!(accounts.len() as u32 + 1, left.head().next_voter.0);
+        assert_eq!(
+            left.head(),
+            if accounts.is_empty() {
+                Head::NEW
+            } else {
+                head(10 + accounts.len() as u64, accounts.len() as u32 + 1)
+            }
+        );
+        for account in &accounts {
+            assert_eq!(left.voter_by_username(&account.username.key), Some(account.voter));
+        }
+        seen.push(accounts.len());
+    }
+    assert!(
+        seen.iter().any(|&count| count > 0),
+        "nothing ever reached the disk: {seen:?}"
+    );
+    assert!(seen.last() < Some(&4_000), "nothing was ever behind: {seen:?}");
+}
+
+#[test]
+fn an_image_is_on_disk_when_it_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SledAccounts::open(folder.path()).unwrap();
+    fill(&mut store, 10, 1..=50);
+    let image = store.image();
+    let copy = copy_of(folder.path());
+    assert_eq!(SledAccounts::open(copy.path()).unwrap().head(), image.head());
+}
+
+#[test]
+fn a_crash_while_a_snapshot_is_read_leaves_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SledAccounts::open(folder.path()).unwrap();
+    fill(&mut store, 10, 1..=50);
+    drop(store.image());
+    let mut copies = Vec::new();
+    let mut accounts = (1..=5_000).map(|number| {
+        if number % 1_000 == 0 {
+            copies.push(copy_of(folder.path()));
+        }
+        Ok(account(number))
+    });
+    store.replace(head(9_000, 5_001), &mut accounts).unwrap();
+    drop(accounts);
+    assert_eq!(copies.len(), 5);
+    for copy in copies {
+        let left = SledAccounts::open(copy.path()).unwrap();
+        assert_eq!(left.head(), head(60, 51));
+        assert_eq!(read(&*left.image()).len(), 50);
+        let trees = left.tree_names();
+        assert_eq!(trees.len(), 1, "the half-read snapshot is gone: {trees:?}");
+    }
+    let copy = copy_of(folder.path());
+    assert_eq!(
+        SledAccounts::open(copy.path()).unwrap().head(),
+        head(9_000, 5_001)
+    );
+    assert_eq!(store.tree_names(), ["accounts-1"], "the replaced tree is gone");
+}
+
+#[test]
+fn a_missing_account_is_found_when_opened_or_imaged() {
+    for (lost, found_at_open) in [(50, true), (20, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SledAccounts::open(folder.path()).unwrap();
+        fill(&mut store, 10, 1..=50);
+        store.lose(VoterNumber(lost));
+        let error = store
+            .image()
+            .accounts()
+            .find_map(Result::err)
+            .expect("an image notices");
+        assert!(error.to_string().contains(&lost.to_string()), "{error}");
+        drop(store);
+        match SledAccounts::open(folder.path()) {
+            Err(AccountsError::Damaged { .. }) => assert!(found_at_open),
+            Err(error) => panic!("{error}"),
+            Ok(_) => assert!(!found_at_open),
+        }
+    }
+}
+
+#[test]
+fn folders_that_cannot_be_used_are_refused_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SledAccounts::open(folder.path()).unwrap();
+    let in_use = SledAccounts::open(folder.path()).err().expect("in use");
+    assert!(matches!(in_use, AccountsError::Io { .. }), "{in_use}");
+    store.set_format(2);
+    drop(store);
+    let newer = SledAccounts::open(folder.path()).err().expect("newer");
+    assert!(
+        matches!(newer, AccountsError::NewerFormat { found: 2, .. }),
+        "{newer}"
+    );
+}
+
+#[test]
+#[should_panic(expected = "no gap")]
+fn a_gap_in_the_numbers_stops_the_replica() {
+    let mut store = MemoryAccounts::default();
+    store.commit(head(1, 3), Some(&account(2)));
+}
