@@ -243,3 +243,10 @@ pub const CLOSED_RETRY_MS_MAX: u64 = 60_000;
 
 /// Milliseconds that a stream stays open after the final result, so that the watcher can end it and not be cut off.
 pub const CLOSED_LINGER_MS: u64 = 2_000;
+
+/// Bytes of one command in identity's log. The longest that the API's rules allow has under 1 KiB.
+pub const IDENTITY_COMMAND_BYTES_MAX: usize = 4_096;
+
+/// Bytes of account pages that identity's store keeps in memory. The accounts in use around a login or a registration,
+/// not all of them: 300 million would be some 100 GB.
+pub const ACCOUNT_CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;

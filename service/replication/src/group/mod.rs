@@ -1,14 +1,33 @@
 //! A group: one replicated log and the machine that it drives, as the rest of the service sees it.
 
+mod adapter;
+mod budget;
+mod leader;
+mod membership;
+mod reads;
+mod start;
+mod status;
+mod submit;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use ostraka_core::LogIndex;
+use parking_lot::Mutex;
 
-use crate::env::{SharedClock, SharedNet};
+use crate::env::{Offload, SharedClock};
 use crate::machine::{Machine, SharedMachine};
-use crate::types::{GroupName, NodeNumber, PeerAddr};
+use crate::peer::PeerClient;
+use crate::runtime::{self, OwnedTask, watch};
+use crate::snapshot_store::SnapshotStore;
+use crate::types::{GroupName, NodeNumber, PeerAddr, Types};
+
+pub(crate) use adapter::Snapshot;
+
+/// openraft's handle over our state machine.
+pub(crate) type RaftHandle = openraft::Raft<Types, adapter::Adapter>;
 
 /// What a group is started with.
 #[derive(Clone, Debug)]
@@ -24,6 +43,26 @@ pub struct GroupConfig {
     pub log_keep_entries: Option<u64>,
     /// Seed of the group's own randomness (election timeouts).
     pub seed: u64,
+    /// Where snapshots are written and read.
+    pub offload: Offload,
+}
+
+impl GroupConfig {
+    /// The timings for nodes within one site: a heartbeat every 50 ms, and five missed ones start an election, so that
+    /// a dead leader is replaced within a second.
+    pub fn new(name: GroupName, node: NodeNumber, seed: u64) -> Self {
+        Self {
+            name,
+            node,
+            heartbeat_interval: Duration::from_millis(50),
+            election_timeout_min: Duration::from_millis(250),
+            election_timeout_max: Duration::from_millis(500),
+            snapshot_every_entries: 50_000,
+            log_keep_entries: None,
+            seed,
+            offload: Offload::Threads,
+        }
+    }
 }
 
 /// A submission that was applied: its place and the machine's answer.
@@ -45,21 +84,27 @@ pub enum SubmitError {
     /// Retryable: certainly not in the log. The leader sheds load or its disk is full.
     #[error("the leader refused: {0}")]
     Refused(String),
-    /// Terminal for this process: the group has stopped.
+    /// Terminal for this process: the group has stopped. Certainly not in the log.
     #[error("the group has stopped: {0}")]
     Stopped(String),
 }
 
+/// Why an operator's request has failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
+    /// Terminal: the stored data or the configuration has to be looked at.
     #[error("{0}")]
     Storage(String),
+    /// Terminal: the cluster's membership does not allow it.
     #[error("{0}")]
     Membership(String),
+    /// Retryable, there.
     #[error("this node is not the leader; the leader is {0:?}")]
     NotLeader(Option<PeerAddr>),
+    /// Unknown: it may still happen.
     #[error("no quorum answered in time")]
     Timeout,
+    /// Terminal for this process.
     #[error("the group has stopped: {0}")]
     Stopped(String),
 }
@@ -83,83 +128,118 @@ pub struct GroupStatus {
     pub replication: Vec<(NodeNumber, LogIndex)>,
 }
 
-/// The handle. Cheap to clone.
+/// The handle. Cheap to clone. [`Group::shutdown`] ends what it stands for; dropping it does not.
 #[derive(Clone)]
 pub struct Group {
-    _inner: Arc<()>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: GroupConfig,
+    raft: RaftHandle,
+    applied: watch::Receiver<LogIndex>,
+    snapshots: SnapshotStore,
+    peers: Arc<PeerClient>,
+    clock: SharedClock,
+    budget: Arc<budget::Budget>,
+    reads: reads::ReadQueue,
+    /// Draws seeds and jitter, one number each.
+    draws: AtomicU64,
+    stopping: AtomicBool,
+    /// The sentence of a machine that found its state impossible.
+    broken: watch::Receiver<Option<String>>,
+    tasks: Mutex<Vec<OwnedTask<()>>>,
 }
 
 impl Group {
     /// Opens the stored log and snapshot, restores the machine and joins in. Never forms a cluster by itself.
     pub async fn start<M: Machine, L: crate::log_store::LogStore>(
-        _config: GroupConfig,
-        _machine: SharedMachine<M>,
-        _log: L,
-        _snapshots: crate::snapshot_store::SnapshotStore,
-        _peers: Arc<crate::peer::PeerClient>,
-        _clock: SharedClock,
+        config: GroupConfig,
+        machine: SharedMachine<M>,
+        log: L,
+        snapshots: SnapshotStore,
+        peers: Arc<PeerClient>,
+        clock: SharedClock,
     ) -> Result<Group, GroupError> {
-        let _: Option<SharedNet> = None;
-        unreachable!()
+        start::start(config, machine, log, snapshots, peers, clock).await
     }
 
-    /// Submits from any node: proposes here if this is the leader, else forwards the bytes to it; after a change of
-    /// leader submits the same bytes again, until `within` is over. Safe because every command carries its own key.
-    pub async fn submit(&self, _body: Bytes, _within: Duration) -> Result<Submitted, SubmitError> {
-        unreachable!()
-    }
-
-    /// An index such that a read of any machine that has applied it is linearizable (Raft's ReadIndex, §6.4 of
-    /// Ongaro's thesis), from any node. Concurrent callers share one round to the quorum.
-    pub async fn read_index(&self, _within: Duration) -> Result<LogIndex, SubmitError> {
-        unreachable!()
+    pub fn name(&self) -> GroupName {
+        self.inner.config.name
     }
 
     /// Waits until this replica has applied `index`. `false` when `within` is over first.
-    pub async fn wait_applied(&self, _index: LogIndex, _within: Duration) -> bool {
-        unreachable!()
+    pub async fn wait_applied(&self, index: LogIndex, within: Duration) -> bool {
+        let mut applied = self.inner.applied.clone();
+        let reached = runtime::timeout(within, applied.wait_for(|applied| *applied >= index)).await;
+        matches!(reached, Some(Ok(_)))
     }
 
     pub fn applied_index(&self) -> LogIndex {
-        unreachable!()
+        *self.inner.applied.borrow()
     }
 
     pub fn is_leader(&self) -> bool {
-        unreachable!()
-    }
-
-    pub fn status(&self) -> GroupStatus {
-        unreachable!()
-    }
-
-    /// Forms a new cluster of one, this node. Error if it already has a log.
-    pub async fn init(&self, _own_addr: PeerAddr) -> Result<(), GroupError> {
-        unreachable!()
-    }
-
-    /// Adds a node as learner, waits until it has caught up, makes it a voter. Leader only.
-    pub async fn add(&self, _node: NodeNumber, _addr: PeerAddr, _within: Duration) -> Result<(), GroupError> {
-        unreachable!()
-    }
-
-    pub async fn remove(&self, _node: NodeNumber) -> Result<(), GroupError> {
-        unreachable!()
-    }
-
-    pub async fn transfer_leader(&self, _to: NodeNumber) -> Result<(), GroupError> {
-        unreachable!()
-    }
-
-    /// Takes a snapshot now.
-    pub async fn snapshot(&self) -> Result<LogIndex, GroupError> {
-        unreachable!()
+        self.leader_view().leads
     }
 
     /// Completes when the group has stopped by itself, with the sentence to print (a failed barrier, an impossible
-    /// state). The node then exits.
+    /// state). The node then exits. Never completes after [`Group::shutdown`].
     pub async fn failed(&self) -> String {
-        unreachable!()
+        let mut metrics = self.raft().metrics();
+        let mut broken = self.inner.broken.clone();
+        let sentence = tokio::select! {
+            biased;
+            found = broken.wait_for(Option::is_some) => found.ok().flatten(),
+            stopped = metrics.wait_for(|metrics| metrics.running_state.is_err()) => {
+                stopped.ok().and_then(|metrics| metrics.running_state.err()).map(|fatal| fatal.to_string())
+            }
+        };
+        if self.inner.stopping.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        sentence.unwrap_or_else(|| "the consensus core has ended without a word".to_owned())
     }
 
-    pub async fn shutdown(&self) {}
+    /// Ends the group's tasks. Submissions in flight end with an error.
+    pub async fn shutdown(&self) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
+        self.inner.tasks.lock().clear();
+        if let Err(error) = runtime::seeded(self.next_seed(), self.raft().shutdown()).await {
+            tracing::warn!(%error, "the consensus core did not end well");
+        }
+    }
+
+    pub(crate) fn raft(&self) -> &RaftHandle {
+        &self.inner.raft
+    }
+
+    pub(crate) fn snapshots(&self) -> &SnapshotStore {
+        &self.inner.snapshots
+    }
+
+    pub(crate) fn offload(&self) -> Offload {
+        self.inner.config.offload
+    }
+
+    /// A fresh seed, the same at the same place of the same run.
+    pub(crate) fn next_seed(&self) -> u64 {
+        runtime::mix(
+            self.inner.config.seed ^ self.inner.draws.fetch_add(1, Ordering::Relaxed).rotate_left(32),
+        )
+    }
+
+    /// Why nothing can be asked of the group any more, if so.
+    fn stopped(&self) -> Option<String> {
+        if let Some(sentence) = &*self.inner.broken.borrow() {
+            return Some(sentence.clone());
+        }
+        self.raft()
+            .metrics()
+            .borrow()
+            .running_state
+            .as_ref()
+            .err()
+            .map(ToString::to_string)
+    }
 }

@@ -1,0 +1,159 @@
+//! Forming a cluster, changing its members, moving its leadership, taking a snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use openraft::ChangeMembers;
+use openraft::errors::{ClientWriteError, Fatal, InitializeError, RaftError};
+use openraft::metrics::RaftMetrics;
+use ostraka_core::LogIndex;
+use ostraka_core::limits::{MEMBERSHIP_CHANGE_MS_MAX, SNAPSHOT_INSTALL_MS_MAX};
+
+use super::status::index_of;
+use super::{Group, GroupError};
+use crate::runtime::{self, Instant};
+use crate::types::{NodeNumber, PeerAddr, Types};
+
+impl Group {
+    /// Forms a new cluster of one, this node, and waits until it leads. Error if it already has a log.
+    pub async fn init(&self, own_addr: PeerAddr) -> Result<(), GroupError> {
+        let own = self.inner.config.node;
+        let formed = self.raft().initialize(BTreeMap::from([(own, own_addr)])).await;
+        formed.map_err(|error| match error {
+            RaftError::APIError(InitializeError::NotAllowed(_)) => {
+                GroupError::Membership("this node already has a log: it belongs to a cluster".to_owned())
+            }
+            RaftError::APIError(InitializeError::NotInMembers(error)) => {
+                GroupError::Membership(error.to_string())
+            }
+            RaftError::Fatal(fatal) => stopped(&fatal),
+        })?;
+        self.wait_metrics(change_deadline(), |metrics| metrics.current_leader == Some(own))
+            .await
+    }
+
+    /// Adds a node as learner, waits until it has caught up, makes it a voter. Leader only.
+    pub async fn add(&self, node: NodeNumber, addr: PeerAddr, within: Duration) -> Result<(), GroupError> {
+        self.must_lead()?;
+        let deadline = runtime::now() + within;
+        let known = self.status();
+        if let Some((_, known_addr)) = known.voters.iter().find(|(voter, _)| *voter == node) {
+            return if *known_addr == addr {
+                Ok(())
+            } else {
+                let sentence =
+                    format!("node {node} is a voter at {known_addr}: remove it before adding it elsewhere");
+                Err(GroupError::Membership(sentence))
+            };
+        }
+        changed(deadline, self.raft().add_learner(node, addr, false)).await?;
+        let target = self.status().last_log_index;
+        self.wait_metrics(deadline, |metrics| {
+            let replication = metrics.replication.as_ref();
+            replication.is_none_or(|matched| {
+                matched
+                    .get(&node)
+                    .is_some_and(|matched| index_of(*matched) >= target)
+            })
+        })
+        .await?;
+        self.must_lead()?;
+        let change = ChangeMembers::AddVoterIds(BTreeSet::from([node]));
+        changed(deadline, self.raft().change_membership(change, true)).await
+    }
+
+    /// Removes a voter or learner. Leader only; a leader may remove itself, and steps down then.
+    pub async fn remove(&self, node: NodeNumber) -> Result<(), GroupError> {
+        self.must_lead()?;
+        let status = self.status();
+        let removed = BTreeSet::from([node]);
+        let change = if status.voters.iter().any(|(voter, _)| *voter == node) {
+            ChangeMembers::RemoveVoters(removed)
+        } else if status.learners.iter().any(|(learner, _)| *learner == node) {
+            ChangeMembers::RemoveNodes(removed)
+        } else {
+            return Err(GroupError::Membership(format!(
+                "node {node} is not in the cluster"
+            )));
+        };
+        changed(change_deadline(), self.raft().change_membership(change, false)).await
+    }
+
+    /// Hands leadership to a voter and waits until it leads. Leader only.
+    pub async fn transfer_leader(&self, to: NodeNumber) -> Result<(), GroupError> {
+        self.must_lead()?;
+        if !self.status().voters.iter().any(|(voter, _)| *voter == to) {
+            return Err(GroupError::Membership(format!("node {to} is not a voter")));
+        }
+        self.raft()
+            .trigger()
+            .transfer_leader(to)
+            .await
+            .map_err(|fatal| stopped(&fatal))?;
+        self.wait_metrics(change_deadline(), |metrics| metrics.current_leader == Some(to))
+            .await
+    }
+
+    /// Takes a snapshot now. Returns the last index that is in it.
+    pub async fn snapshot(&self) -> Result<LogIndex, GroupError> {
+        let target = self.applied_index();
+        self.raft()
+            .trigger()
+            .snapshot()
+            .await
+            .map_err(|fatal| stopped(&fatal))?;
+        let deadline = runtime::now() + Duration::from_millis(SNAPSHOT_INSTALL_MS_MAX);
+        self.wait_metrics(deadline, |metrics| index_of(metrics.snapshot) >= target)
+            .await?;
+        Ok(index_of(self.raft().metrics().borrow().snapshot))
+    }
+
+    fn must_lead(&self) -> Result<(), GroupError> {
+        let view = self.leader_view();
+        if view.leads {
+            Ok(())
+        } else {
+            Err(GroupError::NotLeader(view.leader.map(|(_, addr)| addr)))
+        }
+    }
+
+    async fn wait_metrics(
+        &self,
+        deadline: Instant,
+        mut accept: impl FnMut(&RaftMetrics<Types>) -> bool,
+    ) -> Result<(), GroupError> {
+        let mut metrics = self.raft().metrics();
+        let reached = metrics.wait_for(|metrics| metrics.running_state.is_err() || accept(metrics));
+        let left = deadline.saturating_duration_since(runtime::now());
+        match runtime::timeout(left, reached).await {
+            Some(Ok(metrics)) => metrics.running_state.map_err(|fatal| stopped(&fatal)),
+            Some(Err(_)) => Err(stopped(&Fatal::Stopped)),
+            None => Err(GroupError::Timeout),
+        }
+    }
+}
+
+fn change_deadline() -> Instant {
+    runtime::now() + Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX)
+}
+
+fn stopped(fatal: &Fatal<Types>) -> GroupError {
+    GroupError::Stopped(fatal.to_string())
+}
+
+async fn changed<T>(
+    deadline: Instant,
+    change: impl Future<Output = Result<T, RaftError<Types, ClientWriteError<Types>>>>,
+) -> Result<(), GroupError> {
+    let left = deadline.saturating_duration_since(runtime::now());
+    match runtime::timeout(left, change).await {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(RaftError::Fatal(fatal))) => Err(stopped(&fatal)),
+        Some(Err(RaftError::APIError(error))) => Err(match error {
+            ClientWriteError::ForwardToLeader(forward) => GroupError::NotLeader(forward.leader_node),
+            ClientWriteError::LogEntryDiscarded(_) => GroupError::Timeout,
+            error => GroupError::Membership(error.to_string()),
+        }),
+        None => Err(GroupError::Timeout),
+    }
+}

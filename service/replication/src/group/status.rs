@@ -1,0 +1,51 @@
+//! A picture of the group.
+
+use openraft::{LogId as RawLogId, ServerState};
+use ostraka_core::LogIndex;
+
+use super::{Group, GroupStatus};
+use crate::types::{CommittedLeaderId, NodeNumber, PeerAddr};
+
+impl Group {
+    pub fn status(&self) -> GroupStatus {
+        let metrics = self.raft().metrics().borrow().clone();
+        let membership = metrics.membership_config.membership();
+        let nodes = |voters: bool| -> Vec<(NodeNumber, PeerAddr)> {
+            let is_voter = |node: &NodeNumber| membership.voter_ids().any(|voter| voter == *node);
+            let chosen = membership.nodes().filter(|(node, _)| is_voter(node) == voters);
+            chosen.map(|(node, addr)| (*node, addr.clone())).collect()
+        };
+        let replication = metrics.replication.iter().flatten();
+        GroupStatus {
+            name: self.inner.config.name,
+            node: self.inner.config.node,
+            role: role_name(metrics.state).to_owned(),
+            term: metrics.current_term,
+            leader: metrics.current_leader,
+            last_log_index: LogIndex(metrics.last_log_index.unwrap_or(0)),
+            committed_index: index_of(metrics.local_committed),
+            applied_index: self.applied_index(),
+            snapshot_index: index_of(metrics.snapshot),
+            purged_index: index_of(metrics.purged),
+            voters: nodes(true),
+            learners: nodes(false),
+            replication: replication
+                .map(|(node, matched)| (*node, index_of(*matched)))
+                .collect(),
+        }
+    }
+}
+
+fn role_name(state: ServerState) -> &'static str {
+    match state {
+        ServerState::Leader => "leader",
+        ServerState::Follower => "follower",
+        ServerState::Candidate => "candidate",
+        ServerState::Learner => "learner",
+        ServerState::Shutdown => "stopped",
+    }
+}
+
+pub(super) fn index_of(log_id: Option<RawLogId<CommittedLeaderId>>) -> LogIndex {
+    LogIndex(log_id.map_or(0, |log_id| log_id.index))
+}

@@ -1,0 +1,174 @@
+//! What openraft asks of a network, on top of the [`PeerClient`].
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::network::{RPCOption, RPCTypes};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
+use openraft_rt::{BoxFuture, BoxStream};
+use ostraka_core::limits::PEER_CALL_MS_MAX;
+
+use super::client::{Call, CallError, PeerClient, Target};
+use super::connection::Lane;
+use super::{Route, append, snapshot, wire};
+use crate::env::Offload;
+use crate::group::Snapshot;
+use crate::snapshot_store::StoredSnapshot;
+use crate::types::{GroupName, NodeNumber, PeerAddr, RaftVote, Types};
+
+/// Makes the clients of one group's consensus core.
+pub(crate) struct PeerNetwork {
+    pub(crate) client: Arc<PeerClient>,
+    pub(crate) group: GroupName,
+    pub(crate) node: NodeNumber,
+    pub(crate) offload: Offload,
+}
+
+impl PeerNetwork {
+    fn peer(&self, node: NodeNumber, addr: &PeerAddr, purpose: Purpose) -> Peer {
+        let target = Target {
+            group: self.group,
+            node,
+            addr: addr.clone(),
+        };
+        Peer {
+            client: self.client.clone(),
+            own: self.node,
+            target,
+            purpose,
+            offload: self.offload,
+        }
+    }
+}
+
+impl RaftNetworkFactory<Types> for PeerNetwork {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: NodeNumber, node: &PeerAddr) -> Peer {
+        self.peer(target, node, Purpose::Replication)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: NodeNumber, node: &PeerAddr) -> Peer {
+        self.peer(target, node, Purpose::Heartbeats)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Appends in a lasting stream.
+    Replication,
+    /// Single appends without entries, which must not wait behind others.
+    Heartbeats,
+}
+
+/// One peer, as openraft calls it.
+pub(crate) struct Peer {
+    client: Arc<PeerClient>,
+    own: NodeNumber,
+    target: Target,
+    purpose: Purpose,
+    offload: Offload,
+}
+
+type Rpc<T> = Result<T, RPCError<Types>>;
+
+impl Peer {
+    fn rpc_error(&self, action: RPCTypes, error: CallError) -> RPCError<Types> {
+        match error {
+            CallError::NotSent(_) | CallError::Refused(..) => Unreachable::new(&error).into(),
+            CallError::Broken(_) | CallError::Answer(_) => NetworkError::new(&error).into(),
+            CallError::TimedOut(ms) => RPCError::Timeout(Timeout {
+                action,
+                id: self.own,
+                target: self.target.node,
+                timeout: Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX)),
+            }),
+        }
+    }
+}
+
+impl RaftNetworkV2<Types> for Peer {
+    type SnapshotData = StoredSnapshot;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<Types>,
+        _: RPCOption,
+    ) -> Rpc<AppendEntriesResponse<Types>> {
+        let call = Call {
+            lane: Lane::Control,
+            route: Route::AppendOne,
+            sent: &AtomicBool::new(false),
+        };
+        let within = Duration::from_millis(PEER_CALL_MS_MAX);
+        let answer = self
+            .client
+            .call(&self.target, call, within, wire::encode_append(&request))
+            .await;
+        let answer = answer.and_then(|bytes| Ok(wire::decode(&bytes)?));
+        answer.map_err(|error| self.rpc_error(RPCTypes::AppendEntries, error))
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        requests: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Rpc<BoxStream<'s, Rpc<StreamAppendResult<Types>>>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        if self.purpose == Purpose::Heartbeats {
+            return openraft::network::stream_append_sequential(self, requests, option);
+        }
+        Box::pin(async move {
+            let this = &*self;
+            let answers = append::open(&this.client, &this.target, requests).await;
+            let answers = answers.map_err(|error| this.rpc_error(RPCTypes::AppendEntries, error))?;
+            let answers =
+                answers.map(|answer| answer.map_err(|error| this.rpc_error(RPCTypes::AppendEntries, error)));
+            Ok(Box::pin(answers) as BoxStream<'s, _>)
+        })
+    }
+
+    async fn vote(&mut self, request: VoteRequest<Types>, _: RPCOption) -> Rpc<VoteResponse<Types>> {
+        let answer = self.client.vote(&self.target, Route::Vote, &request).await;
+        answer.map_err(|error| self.rpc_error(RPCTypes::Vote, error))
+    }
+
+    async fn pre_vote(&mut self, request: VoteRequest<Types>, _: RPCOption) -> Rpc<VoteResponse<Types>> {
+        let answer = self.client.vote(&self.target, Route::PreVote, &request).await;
+        answer.map_err(|error| self.rpc_error(RPCTypes::Vote, error))
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: RaftVote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let sending = snapshot::send(&self.client, &self.target, vote, snapshot, self.offload);
+        tokio::select! {
+            biased;
+            closed = cancel => Err(closed.into()),
+            sent = sending => sent.map_err(|error| self.rpc_error(RPCTypes::InstallSnapshot, error).into()),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<Types>,
+        _: RPCOption,
+    ) -> Rpc<TransferLeaderResponse<Types>> {
+        let answer = self.client.transfer_leader(&self.target, &request).await;
+        answer.map_err(|error| self.rpc_error(RPCTypes::TransferLeader, error))
+    }
+}

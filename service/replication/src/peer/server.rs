@@ -1,0 +1,235 @@
+//! The peer port: accepts connections, checks who asks and whom they mean, hands requests to the groups.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ostraka_core::limits::{
+    PEER_CONNECTIONS_MAX, PEER_HELLO_MS_MAX, PEER_PING_ANSWER_MS_MAX, PEER_PING_MS, PEER_STREAMS_MAX,
+};
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::connection::{CONNECTION_WINDOW_BYTES, PeerExecutor, STREAM_WINDOW_BYTES};
+use super::frames::{self, PeerBody};
+use super::{HEADER_FROM, HEADER_KEY, HEADER_TO, Route, routes};
+use crate::env::{BoxIo, Listener};
+use crate::group::Group;
+use crate::runtime;
+use crate::types::{GroupName, NodeNumber};
+
+/// How long the port rests after an accept failed (no file handle left, most likely), so as not to spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A request that is not carried out: the status and a sentence for the other node's log.
+pub(super) type Refusal = (StatusCode, String);
+
+/// Serves the groups of this node to its peers. Cheap to clone.
+#[derive(Clone)]
+pub struct PeerServer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cluster_key: String,
+    node: NodeNumber,
+    groups: RwLock<BTreeMap<GroupName, Group>>,
+    connections: Semaphore,
+}
+
+impl PeerServer {
+    /// `node` is this node's own number. `cluster_key` is shared by all nodes of the cluster.
+    pub fn new(cluster_key: [u8; 32], node: NodeNumber) -> Self {
+        let inner = Inner {
+            cluster_key: super::hex(&cluster_key),
+            node,
+            groups: RwLock::default(),
+            connections: Semaphore::new(PEER_CONNECTIONS_MAX),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Requests for this group are handed to it from now on. Until then they are answered with 503.
+    pub fn register(&self, group: &Group) {
+        self.inner.groups.write().insert(group.name(), group.clone());
+    }
+
+    /// Accepts until the future is dropped, which closes every connection.
+    pub async fn serve(&self, mut listener: Box<dyn Listener>) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((io, peer)) => {
+                        let server = self.clone();
+                        connections.spawn(async move {
+                            tracing::debug!(%peer, "a peer has connected");
+                            server.serve_connection(io).await;
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the peer port cannot accept");
+                        runtime::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Serves one connection to its end.
+    pub async fn serve_connection(&self, io: BoxIo) {
+        let Ok(_permit) = self.inner.connections.try_acquire() else {
+            tracing::warn!(
+                PEER_CONNECTIONS_MAX,
+                "a peer connection is refused: too many are open"
+            );
+            return;
+        };
+        let greeted = Arc::new(AtomicBool::new(false));
+        let service = {
+            let (inner, greeted) = (self.inner.clone(), greeted.clone());
+            service_fn(move |request| {
+                let (inner, greeted) = (inner.clone(), greeted.clone());
+                async move { Ok::<_, Infallible>(inner.answer(&greeted, request).await) }
+            })
+        };
+        let connection = http2::Builder::new(PeerExecutor)
+            .timer(TokioTimer::new())
+            // The header would carry the wall clock into simulated runs, and nobody reads it.
+            .auto_date_header(false)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_concurrent_streams(PEER_STREAMS_MAX)
+            .keep_alive_interval(Duration::from_millis(PEER_PING_MS))
+            .keep_alive_timeout(Duration::from_millis(PEER_PING_ANSWER_MS_MAX))
+            .serve_connection(TokioIo::new(io), service);
+        let mut connection = std::pin::pin!(connection);
+        let hello = Duration::from_millis(PEER_HELLO_MS_MAX);
+        let ended = match runtime::timeout(hello, connection.as_mut()).await {
+            Some(ended) => ended,
+            None if greeted.load(Ordering::Relaxed) => connection.await,
+            None => {
+                tracing::warn!("a peer connection is closed: it did not show the cluster key in time");
+                return;
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a peer connection has broken");
+        }
+    }
+}
+
+impl Inner {
+    async fn answer(&self, greeted: &AtomicBool, request: Request<Incoming>) -> Response<PeerBody> {
+        let (group, route) = match self.admit(&request) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refused(request.headers(), request.uri().path(), refusal),
+        };
+        greeted.store(true, Ordering::Relaxed);
+        let (head, body) = request.into_parts();
+        let seed = group.next_seed();
+        match runtime::seeded(seed, routes::answer(&group, route, &head.headers, body)).await {
+            Ok(body) => Response::new(body),
+            Err(refusal) => refused(&head.headers, head.uri.path(), refusal),
+        }
+    }
+
+    fn admit(&self, request: &Request<Incoming>) -> Result<(Group, Route), Refusal> {
+        let key = request
+            .headers()
+            .get(HEADER_KEY)
+            .map_or(&[][..], |key| key.as_bytes());
+        if !same_secret(key, self.cluster_key.as_bytes()) {
+            let sentence =
+                "the cluster key is missing or another one: set the same key on every node of the cluster";
+            return Err((StatusCode::UNAUTHORIZED, sentence.to_owned()));
+        }
+        if request.method() != Method::POST {
+            return Err((StatusCode::METHOD_NOT_ALLOWED, "peers ask by POST".to_owned()));
+        }
+        let to = header_number(request.headers(), HEADER_TO);
+        if to != Some(self.node.0) {
+            let meant = to.map_or("nobody".to_owned(), |node| format!("node {node}"));
+            let sentence = format!(
+                "this is node {}, the request is for {meant}: check the peer addresses",
+                self.node
+            );
+            return Err((StatusCode::MISDIRECTED_REQUEST, sentence));
+        }
+        let Some((name, route)) = super::parse_path(request.uri().path()) else {
+            let sentence = format!(
+                "{} is not served here: the nodes differ in version",
+                request.uri().path()
+            );
+            return Err((StatusCode::NOT_FOUND, sentence));
+        };
+        let group = self.groups.read().get(&name).cloned();
+        let group = group.ok_or_else(|| {
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("{name:?} does not run here yet"),
+            )
+        })?;
+        Ok((group, route))
+    }
+}
+
+fn refused(headers: &HeaderMap, path: &str, (status, sentence): Refusal) -> Response<PeerBody> {
+    let from = header_number(headers, HEADER_FROM);
+    tracing::warn!(?from, path, %status, %sentence, "a peer's request is refused");
+    let mut response = Response::new(frames::full(Bytes::from(sentence)));
+    *response.status_mut() = status;
+    response
+}
+
+pub(super) fn header_number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
+}
+
+/// Compares in a time that depends on the lengths only, so that a key cannot be guessed byte by byte.
+fn same_secret(given: &[u8], own: &[u8]) -> bool {
+    let differing = given
+        .iter()
+        .zip(own)
+        .fold(0, |differing, (a, b)| black_box(differing | (a ^ b)));
+    given.len() == own.len() && differing == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::same_secret;
+
+    proptest! {
+        #[test]
+        fn secrets_are_the_same_if_their_bytes_are(
+            a in proptest::collection::vec(any::<u8>(), 0..40),
+            b in proptest::collection::vec(any::<u8>(), 0..40),
+            at in any::<proptest::sample::Index>(),
+        ) {
+            prop_assert!(same_secret(&a, &a));
+            prop_assert_eq!(same_secret(&a, &b), a == b);
+            if !a.is_empty() {
+                let mut other = a.clone();
+                other[at.index(a.len())] ^= 1;
+                prop_assert!(!same_secret(&a, &other));
+            }
+        }
+    }
+}
