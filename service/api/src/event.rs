@@ -95,6 +95,9 @@ pub struct CreateEventRequest {
     /// `live` where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<ResultsPolicy>,
+    /// An event for probes, which no public tally shows. Operators only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub canary: bool,
 }
 
 /// A contestant as the organizer writes it.
