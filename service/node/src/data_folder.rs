@@ -39,6 +39,11 @@ pub enum DataFolderError {
     Corrupt { path: PathBuf, what: String },
     #[error("the data folder {path} belongs to node {found}, and this process is node {asked}; start it with --node-id {found}")]
     OtherNode { path: PathBuf, found: NodeNumber, asked: NodeNumber },
+    #[error(
+        "the data folder {path} has lost its {group:?} log: {missing} is not there; restore it from a backup, or remove \
+         this node from the cluster and add it again with an empty --data-dir (nothing was changed)"
+    )]
+    LostLog { path: PathBuf, group: GroupName, missing: PathBuf },
     #[error("the data folder {path} cannot be used: {source}{}", hint(.source))]
     Io { path: PathBuf, source: io::Error },
 }
@@ -56,6 +61,8 @@ fn hint(error: &io::Error) -> &'static str {
 struct FormatFile {
     format: u32,
     node: NodeNumber,
+    /// Groups whose log was made here; a log that is listed and gone was lost, and is never begun anew.
+    groups: Vec<GroupName>,
 }
 
 /// An opened folder; the lock is held until it is dropped.
@@ -76,7 +83,8 @@ impl DataFolder {
         }
         let lock = take_lock(root)?;
         if is_new {
-            write_durably(root, FORMAT_FILE, &FormatFile { format: DATA_FORMAT, node }).map_err(io)?;
+            let fresh = FormatFile { format: DATA_FORMAT, node, groups: Vec::new() };
+            write_durably(root, FORMAT_FILE, &fresh).map_err(io)?;
         }
         let found = read_format(root)?;
         if found.node != node {
@@ -94,6 +102,28 @@ impl DataFolder {
         read_format(root)?;
         let lock = take_lock(root)?;
         Ok(Self { root: root.to_path_buf(), _lock: lock })
+    }
+
+    /// Refuses a folder in which this group had a log that is not there any more: a node that forgot what it
+    /// acknowledged must not vote or count.
+    pub fn check_log(&self, group: GroupName) -> Result<(), DataFolderError> {
+        let missing = self.log(group);
+        let had_log = read_format(&self.root)?.groups.contains(&group);
+        if had_log && !missing.is_dir() {
+            return Err(DataFolderError::LostLog { path: self.root.clone(), group, missing });
+        }
+        Ok(())
+    }
+
+    /// Writes down that this group's log exists; call once it does.
+    pub fn claim_log(&self, group: GroupName) -> Result<(), DataFolderError> {
+        let mut format = read_format(&self.root)?;
+        if format.groups.contains(&group) {
+            return Ok(());
+        }
+        format.groups.push(group);
+        write_durably(&self.root, FORMAT_FILE, &format)
+            .map_err(|source| DataFolderError::Io { path: self.root.clone(), source })
     }
 
     pub fn root(&self) -> &Path {
@@ -227,6 +257,20 @@ mod tests {
         fs::write(dir.path().join("thesis.txt"), b"do not touch").unwrap();
         assert!(matches!(DataFolder::open(dir.path(), NODE), Err(DataFolderError::Corrupt { .. })));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing may be written into it");
+    }
+
+    #[test]
+    fn a_log_that_was_there_and_is_gone_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(dir.path(), NODE).unwrap();
+        assert!(folder.check_log(GroupName::Vote).is_ok(), "a new node has none yet");
+        fs::create_dir_all(folder.log(GroupName::Vote)).unwrap();
+        folder.claim_log(GroupName::Vote).unwrap();
+        assert!(folder.check_log(GroupName::Vote).is_ok());
+        fs::remove_dir_all(folder.log(GroupName::Vote)).unwrap();
+        let refused = folder.check_log(GroupName::Vote).unwrap_err();
+        assert!(matches!(refused, DataFolderError::LostLog { .. }), "{refused}");
+        assert!(folder.check_log(GroupName::Identity).is_ok());
     }
 
     #[test]
