@@ -50,11 +50,17 @@ impl AsyncRuntime for FifoTokio {
         TokioRuntime::sleep_until(deadline)
     }
 
-    fn timeout<R, F: Future<Output = R> + OptionalSend>(duration: Duration, future: F) -> Self::Timeout<R, F> {
+    fn timeout<R, F: Future<Output = R> + OptionalSend>(
+        duration: Duration,
+        future: F,
+    ) -> Self::Timeout<R, F> {
         TokioRuntime::timeout(duration, future)
     }
 
-    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(deadline: Self::Instant, future: F) -> Self::Timeout<R, F> {
+    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(
+        deadline: Self::Instant,
+        future: F,
+    ) -> Self::Timeout<R, F> {
         TokioRuntime::timeout_at(deadline, future)
     }
 
@@ -159,13 +165,16 @@ mod tests {
         async fn draw() -> Vec<u64> {
             let mut numbers = Vec::new();
             for _ in 0..4 {
-                let task = OstrakaRuntime::spawn(async { rand::Rng::next_u64(&mut OstrakaRuntime::thread_rng()) });
+                let task =
+                    OstrakaRuntime::spawn(async { rand::Rng::next_u64(&mut OstrakaRuntime::thread_rng()) });
                 numbers.push(task.await.expect("does not panic"));
             }
             numbers
         }
         let run = |seed| {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .expect("a runtime");
             runtime.block_on(seeded(seed, draw()))
         };
         assert_eq!(run(7), run(7));

@@ -15,9 +15,23 @@ use parking_lot::{RwLock, RwLockReadGuard};
 
 /// A watch with its two ends. The receiver has seen `init`.
 pub fn channel<T>(init: T) -> (Sender<T>, Receiver<T>) {
-    let notices = Notices { version: 0, senders: 1, receivers: 1, next_ticket: 0, waiting: BTreeMap::new() };
-    let shared = Arc::new(Shared { value: RwLock::new(init), notices: Mutex::new(notices) });
-    (Sender { shared: shared.clone() }, Receiver { shared, seen: 0 })
+    let notices = Notices {
+        version: 0,
+        senders: 1,
+        receivers: 1,
+        next_ticket: 0,
+        waiting: BTreeMap::new(),
+    };
+    let shared = Arc::new(Shared {
+        value: RwLock::new(init),
+        notices: Mutex::new(notices),
+    });
+    (
+        Sender {
+            shared: shared.clone(),
+        },
+        Receiver { shared, seen: 0 },
+    )
 }
 
 /// All senders are gone: the value will not change again.
@@ -119,7 +133,10 @@ impl<T> Sender<T> {
     pub fn subscribe(&self) -> Receiver<T> {
         let mut notices = self.shared.notices();
         notices.receivers += 1;
-        Receiver { shared: self.shared.clone(), seen: notices.version }
+        Receiver {
+            shared: self.shared.clone(),
+            seen: notices.version,
+        }
     }
 
     pub fn receiver_count(&self) -> usize {
@@ -130,7 +147,9 @@ impl<T> Sender<T> {
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
         self.shared.notices().senders += 1;
-        Self { shared: self.shared.clone() }
+        Self {
+            shared: self.shared.clone(),
+        }
     }
 }
 
@@ -159,7 +178,10 @@ impl<T> Receiver<T> {
     /// Waits for a value that this receiver has not seen and marks it as seen. At once if there is one already.
     /// Safe to cancel.
     pub fn changed(&mut self) -> impl Future<Output = Result<(), Closed>> + '_ {
-        Changed { receiver: self, ticket: None }
+        Changed {
+            receiver: self,
+            ticket: None,
+        }
     }
 
     /// Does not mark the value as seen.
@@ -193,7 +215,10 @@ impl<T> Receiver<T> {
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
         self.shared.notices().receivers += 1;
-        Self { shared: self.shared.clone(), seen: self.seen }
+        Self {
+            shared: self.shared.clone(),
+            seen: self.seen,
+        }
     }
 }
 
@@ -280,7 +305,9 @@ impl<T: OptionalSend + OptionalSync> openraft_rt::WatchSender<FifoWatch, T> for 
 
 impl<T: OptionalSend + OptionalSync> openraft_rt::WatchReceiver<FifoWatch, T> for Receiver<T> {
     async fn changed(&mut self) -> Result<(), openraft_rt::RecvError> {
-        Receiver::changed(self).await.map_err(|Closed| openraft_rt::watch::RecvError(()))
+        Receiver::changed(self)
+            .await
+            .map_err(|Closed| openraft_rt::watch::RecvError(()))
     }
 
     fn borrow_watched(&self) -> Ref<'_, T> {
@@ -315,14 +342,20 @@ mod tests {
         let mut receivers: Vec<_> = (0..40).map(|_| receiver.clone()).collect();
         let mut waits: Vec<_> = receivers.iter_mut().map(|r| Box::pin(r.changed())).collect();
         let poll = |wait: &mut Pin<Box<_>>, number| {
-            let waker = Waker::from(Arc::new(Notes { number, woken: woken.clone() }));
+            let waker = Waker::from(Arc::new(Notes {
+                number,
+                woken: woken.clone(),
+            }));
             Future::poll(Pin::as_mut(wait), &mut Context::from_waker(&waker))
         };
         let order = [3, 39, 0, 17, 8, 30, 1];
         for number in order {
             assert!(poll(&mut waits[number], number).is_pending());
         }
-        assert!(poll(&mut waits[39], 39).is_pending(), "polling again keeps the place");
+        assert!(
+            poll(&mut waits[39], 39).is_pending(),
+            "polling again keeps the place"
+        );
         assert_eq!(sender.send(1), Ok(()));
         assert_eq!(*woken.lock().unwrap(), order);
         assert!(poll(&mut waits[8], 8).is_ready());
