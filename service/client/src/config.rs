@@ -1,0 +1,59 @@
+//! What a client may be told, and what it takes where it is told nothing.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Gives 64 random bits a call. A simulator hands in a seeded one.
+pub type RandomSource = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Bytes of an answer's body that the client takes: a leaderboard of 1,000 contestants with names of 200 bytes, each
+/// escaped at its worst (6 bytes for one), is 1.3 MB.
+pub(crate) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Longest `Retry-After` and SSE `retry:` that is obeyed. A server gone mad must not send its clients away for good.
+pub(crate) const SERVER_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Everything but connector and endpoints. Start from [`ClientConfig::new`].
+#[derive(Clone)]
+pub struct ClientConfig {
+    /// From the start of connecting until the connection can take a request.
+    pub connect_timeout: Duration,
+    /// From sending a request until its whole answer is there; for a stream, until its head is there.
+    pub request_timeout: Duration,
+    /// Unused connections kept open for each endpoint.
+    pub idle_connections_per_endpoint_max: usize,
+    /// Silence on a stream, heartbeats included, after which it counts as cut. Must be longer than the server's heartbeat.
+    pub stream_silence_max: Duration,
+    /// Shortest pause before another attempt; doubles with each attempt in a row, and is jittered.
+    pub retry_pause_min: Duration,
+    /// Longest pause before another attempt.
+    pub retry_pause_max: Duration,
+    /// Where jitter comes from.
+    pub random: RandomSource,
+}
+
+impl ClientConfig {
+    pub fn new(random: RandomSource) -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(5),
+            idle_connections_per_endpoint_max: 64,
+            stream_silence_max: Duration::from_secs(45),
+            retry_pause_min: Duration::from_millis(20),
+            retry_pause_max: Duration::from_secs(2),
+            random,
+        }
+    }
+}
+
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ClientConfig")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("request_timeout", &self.request_timeout)
+            .field("stream_silence_max", &self.stream_silence_max)
+            .finish_non_exhaustive()
+    }
+}
