@@ -15,7 +15,8 @@ use crate::token::{Caller, Tokens};
 /// The cookie that login sets, for the stream's route only.
 pub const TOKEN_COOKIE: &str = "ostraka_token";
 
-/// Verifies tokens against the injected clock.
+/// Verifies tokens against the injected clock. Cheap to clone.
+#[derive(Clone)]
 pub struct Authenticator {
     tokens: Arc<Tokens>,
     clock: SharedClock,
@@ -67,25 +68,25 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 
 impl<S> FromRequestParts<S> for Caller
 where
-    Arc<Authenticator>: FromRef<S>,
+    Authenticator: FromRef<S>,
     S: Send + Sync,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Arc::<Authenticator>::from_ref(state).by_header(&parts.headers)
+        Authenticator::from_ref(state).by_header(&parts.headers)
     }
 }
 
 impl<S> FromRequestParts<S> for StreamCaller
 where
-    Arc<Authenticator>: FromRef<S>,
+    Authenticator: FromRef<S>,
     S: Send + Sync,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Arc::<Authenticator>::from_ref(state).by_header_or_cookie(&parts.headers).map(Self)
+        Authenticator::from_ref(state).by_header_or_cookie(&parts.headers).map(Self)
     }
 }
 

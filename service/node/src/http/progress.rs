@@ -2,6 +2,7 @@
 //! connections, slow senders of headers and readers that do not read.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,9 +14,12 @@ use ostraka_core::limits::{HTTP_STALL_MS_MAX, HTTP_WATCH_MS};
 use ostraka_replication::BoxIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What one connection has done so far. Written by its own task, read by its own watchdog and its streaming bodies.
+/// What one connection has done so far, and for whom. Written by its own task, read by its own watchdog, its handlers
+/// and its streaming bodies.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// `None` in tests without a socket.
+    peer: Option<IpAddr>,
     request_heads: AtomicU64,
     requests_open: AtomicU64,
     writes: AtomicU64,
@@ -34,6 +38,15 @@ impl Drop for OpenRequest {
 }
 
 impl Progress {
+    pub(crate) fn of(peer: IpAddr) -> Self {
+        Self { peer: Some(peer), ..Self::default() }
+    }
+
+    /// The address at the other end: the client, or the last proxy before this node.
+    pub fn peer(&self) -> IpAddr {
+        self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+
     pub(crate) fn begin_request(self: &Arc<Self>) -> OpenRequest {
         self.request_heads.fetch_add(1, Ordering::Relaxed);
         self.keep_busy()

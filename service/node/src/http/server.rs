@@ -112,7 +112,7 @@ impl Port {
 }
 
 async fn serve_connection(io: BoxIo, peer: SocketAddr, edge: Arc<super::edge::Served>, stop: CancellationToken) {
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(Progress::of(peer.ip()));
     let io = TokioIo::new(WatchedIo::new(io, Arc::clone(&progress)));
     let service = service_fn(|request| {
         let (edge, open) = (Arc::clone(&edge), progress.begin_request());

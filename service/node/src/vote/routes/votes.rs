@@ -1,0 +1,179 @@
+//! Votes: submission and status.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use ostraka_api::{
+    Durability, ErrorCode, ProblemBody, SubmitVoteRequest, SubmitVoteResponse, VoteReason, VoteStatus,
+    VoteStatusResponse,
+};
+use ostraka_core::{Command, EventId, Outcome, VoteOutcome, VoteRecord};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::extract::{Context, IdempotencyKey, VoteIdPath};
+use crate::http::json::json_response;
+use crate::http::{JsonBody, Problem};
+use crate::token::Caller;
+use crate::vote::service::VoteService;
+use crate::vote::vote_id::VoteIdError;
+
+/// [`SubmitVoteResponse`] with the id borrowed: the answer that is given most costs no copy of it.
+#[derive(Serialize)]
+struct SubmitAnswer<'a> {
+    vote_id: &'a str,
+    vote_status: VoteStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<VoteReason>,
+    durability: Durability,
+}
+
+/// Casts a vote. The answer comes when the vote is durable on a quorum and applied, so its status is final. A retry (the
+/// same `Idempotency-Key`, or without one the same contestant and `client_timestamp`) gets the first answer again.
+#[utoipa::path(
+    post,
+    path = "/v1/vote/submit",
+    tag = "votes",
+    security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 128 visible ASCII characters")),
+    request_body = SubmitVoteRequest,
+    responses(
+        (status = 200, description = "Recorded", body = SubmitVoteResponse),
+        (status = 400, description = "Malformed JSON, field, id or header", body = ProblemBody),
+        (status = 401, description = "No valid token", body = ProblemBody),
+        (status = 403, description = "user_id is not the token's user", body = ProblemBody),
+        (status = 404, description = "No such event, or no such contestant in it", body = ProblemBody),
+        (status = 429, description = "Too many different submissions of this user in this event", body = ProblemBody),
+        (status = 503, description = "Not recorded, or unknown; see type and Retry-After", body = ProblemBody)
+    )
+)]
+pub(super) async fn submit(
+    State(service): State<Arc<VoteService>>,
+    caller: Caller,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
+    Context(context): Context,
+    JsonBody(request): JsonBody<SubmitVoteRequest>,
+) -> Result<Response, Problem> {
+    request.validate().map_err(|error| Problem::new(ErrorCode::InvalidField, format!("{error}.")))?;
+    if request.user_id != caller.voter {
+        return Err(Problem::new(ErrorCode::NotTokenUser, "A vote can be cast for the token's own user only."));
+    }
+    if request.contestant_id.event != request.event_id {
+        return Err(contestant_not_found());
+    }
+    let contestant = request.contestant_id.contestant;
+    let key = match &idempotency_key {
+        Some(key) => service.submission_keys.vote_by_idempotency_key(key.as_bytes()),
+        None => service.submission_keys.vote_by_timestamp(contestant, request.client_timestamp),
+    };
+    let trace = context.client_trace();
+    let record = VoteRecord {
+        voter: caller.voter,
+        event: request.event_id,
+        contestant,
+        key,
+        client_timestamp: request.client_timestamp,
+        trace: trace.map(|(trace_id, _)| trace_id),
+        trace_sampled: trace.is_some_and(|(_, sampled)| sampled),
+    };
+    // tokio's clock, which a simulator controls.
+    let taken_in_at = Instant::now();
+    let outcome = service.submit(Command::CastVote(record)).await;
+    service.metrics.ack_latency_s.observe(taken_in_at.elapsed().as_secs_f64());
+    let answer = outcome.and_then(|outcome| answer(&service, request.event_id, outcome));
+    if answer.is_err() {
+        service.metrics.failed.inc();
+    }
+    answer
+}
+
+fn answer(service: &VoteService, event: EventId, outcome: Outcome) -> Result<Response, Problem> {
+    let outcome = match outcome {
+        Outcome::Vote(outcome) => outcome,
+        Outcome::EventCreated(_) | Outcome::EventStatus { .. } | Outcome::EventRefused(_) | Outcome::Ticked => {
+            return Err(super::events::wrong_kind(outcome));
+        }
+    };
+    match outcome {
+        VoteOutcome::Recorded { position, verdict } => {
+            let (vote_status, reason) = VoteStatus::of_verdict(verdict);
+            service.metrics.vote(vote_status);
+            let vote_id = service.vote_ids.encode(event, position);
+            let vote_id = vote_id.as_str();
+            Ok(json_response(&SubmitAnswer { vote_id, vote_status, reason, durability: service.durability }))
+        }
+        VoteOutcome::EventNotFound => Err(super::events::event_not_found(event)),
+        VoteOutcome::ContestantNotFound => Err(contestant_not_found()),
+        VoteOutcome::TooManySubmissions => Err(Problem::new(
+            ErrorCode::TooManySubmissions,
+            "This user has made too many different submissions in this event; the counted vote stands.",
+        )
+        .retry_after_s(TOO_MANY_RETRY_AFTER_S)),
+    }
+}
+
+/// A day: the same request is refused for as long as the event lives.
+const TOO_MANY_RETRY_AFTER_S: u32 = 86_400;
+
+fn contestant_not_found() -> Problem {
+    Problem::new(ErrorCode::ContestantNotFound, "The event has no such contestant.")
+}
+
+/// Tells what became of a vote. Only its own voter is told.
+#[utoipa::path(
+    get,
+    path = "/v1/vote/{vote_id}/status",
+    tag = "votes",
+    security(("bearer" = [])),
+    params(("vote_id" = String, Path, description = "As submit answered it")),
+    responses(
+        (status = 200, description = "The vote's status, final", body = VoteStatusResponse),
+        (status = 400, description = "Malformed id", body = ProblemBody),
+        (status = 401, description = "No valid token", body = ProblemBody),
+        (status = 404, description = "Unknown, or another user's vote", body = ProblemBody),
+        (status = 503, description = "This node has not caught up with the vote yet", body = ProblemBody)
+    )
+)]
+pub(super) async fn status(
+    State(service): State<Arc<VoteService>>,
+    caller: Caller,
+    VoteIdPath(vote_id): VoteIdPath,
+) -> Result<Response, Problem> {
+    let not_found = || Problem::new(ErrorCode::VoteNotFound, "There is no such vote of this user.");
+    let (event, position) = service.vote_ids.decode(&vote_id).map_err(|error| match error {
+        VoteIdError::Malformed => Problem::new(ErrorCode::MalformedId, format!("Malformed id: {error}.")),
+        VoteIdError::NotOurs => not_found(),
+    })?;
+    if !service.has_applied(position.index).await {
+        let detail = "This node has not caught up with this vote yet; its status would be a guess.";
+        return Err(Problem::new(ErrorCode::NoLeader, detail).retry_after_s(1));
+    }
+    let found = {
+        let machine = service.machine.read();
+        let state = machine.state();
+        let verdict = state.vote_verdict(event, caller.voter, position);
+        verdict.zip(state.event(event).map(|event| event.name().to_owned()))
+    };
+    let (verdict, event_name) = found.ok_or_else(not_found)?;
+    let (vote_status, reason) = VoteStatus::of_verdict(verdict);
+    let vote_id = vote_id.parse().expect("an id of ours is URL-safe and short");
+    Ok(json_response(&VoteStatusResponse { vote_id, vote_status, event_name, reason }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_borrowed_answer_is_the_contracts_answer() {
+        let statuses = [(VoteStatus::Processed, None), (VoteStatus::Duplicate, Some(VoteReason::AlreadyVoted))];
+        for (vote_status, reason) in statuses {
+            let durability = Durability::QuorumFsync;
+            let ours = SubmitAnswer { vote_id: "AQ-x_9", vote_status, reason, durability };
+            let theirs =
+                SubmitVoteResponse { vote_id: "AQ-x_9".parse().unwrap(), vote_status, reason, durability };
+            assert_eq!(serde_json::to_string(&ours).unwrap(), serde_json::to_string(&theirs).unwrap());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The vote service: what its routes work with, and its beginning and end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRef;
+use ostraka_api::{Consistency, Durability, ErrorCode};
+use ostraka_core::limits::READ_BARRIER_MS_MAX;
+use ostraka_core::{Command, LogIndex, Outcome};
+use ostraka_replication::{SharedMachine, SubmitError};
+use prometheus_client::registry::Registry;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::feed;
+use super::ingest::{Ingest, IngestError};
+use super::log::Log;
+use super::machine::VoteMachine;
+use super::metrics::VoteMetrics;
+use super::schedule;
+use super::submission::SubmissionKeys;
+use super::vote_id::VoteIds;
+use crate::env::{Env, SharedEntropy};
+use crate::http::{Authenticator, Problem};
+use crate::secrets::Secrets;
+
+const READ_BARRIER: Duration = Duration::from_millis(READ_BARRIER_MS_MAX);
+
+/// What a vote service is started with.
+pub struct VoteParts<'a> {
+    pub log: Arc<dyn Log>,
+    pub machine: SharedMachine<VoteMachine>,
+    pub secrets: &'a Secrets,
+    pub authenticator: Authenticator,
+    pub env: &'a Env,
+    /// What an acknowledgement promises, which the log's store decides.
+    pub durability: Durability,
+    pub registry: &'a mut Registry,
+}
+
+/// A running vote service.
+pub struct VoteService {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) machine: SharedMachine<VoteMachine>,
+    pub(super) ingest: Ingest,
+    pub(super) vote_ids: VoteIds,
+    pub(super) submission_keys: SubmissionKeys,
+    pub(super) entropy: SharedEntropy,
+    pub(super) durability: Durability,
+    pub(super) metrics: VoteMetrics,
+    pub(super) leaving: CancellationToken,
+    authenticator: Authenticator,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl FromRef<Arc<VoteService>> for Authenticator {
+    fn from_ref(service: &Arc<VoteService>) -> Self {
+        service.authenticator.clone()
+    }
+}
+
+impl VoteService {
+    /// Starts the service over a log that has been started with the same machine.
+    pub fn start(parts: VoteParts<'_>) -> Arc<Self> {
+        let VoteParts { log, machine, secrets, authenticator, env, durability, registry } = parts;
+        let metrics = VoteMetrics::register(registry);
+        let ingest = Ingest::start(Arc::clone(&log), metrics.clone());
+        let hub = Arc::clone(machine.read().feed());
+        let publisher = feed::publish(hub, Arc::clone(&machine), metrics.clone());
+        let scheduler =
+            schedule::tick_when_due(Arc::clone(&log), Arc::clone(&machine), ingest.clone(), Arc::clone(&env.clock));
+        Arc::new(Self {
+            log,
+            machine,
+            ingest,
+            vote_ids: VoteIds::new(&secrets.vote_id_key),
+            submission_keys: SubmissionKeys::new(&secrets.submission_key),
+            entropy: Arc::clone(&env.entropy),
+            durability,
+            metrics,
+            leaving: CancellationToken::new(),
+            authenticator,
+            tasks: vec![tokio::spawn(publisher), tokio::spawn(scheduler)],
+        })
+    }
+
+    /// Tells all streams to end, now and from now on. Call it before the HTTP server is shut down: streams hold their
+    /// connections open.
+    pub fn end_streams(&self) {
+        self.leaving.cancel();
+    }
+
+    /// Takes nothing more in, answers what was taken in, and stops. Call it when the HTTP server has been shut down and
+    /// before the log is. `false` if something was left without an answer `within`.
+    pub async fn shutdown(&self, within: Duration) -> bool {
+        self.end_streams();
+        let flushed = self.ingest.shutdown(within).await;
+        self.tasks.iter().for_each(JoinHandle::abort);
+        flushed
+    }
+
+    /// Makes this replica at least as new as everything that was acknowledged before the call, where a quorum answers
+    /// in time; else says that it may be older.
+    pub(super) async fn catch_up(&self) -> Consistency {
+        let reached = async {
+            let index = self.log.read_index(READ_BARRIER).await.ok()?;
+            self.log.wait_applied(index, READ_BARRIER).await.then_some(())
+        };
+        match tokio::time::timeout(READ_BARRIER, reached).await {
+            Ok(Some(())) => Consistency::Linearizable,
+            Ok(None) | Err(_) => Consistency::Stale,
+        }
+    }
+
+    /// Waits a moment for this replica to have applied `index`.
+    pub(super) async fn has_applied(&self, index: LogIndex) -> bool {
+        self.log.applied_index() >= index || self.log.wait_applied(index, READ_BARRIER).await
+    }
+
+    /// Submits a command and waits for its outcome.
+    pub(super) async fn submit(&self, command: Command) -> Result<Outcome, Problem> {
+        self.ingest.submit(command).await.map_err(problem_of)
+    }
+}
+
+/// What a client is told of a command without an outcome.
+fn problem_of(error: IngestError) -> Problem {
+    match error {
+        IngestError::Overloaded | IngestError::Submit(SubmitError::Refused(_)) => {
+            Problem::new(ErrorCode::Overloaded, "The service has more to do than it can take in; nothing was recorded.")
+                .retry_after_s(1)
+        }
+        IngestError::Stopping | IngestError::Submit(SubmitError::Stopped(_)) => {
+            Problem::new(ErrorCode::Draining, "This node is going away; nothing was recorded. Another one will take it.")
+                .retry_after_s(1)
+        }
+        IngestError::TooLarge(error) => Problem::new(ErrorCode::BodyTooLarge, format!("This is too large: {error}.")),
+        IngestError::Submit(SubmitError::NoLeader) => {
+            Problem::new(ErrorCode::NoLeader, "No quorum could be reached in time; nothing was recorded.")
+                .retry_after_s(1)
+        }
+        IngestError::Submit(SubmitError::Unknown) => Problem::new(
+            ErrorCode::OutcomeUnknown,
+            "It may have been recorded or not. Send the same request again to find out; it will not count twice.",
+        )
+        .retry_after_s(1),
+    }
+}
