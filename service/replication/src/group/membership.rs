@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use openraft::ChangeMembers;
-use openraft::errors::{ClientWriteError, Fatal, InitializeError, RaftError};
+use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, InitializeError, RaftError};
 use openraft::metrics::RaftMetrics;
 use ostraka_core::LogIndex;
 use ostraka_core::limits::{MEMBERSHIP_CHANGE_MS_MAX, SNAPSHOT_INSTALL_MS_MAX};
@@ -13,6 +13,9 @@ use super::status::index_of;
 use super::{Group, GroupError};
 use crate::runtime::{self, Instant};
 use crate::types::{NodeNumber, PeerAddr, Types};
+
+/// Between two looks at whether an earlier change has ended.
+const CHANGE_PAUSE: Duration = Duration::from_millis(20);
 
 impl Group {
     /// Forms a new cluster of one, this node, and waits until it leads. Error if it already has a log.
@@ -46,7 +49,7 @@ impl Group {
                 Err(GroupError::Membership(sentence))
             };
         }
-        changed(deadline, self.raft().add_learner(node, addr, false)).await?;
+        changed(deadline, || self.raft().add_learner(node, addr.clone(), false)).await?;
         let target = self.status().last_log_index;
         self.wait_metrics(deadline, |metrics| {
             let replication = metrics.replication.as_ref();
@@ -59,7 +62,7 @@ impl Group {
         .await?;
         self.must_lead()?;
         let change = ChangeMembers::AddVoterIds(BTreeSet::from([node]));
-        changed(deadline, self.raft().change_membership(change, true)).await
+        changed(deadline, || self.raft().change_membership(change.clone(), true)).await
     }
 
     /// Removes a voter or learner. Leader only; a leader may remove itself, and steps down then.
@@ -76,7 +79,10 @@ impl Group {
                 "node {node} is not in the cluster"
             )));
         };
-        changed(change_deadline(), self.raft().change_membership(change, false)).await
+        changed(change_deadline(), || {
+            self.raft().change_membership(change.clone(), false)
+        })
+        .await
     }
 
     /// Hands leadership to a voter and waits until it leads. Leader only.
@@ -141,19 +147,28 @@ fn stopped(fatal: &Fatal<Types>) -> GroupError {
     GroupError::Stopped(fatal.to_string())
 }
 
-async fn changed<T>(
-    deadline: Instant,
-    change: impl Future<Output = Result<T, RaftError<Types, ClientWriteError<Types>>>>,
-) -> Result<(), GroupError> {
-    let left = deadline.saturating_duration_since(runtime::now());
-    match runtime::timeout(left, change).await {
-        Some(Ok(_)) => Ok(()),
-        Some(Err(RaftError::Fatal(fatal))) => Err(stopped(&fatal)),
-        Some(Err(RaftError::APIError(error))) => Err(match error {
-            ClientWriteError::ForwardToLeader(forward) => GroupError::NotLeader(forward.leader_node),
-            ClientWriteError::LogEntryDiscarded(_) => GroupError::Timeout,
-            error => GroupError::Membership(error.to_string()),
-        }),
-        None => Err(GroupError::Timeout),
+/// Changes the membership. Waits for an earlier change to end, its own leader's or one that it took over.
+async fn changed<T, F>(deadline: Instant, mut change: impl FnMut() -> F) -> Result<(), GroupError>
+where
+    F: Future<Output = Result<T, RaftError<Types, ClientWriteError<Types>>>>,
+{
+    loop {
+        let left = deadline.saturating_duration_since(runtime::now());
+        let error = match runtime::timeout(left, change()).await {
+            None => return Err(GroupError::Timeout),
+            Some(Ok(_)) => return Ok(()),
+            Some(Err(RaftError::Fatal(fatal))) => return Err(stopped(&fatal)),
+            Some(Err(RaftError::APIError(error))) => error,
+        };
+        match error {
+            ClientWriteError::ForwardToLeader(forward) => {
+                return Err(GroupError::NotLeader(forward.leader_node));
+            }
+            ClientWriteError::LogEntryDiscarded(_) => return Err(GroupError::Timeout),
+            ClientWriteError::ChangeMembershipError(
+                ChangeMembershipError::InProgress(_) | ChangeMembershipError::UncommittedLeaderLog(_),
+            ) if runtime::now() + CHANGE_PAUSE < deadline => runtime::sleep(CHANGE_PAUSE).await,
+            error => return Err(GroupError::Membership(error.to_string())),
+        }
     }
 }

@@ -1,0 +1,314 @@
+//! Nodes that form a cluster, lose each other and come back.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use ostraka_core::LogIndex;
+use ostraka_replication::{GroupError, NodeNumber, SubmitError};
+use support::{Cluster, Node, WAIT, body_of, wait_until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_node_applies_what_is_submitted_and_remembers_it() {
+    let mut cluster = Cluster::of(1, |_| {}).await;
+    let node = &cluster.nodes[0];
+    let first = node.submit(1, WAIT).await.expect("applied");
+    let again = node.submit(1, WAIT).await.expect("applied");
+    assert_eq!(first.reply[..], first.index.0.to_be_bytes());
+    assert_eq!(again.reply, first.reply, "the machine tells a repeated key");
+    assert!(again.index > first.index);
+    assert!(node.counter().last_stamp.0 >= 1_000, "the leader stamps");
+    assert!(matches!(
+        node.group().init(node.addr.clone()).await,
+        Err(GroupError::Membership(_))
+    ));
+
+    cluster.nodes[0].kill();
+    let begun = Instant::now();
+    cluster.nodes[0].start().await;
+    let third = cluster.nodes[0].submit(2, WAIT).await.expect("applied");
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "a node alone leads at once"
+    );
+    assert!(third.index > again.index);
+    assert_eq!(
+        cluster.nodes[0]
+            .counter()
+            .counted
+            .keys()
+            .copied()
+            .collect::<Vec<_>>(),
+        [1, 2]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_node_takes_submissions_and_reads() {
+    let cluster = Cluster::of(3, |_| {}).await;
+    let mut last = LogIndex(0);
+    for round in 0..20 {
+        for (place, node) in cluster.nodes.iter().enumerate() {
+            let key = round * 3 + place as u64;
+            let submitted = node.submit(key, WAIT).await.expect("applied");
+            assert!(submitted.index > last, "one order");
+            last = submitted.index;
+        }
+        // A read through any other node sees what was just acknowledged.
+        let reader = &cluster.nodes[(round % 3) as usize];
+        let index = reader.group().read_index(WAIT).await.expect("a quorum");
+        assert!(index >= last);
+        assert!(reader.group().wait_applied(index, WAIT).await);
+        assert_eq!(reader.counter().counted.len() as u64, round * 3 + 3);
+    }
+    let settled = cluster.settled().await;
+    assert_eq!((settled.counted.len(), settled.repeats), (60, 0));
+    let status = cluster.nodes[cluster.leader().await].group().status();
+    assert_eq!(
+        (
+            status.voters.len(),
+            status.learners.len(),
+            status.replication.len()
+        ),
+        (3, 0, 3)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_leader_costs_nothing_but_time() {
+    let mut cluster = Cluster::of(3, |_| {}).await;
+    let mut next_key = 0;
+    for _ in 0..3 {
+        let leader = cluster.leader().await;
+        let survivor = cluster.follower().await;
+        let in_flight: Vec<_> = (next_key..next_key + 40)
+            .map(|key| tokio::spawn(cluster.nodes[survivor].submit(key, WAIT)))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        cluster.nodes[leader].kill();
+        let killed = Instant::now();
+        cluster.nodes[survivor]
+            .submit(next_key + 40, WAIT)
+            .await
+            .expect("applied by the next leader");
+        let gap = killed.elapsed();
+        println!("a new leader answered after {gap:?}");
+        assert!(gap < Duration::from_secs(5), "a new leader after {gap:?}");
+        for submission in in_flight {
+            submission
+                .await
+                .expect("does not panic")
+                .expect("applied in the end");
+        }
+        next_key += 41;
+        cluster.nodes[leader].start().await;
+    }
+    let settled = cluster.settled().await;
+    assert_eq!(
+        settled.counted.keys().copied().collect::<Vec<_>>(),
+        (0..next_key).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_quorum_nothing_is_acknowledged_and_nothing_is_lost() {
+    let mut cluster = Cluster::of(3, |_| {}).await;
+    let leader = cluster.leader().await;
+    let others: Vec<usize> = (0..3).filter(|place| *place != leader).collect();
+    for place in &others {
+        cluster.nodes[*place].kill();
+    }
+    let unknown = cluster.nodes[leader].submit(1, Duration::from_millis(600)).await;
+    assert_eq!(
+        unknown,
+        Err(SubmitError::Unknown),
+        "the leader holds it and cannot tell"
+    );
+    let read = cluster.nodes[leader]
+        .group()
+        .read_index(Duration::from_millis(600))
+        .await;
+    assert_eq!(read, Err(SubmitError::NoLeader));
+
+    cluster.nodes[leader].kill();
+    cluster.nodes[others[0]].start().await;
+    let never_sent = cluster.nodes[others[0]]
+        .submit(2, Duration::from_millis(600))
+        .await;
+    assert_eq!(never_sent, Err(SubmitError::NoLeader), "nobody took it");
+
+    for place in [leader, others[1]] {
+        cluster.nodes[place].start().await;
+    }
+    cluster.nodes[others[1]].submit(3, WAIT).await.expect("applied");
+    let settled = cluster.settled().await;
+    assert!(settled.counted.contains_key(&3) && !settled.counted.contains_key(&2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_node_catches_up_by_the_log() {
+    let mut cluster = Cluster::of(1, |_| {}).await;
+    for key in 0..200 {
+        cluster.nodes[0].submit(key, WAIT).await.expect("applied");
+    }
+    let mut node = Node::new(2, |_| {}).await;
+    node.start().await;
+    cluster.nodes[0]
+        .group()
+        .add(node.number, node.addr.clone(), WAIT)
+        .await
+        .expect("it joins");
+    cluster.nodes.push(node);
+    assert_eq!(cluster.settled().await.counted.len(), 200);
+    assert_eq!(
+        cluster.nodes[1].group().status().snapshot_index,
+        LogIndex(0),
+        "no snapshot was needed"
+    );
+    assert_eq!(cluster.nodes[1].group().status().voters.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_node_catches_up_by_a_snapshot() {
+    let small = |config: &mut ostraka_replication::GroupConfig| {
+        config.snapshot_every_entries = 50;
+        config.log_keep_entries = Some(10);
+    };
+    let mut cluster = Cluster::of(1, small).await;
+    for key in 0..300 {
+        cluster.nodes[0].submit(key, WAIT).await.expect("applied");
+    }
+    let first = cluster.nodes[0].group();
+    let snapshot = first.snapshot().await.expect("a snapshot");
+    assert!(snapshot >= LogIndex(300));
+    wait_until("a purged log", || first.status().purged_index > LogIndex(250)).await;
+    let mut node = Node::new(2, small).await;
+    node.start().await;
+    first
+        .add(node.number, node.addr.clone(), WAIT)
+        .await
+        .expect("it joins");
+    cluster.nodes.push(node);
+    assert_eq!(cluster.settled().await.counted.len(), 300);
+    assert!(
+        cluster.nodes[1].group().status().snapshot_index >= LogIndex(250),
+        "the log alone does not reach back"
+    );
+
+    // And it starts from that snapshot by itself.
+    cluster.nodes[1].kill();
+    cluster.nodes[1].start().await;
+    cluster.nodes[0].submit(1_000, WAIT).await.expect("applied");
+    assert_eq!(cluster.settled().await.counted.len(), 301);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_moves_where_it_is_sent() {
+    let cluster = Cluster::of(3, |_| {}).await;
+    let (leader, other) = (cluster.leader().await, cluster.follower().await);
+    let to = cluster.nodes[other].number;
+    let refused = cluster.nodes[other].group().transfer_leader(to).await;
+    assert_eq!(
+        refused,
+        Err(GroupError::NotLeader(Some(cluster.nodes[leader].addr.clone())))
+    );
+    let unknown = cluster.nodes[leader].group().transfer_leader(NodeNumber(9)).await;
+    assert!(matches!(unknown, Err(GroupError::Membership(_))));
+
+    let begun = Instant::now();
+    cluster.nodes[leader]
+        .group()
+        .transfer_leader(to)
+        .await
+        .expect("it moves");
+    println!("leadership moved in {:?}", begun.elapsed());
+    assert_eq!(cluster.leader().await, other);
+    cluster.nodes[leader]
+        .submit(1, WAIT)
+        .await
+        .expect("applied through the old leader");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_node_is_not_missed() {
+    let mut cluster = Cluster::of(3, |_| {}).await;
+    let (leader, gone) = (cluster.leader().await, cluster.follower().await);
+    let number = cluster.nodes[gone].number;
+    let group = cluster.nodes[leader].group();
+    group.remove(number).await.expect("removed");
+    assert!(matches!(
+        group.remove(number).await,
+        Err(GroupError::Membership(_))
+    ));
+    assert_eq!(group.status().voters.len(), 2);
+    cluster.nodes[gone].kill();
+    cluster.nodes[leader].submit(1, WAIT).await.expect("two of two");
+    cluster.nodes[leader]
+        .group()
+        .remove(cluster.nodes[leader].number)
+        .await
+        .expect("the leader removes itself");
+    cluster.nodes[leader].kill();
+    let last = (0..3)
+        .find(|place| cluster.nodes[*place].runs())
+        .expect("one is left");
+    cluster.nodes[last].submit(2, WAIT).await.expect("one of one");
+    assert_eq!(cluster.nodes[last].counter().counted.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_stopped_and_started_is_as_before() {
+    let mut cluster = Cluster::of(3, |config| config.snapshot_every_entries = 40).await;
+    for key in 0..100 {
+        cluster.nodes[(key % 3) as usize]
+            .submit(key, WAIT)
+            .await
+            .expect("applied");
+    }
+    let before = cluster.settled().await;
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    for node in &mut cluster.nodes {
+        node.start().await;
+    }
+    let after = cluster.settled().await;
+    assert_eq!(after.counted, before.counted);
+    cluster.nodes[0].submit(100, WAIT).await.expect("applied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_readers_share_rounds() {
+    let cluster = Cluster::of(3, |_| {}).await;
+    let reader = cluster.nodes[cluster.follower().await].group();
+    cluster.nodes[0].submit(1, WAIT).await.expect("applied");
+    let begun = Instant::now();
+    let reads: Vec<_> = (0..2_000)
+        .map(|_| {
+            let reader = reader.clone();
+            tokio::spawn(async move { reader.read_index(WAIT).await })
+        })
+        .collect();
+    for read in reads {
+        read.await.expect("does not panic").expect("a quorum");
+    }
+    let took = begun.elapsed();
+    println!("2,000 linearizable reads from a follower took {took:?}");
+    assert!(
+        took < Duration::from_secs(5),
+        "2,000 rounds would take longer than {took:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shut_down_group_says_so() {
+    let cluster = Cluster::of(1, |_| {}).await;
+    let group = cluster.nodes[0].group();
+    group.shutdown().await;
+    let submitted = group.submit(body_of(1), Duration::from_secs(1)).await;
+    assert!(matches!(submitted, Err(SubmitError::Stopped(_))), "{submitted:?}");
+    let read = group.read_index(Duration::from_secs(1)).await;
+    assert!(matches!(read, Err(SubmitError::Stopped(_))), "{read:?}");
+    let failed = tokio::time::timeout(Duration::from_millis(100), group.failed()).await;
+    assert!(failed.is_err(), "an orderly end is no failure");
+}
