@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
-use openraft::type_config::TypeConfigExt;
 use ostraka_core::limits::{LOG_PENDING_BYTES_MAX, LOG_READ_BYTES_MAX};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use super::record::{Record, weight_bytes};
 use super::{WriteError, half_open};
+use crate::runtime;
 use crate::types::{Entry, LogId, RaftVote, Types};
 
 /// What a log amounts to.
@@ -178,7 +178,7 @@ impl MemoryDisk {
         };
         let flusher = self.clone();
         // Detached: it ends with its life.
-        drop(Types::spawn(async move { flusher.run(life).await }));
+        drop(runtime::spawn(async move { flusher.run(life).await }));
         MemoryLogStore {
             reader: MemoryLogReader {
                 disk: self.clone(),
@@ -203,7 +203,7 @@ impl MemoryDisk {
                 continue;
             };
             if !latency.is_zero() {
-                Types::sleep(latency).await;
+                runtime::sleep(latency).await;
             }
             self.complete(life, queued);
         }

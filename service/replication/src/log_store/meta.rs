@@ -94,7 +94,7 @@ mod tests {
         }
 
         #[test]
-        fn a_flipped_bit_is_found_out(term: u64, index: u64, at in 0_usize..21, bit in 0..8) {
+        fn a_flipped_bit_is_found_out(term: u64, index: u64, at in 0_usize..21, bit in 0_u8..8) {
             let mut bytes = encode_log_id(&LogId::new_term_index(term, index));
             bytes[at] ^= 1 << bit;
             prop_assert!(decode_log_id(&bytes).is_err());
