@@ -58,6 +58,13 @@ impl Files {
         Ok(files)
     }
 
+    pub(super) fn open_read_only(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_path_buf(),
+            staged: Arc::default(),
+        }
+    }
+
     fn prepare(&self) -> io::Result<()> {
         durable_fs::create_dir_all_durable(&self.folder)?;
         for entry in fs::read_dir(&self.folder)? {
@@ -95,7 +102,19 @@ impl Files {
             indexes.sort_unstable();
             Ok(indexes)
         };
-        listed().map_err(|source| self.failed(source))
+        match listed() {
+            // A folder that is not there holds no snapshots.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            other => other.map_err(|source| self.failed(source)),
+        }
+    }
+
+    pub(super) fn all(&self) -> Result<Vec<StoredSnapshot>, SnapshotError> {
+        let mut all = Vec::new();
+        for index in self.indexes()? {
+            all.extend(self.find(index)?);
+        }
+        Ok(all)
     }
 
     pub(super) fn latest(&self) -> Result<Option<StoredSnapshot>, SnapshotError> {

@@ -153,6 +153,13 @@ impl SnapshotStore {
         })
     }
 
+    /// Opens the store in `folder` to look only: nothing is created or removed. For audits of a node that is down.
+    pub fn open_read_only(folder: &Path) -> Self {
+        Self {
+            kept: Kept::Files(Files::open_read_only(folder)),
+        }
+    }
+
     /// A store in memory, for simulators and tests. It lives as long as its clones: a simulated disk.
     pub fn in_memory() -> Self {
         Self {
@@ -183,6 +190,14 @@ impl SnapshotStore {
         match &self.kept {
             Kept::Files(files) => files.find(index),
             Kept::Memory(kept) => Ok(kept.lock().get(&index).cloned()),
+        }
+    }
+
+    /// All kept snapshots, oldest first.
+    pub fn all(&self) -> Result<Vec<StoredSnapshot>, SnapshotError> {
+        match &self.kept {
+            Kept::Files(files) => files.all(),
+            Kept::Memory(kept) => Ok(kept.lock().values().cloned().collect()),
         }
     }
 

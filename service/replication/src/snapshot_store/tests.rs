@@ -75,6 +75,8 @@ fn comes_back_as_it_went_and_the_newest_two_are_kept() {
         assert!(store.find(15).unwrap().is_some());
         assert!(store.find(14).unwrap().is_some());
         assert!(store.find(13).unwrap().is_none());
+        let kept: Vec<u64> = store.all().unwrap().iter().map(StoredSnapshot::index).collect();
+        assert_eq!(kept, [14, 15]);
     });
 }
 
@@ -107,6 +109,20 @@ fn what_is_not_finished_leaves_nothing() {
     let store = SnapshotStore::open(folder.path()).unwrap();
     let mut incoming = store.receive().unwrap();
     incoming.write_all(b"OSTR").unwrap();
+    assert_eq!(names(folder.path()).len(), 1);
+    // An audit does not touch it, nor mind a folder that is not there.
+    assert!(
+        SnapshotStore::open_read_only(folder.path())
+            .all()
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        SnapshotStore::open_read_only(&folder.path().join("none"))
+            .all()
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(names(folder.path()).len(), 1);
     drop(incoming);
     assert_eq!(names(folder.path()), Vec::<String>::new());
