@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use ostraka_core::UnixMs;
 use ostraka_replication::Clock;
-use ostraka_replication::env::{SharedClock, SharedNet};
+use ostraka_replication::env::{Offload, SharedClock, SharedNet};
+use ostraka_replication::log_store::memory::MemoryDisk;
+use ostraka_replication::snapshot_store::SnapshotStore;
+
+use crate::secrets::Secrets;
 
 /// A source of random bytes. The operating system's in production, a seeded one in a simulator.
 pub trait Entropy: Send + Sync + 'static {
@@ -25,11 +29,44 @@ pub trait Entropy: Send + Sync + 'static {
 
 pub type SharedEntropy = Arc<dyn Entropy>;
 
+/// Where a node keeps what must survive it.
+#[derive(Clone)]
+pub enum Storage {
+    /// In the data folder of the configuration.
+    Disk,
+    /// In memory that outlives the node: a simulator's disks.
+    Memory(MemoryStorage),
+}
+
+/// A simulated machine's disks, and the secrets that would stand on them.
+#[derive(Clone)]
+pub struct MemoryStorage {
+    pub secrets: Secrets,
+    pub identity_log: MemoryDisk,
+    pub identity_snapshots: SnapshotStore,
+    pub vote_log: MemoryDisk,
+    pub vote_snapshots: SnapshotStore,
+}
+
+/// Takes a sentence for the person who started the node.
+pub type Console = Arc<dyn Fn(&str) + Send + Sync>;
+
 #[derive(Clone)]
 pub struct Env {
     pub net: SharedNet,
     pub clock: SharedClock,
     pub entropy: SharedEntropy,
+    pub storage: Storage,
+    pub offload: Offload,
+    pub console: Console,
+}
+
+impl Env {
+    /// The real disk, blocking work on threads, sentences to standard output.
+    pub fn new(net: SharedNet, clock: SharedClock, entropy: SharedEntropy) -> Self {
+        let console: Console = Arc::new(|sentence: &str| println!("{sentence}"));
+        Self { net, clock, entropy, storage: Storage::Disk, offload: Offload::Threads, console }
+    }
 }
 
 /// The machine's wall clock. Only the binary uses it.

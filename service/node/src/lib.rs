@@ -7,10 +7,14 @@ pub mod data_folder;
 pub mod env;
 pub mod http;
 pub mod identity;
+pub mod log;
 pub mod operator;
 pub mod run;
 pub mod secrets;
+mod storage_guard;
+pub mod telemetry;
 pub mod token;
+pub mod verify;
 pub mod vote;
 
 pub use config::Config;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary. All it does is in the library, where the simulators and tests find it too.
+
+fn main() -> std::process::ExitCode {
+    ostraka_node::cli::main()
+}

@@ -1,1 +1,157 @@
-//! The command line.
+//! The command line: `ostraka serve`, `ostraka cluster …`, `ostraka verify`.
+
+mod cluster;
+mod serve;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use ostraka_replication::NodeNumber;
+
+use crate::config::{Service, Settings};
+
+#[derive(Debug, Parser)]
+#[command(name = "ostraka", version, about = "Real-time voting: one vote a user, none lost, everybody sees the count move")]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node (what happens without any command)
+    Serve(ServeArgs),
+    /// Look at and change the cluster's membership, through a node's operator port
+    Cluster(ClusterArgs),
+    /// Recount a stopped node's whole log and compare it with its stored state; exit 0 only if they agree
+    Verify(VerifyArgs),
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ServeArgs {
+    /// Run one service only
+    #[arg(value_enum)]
+    only: Option<Service>,
+    /// Configuration file (TOML); flags and OSTRAKA_* variables stand above it
+    #[arg(long, env = "OSTRAKA_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ClusterArgs {
+    /// Operator address of any node of the cluster
+    #[arg(long, global = true, env = "OSTRAKA_OPERATOR", default_value = "127.0.0.1:8081")]
+    operator: String,
+    #[command(subcommand)]
+    action: ClusterAction,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum ClusterAction {
+    /// Form a new cluster of one: the node asked, which must have been started with --bootstrap wait
+    Init,
+    /// Show members, leaders and positions
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add a node that was started with --bootstrap wait and the cluster's secrets file
+    Add {
+        /// Its node number
+        #[arg(long)]
+        node: u64,
+        /// Its peer address, host:port
+        #[arg(long)]
+        peer: String,
+    },
+    /// Remove a node from the voters
+    Remove {
+        #[arg(long)]
+        node: u64,
+    },
+    /// Hand leadership to a node
+    TransferLeader {
+        #[arg(long)]
+        to: u64,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArgs {
+    /// The data folder of a node that is not running
+    #[arg(long, env = "OSTRAKA_DATA_DIR", default_value = "./data")]
+    data_dir: PathBuf,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exit codes: 0 done, 1 a failure that the sentence on stderr explains, 2 (clap's) wrong arguments.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command.unwrap_or(Command::Serve(ServeArgs::default())) {
+        Command::Serve(args) => serve::serve(args),
+        Command::Cluster(args) => cluster::cluster(args),
+        Command::Verify(args) => verify::verify(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("ostraka: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl ClusterAction {
+    /// The operator port's method, path and JSON body for this action.
+    fn request(&self) -> (http::Method, &'static str, serde_json::Value) {
+        use serde_json::json;
+        match self {
+            Self::Status { .. } => (http::Method::GET, "/v1/cluster/status", json!(null)),
+            Self::Init => (http::Method::POST, "/v1/cluster/init", json!({})),
+            Self::Add { node, peer } => {
+                (http::Method::POST, "/v1/cluster/add", json!({"node": NodeNumber(*node), "peer": peer}))
+            }
+            Self::Remove { node } => (http::Method::POST, "/v1/cluster/remove", json!({"node": NodeNumber(*node)})),
+            Self::TransferLeader { to } => {
+                (http::Method::POST, "/v1/cluster/transfer-leader", json!({"to": NodeNumber(*to)}))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_serves() {
+        let cli = Cli::try_parse_from(["ostraka"]).unwrap();
+        assert!(cli.command.is_none());
+    }
+
+    #[test]
+    fn serve_takes_one_service_and_flags() {
+        let cli = Cli::try_parse_from(["ostraka", "serve", "vote", "--listen", "127.0.0.1:1", "--data-dir", "d"]).unwrap();
+        let Some(Command::Serve(args)) = cli.command else { panic!("serve expected") };
+        assert_eq!(args.only, Some(Service::Vote));
+        assert_eq!(args.settings.listen.as_deref(), Some("127.0.0.1:1"));
+    }
+
+    #[test]
+    fn node_zero_is_refused() {
+        assert!(Cli::try_parse_from(["ostraka", "serve", "--node-id", "0"]).is_err());
+    }
+}

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod health;
+mod metrics;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use ostraka_replication::{Group, PeerAddr};
 
 pub use cluster::ClusterStatus;
 pub use health::{Health, HealthReport};
+pub use metrics::metrics_of;
 
 /// What the operator port shows and steers.
 pub struct Operator {

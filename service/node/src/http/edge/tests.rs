@@ -35,7 +35,7 @@ impl Net for Fixed {
 }
 
 fn served() -> Arc<Served> {
-    let env = Env { net: Arc::new(Fixed), clock: Arc::new(Fixed), entropy: Arc::new(Fixed) };
+    let env = Env::new(Arc::new(Fixed), Arc::new(Fixed), Arc::new(Fixed));
     let edge = Edge::new(&env, HttpMetrics::register(&mut Registry::default()));
     let router = Router::new().route("/fine", get(|| async { "fine" })).route("/panics", get(panics));
     edge.over(router)

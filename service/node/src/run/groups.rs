@@ -1,0 +1,151 @@
+//! Opens the logs and starts the groups that this node hosts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostraka_replication::log_store::sled::SledLogStore;
+use ostraka_replication::peer::PeerClient;
+use ostraka_replication::snapshot_store::SnapshotStore;
+use ostraka_replication::{Group, GroupConfig, GroupName, Machine, PeerAddr, SharedMachine};
+use parking_lot::RwLock;
+
+use super::RunError;
+use crate::config::{Bootstrap, Config, Service};
+use crate::data_folder::DataFolder;
+use crate::env::{Env, MemoryStorage, Storage};
+use crate::identity::{IdentityMachine, MemoryAccounts, SledAccounts};
+use crate::operator::Health;
+use crate::secrets::Secrets;
+use crate::vote::VoteMachine;
+use crate::vote::feed::FeedHub;
+
+/// A round of asking the quorum how far the log is, while the node recovers.
+const RECOVERY_ROUND: Duration = Duration::from_secs(5);
+
+/// The groups of this node with their machines.
+pub(super) struct Started {
+    pub(super) identity: Option<(Group, SharedMachine<IdentityMachine>)>,
+    pub(super) vote: Option<(Group, SharedMachine<VoteMachine>)>,
+}
+
+impl Started {
+    pub(super) fn all(&self) -> Vec<Group> {
+        let identity = self.identity.iter().map(|(group, _)| group.clone());
+        identity.chain(self.vote.iter().map(|(group, _)| group.clone())).collect()
+    }
+}
+
+/// What the groups of a node have in common.
+struct Starter<'a> {
+    env: &'a Env,
+    config: &'a Config,
+    folder: Option<&'a DataFolder>,
+    peers: Arc<PeerClient>,
+}
+
+pub(super) async fn start(
+    env: &Env,
+    config: &Config,
+    secrets: &Secrets,
+    folder: Option<&DataFolder>,
+) -> Result<Started, RunError> {
+    let peers = Arc::new(PeerClient::new(Arc::clone(&env.net), secrets.cluster_key.0, config.node));
+    let starter = Starter { env, config, folder, peers };
+    let mut started = Started { identity: None, vote: None };
+    if config.only != Some(Service::Vote) {
+        let machine = Arc::new(RwLock::new(starter.identity_machine()?));
+        let group = starter.group(GroupName::Identity, Arc::clone(&machine)).await?;
+        started.identity = Some((group, machine));
+    }
+    if config.only != Some(Service::Identity) {
+        let machine = Arc::new(RwLock::new(VoteMachine::new(Arc::new(FeedHub::default()))));
+        let group = starter.group(GroupName::Vote, Arc::clone(&machine)).await?;
+        started.vote = Some((group, machine));
+    }
+    Ok(started)
+}
+
+impl Starter<'_> {
+    fn identity_machine(&self) -> Result<IdentityMachine, RunError> {
+        Ok(match self.folder {
+            Some(folder) => {
+                folder.check_log(GroupName::Identity)?;
+                IdentityMachine::new(SledAccounts::open(&folder.accounts())?)
+            }
+            None => IdentityMachine::new(MemoryAccounts::default()),
+        })
+    }
+
+    async fn group<M: Machine>(&self, name: GroupName, machine: SharedMachine<M>) -> Result<Group, RunError> {
+        let config = GroupConfig {
+            heartbeat_interval: self.config.heartbeat_interval,
+            election_timeout_min: self.config.election_timeout_min,
+            election_timeout_max: self.config.election_timeout_max,
+            snapshot_every_entries: self.config.snapshot_every_entries,
+            log_keep_entries: self.config.log_keep_entries,
+            offload: self.env.offload,
+            ..GroupConfig::new(name, self.config.node, self.env.entropy.u64())
+        };
+        let clock = Arc::clone(&self.env.clock);
+        let peers = Arc::clone(&self.peers);
+        let started = match (&self.env.storage, self.folder) {
+            (Storage::Disk, Some(folder)) => {
+                folder.check_log(name)?;
+                let log = SledLogStore::open(&folder.log(name))?;
+                folder.claim_log(name)?;
+                let snapshots = SnapshotStore::open(&folder.snapshots(name))?;
+                Group::start(config, machine, log, snapshots, peers, clock).await
+            }
+            (Storage::Memory(memory), _) => {
+                let (disk, snapshots) = simulated(memory, name);
+                Group::start(config, machine, disk, snapshots, peers, clock).await
+            }
+            (Storage::Disk, None) => unreachable!("a node on disk has opened its folder"),
+        };
+        let group = match name {
+            GroupName::Identity => "identity",
+            GroupName::Vote => "vote",
+        };
+        started.map_err(|source| RunError::Group { group, source })
+    }
+}
+
+fn simulated(
+    memory: &MemoryStorage,
+    name: GroupName,
+) -> (ostraka_replication::log_store::memory::MemoryLogStore, SnapshotStore) {
+    match name {
+        GroupName::Identity => (memory.identity_log.open(), memory.identity_snapshots.clone()),
+        GroupName::Vote => (memory.vote_log.open(), memory.vote_snapshots.clone()),
+    }
+}
+
+/// A node that was never in a cluster forms one of itself, unless it was told to wait.
+pub(super) async fn bootstrap(groups: &[Group], config: &Config, own_addr: &PeerAddr) -> Result<(), RunError> {
+    for group in groups {
+        let status = group.status();
+        let is_member = !status.voters.is_empty() || !status.learners.is_empty();
+        if is_member || config.bootstrap == Bootstrap::Wait {
+            continue;
+        }
+        tracing::info!(group = ?status.name, "this node forms a new cluster of itself");
+        let failed = |source| RunError::Group { group: "new", source };
+        group.init(own_addr.clone()).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Ends when this replica has applied all that was committed when the node started.
+pub(super) async fn recover(group: Group, health: Arc<Health>) {
+    loop {
+        if let Ok(index) = group.read_index(RECOVERY_ROUND).await
+            && group.wait_applied(index, RECOVERY_ROUND).await
+        {
+            tracing::info!(group = ?group.name(), index = index.0, "this replica is up to date");
+            health.set_recovered(group.name());
+            return;
+        }
+        // A group that has stopped answers at once; do not spin on it.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,37 @@
+//! Leaving a cluster for a while: a leader hands over before it stops, so that nobody waits for an election.
+
+use std::time::Duration;
+
+use ostraka_replication::{Group, NodeNumber};
+
+/// A hand-over takes a round trip or two; a stopping node does not wait longer for it.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Gives leadership to the follower that has most of the log, if this node leads and there is one.
+pub(super) async fn hand_over_leadership(group: &Group) {
+    let own = group.status().node;
+    let Some(heir) = heir(group, own) else { return };
+    let handed_over = async {
+        group.transfer_leader(heir).await?;
+        while group.is_leader() {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        Ok::<(), ostraka_replication::GroupError>(())
+    };
+    match tokio::time::timeout(HAND_OVER_TIMEOUT, handed_over).await {
+        Ok(Ok(())) => tracing::info!(group = ?group.name(), to = %heir, "leadership was handed over"),
+        Ok(Err(error)) => tracing::warn!(group = ?group.name(), %error, "leadership was not handed over"),
+        Err(_) => tracing::warn!(group = ?group.name(), "leadership was not taken over in time: an election follows"),
+    }
+}
+
+fn heir(group: &Group, own: NodeNumber) -> Option<NodeNumber> {
+    if !group.is_leader() {
+        return None;
+    }
+    let status = group.status();
+    let is_voter = |node: NodeNumber| status.voters.iter().any(|(voter, _)| *voter == node);
+    let others = status.replication.iter().filter(|(node, _)| *node != own && is_voter(*node));
+    others.max_by_key(|(_, matched)| *matched).map(|(node, _)| *node)
+}

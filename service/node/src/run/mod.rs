@@ -1,0 +1,219 @@
+//! The composition root. Everything that a node is gets put together here, and nowhere else.
+
+mod groups;
+mod leave;
+mod services;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::select_all;
+use ostraka_api::{FieldError, validate};
+use ostraka_replication::log_store::sled::OpenError;
+use ostraka_replication::peer::PeerServer;
+use ostraka_replication::snapshot_store::SnapshotError;
+use ostraka_replication::{Group, GroupError, Listener, PeerAddr};
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::data_folder::{DataFolder, DataFolderError};
+use crate::env::{Env, Storage};
+use crate::http::{Edge, Server};
+use crate::identity::AccountsError;
+use crate::operator::{Health, Operator};
+use crate::secrets::{Secrets, SecretsError};
+use crate::{operator, storage_guard};
+use services::Services;
+
+/// Requests that are being answered get this long when the node stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Submissions that were taken in get this long: a failover and a commit.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// Why a node does not start, or why it ended by itself. Each is a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Folder(#[from] DataFolderError),
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    #[error("cannot listen on {addr} for {what}: {source}{}", bind_hint(.source))]
+    Bind { what: &'static str, addr: String, source: io::Error },
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    #[error(transparent)]
+    Snapshots(#[from] SnapshotError),
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    #[error("the {group} log does not start: {source}")]
+    Group { group: &'static str, source: GroupError },
+    #[error("OSTRAKA_OPERATOR_PASSWORD cannot be the operator's password: {0}")]
+    OperatorPassword(FieldError),
+    /// The node found that it cannot go on without guessing.
+    #[error("the node has stopped: {0}")]
+    Stopped(String),
+}
+
+fn bind_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; the address is in use: stop what listens there, or give another one",
+        io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+        io::ErrorKind::PermissionDenied => "; this user may not listen there",
+        _ => "",
+    }
+}
+
+/// Where a node listens, as bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    pub public: SocketAddr,
+    pub operator: SocketAddr,
+    pub peer: SocketAddr,
+}
+
+/// A running node.
+pub struct Node {
+    addresses: Addresses,
+    groups: Vec<Group>,
+    services: Services,
+    public: Server,
+    operator: Server,
+    health: Arc<Health>,
+    tasks: Vec<JoinHandle<()>>,
+    /// Holds the lock.
+    _folder: Option<DataFolder>,
+}
+
+/// Runs a node until `stop` completes, then stops it gracefully. An error if it does not start or ends by itself.
+pub async fn run(env: Env, config: Config, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    let console = Arc::clone(&env.console);
+    let node = Node::start(env, config).await?;
+    let Addresses { public, operator, peer } = node.addresses();
+    console(&format!("public   http://{public}\noperator http://{operator}\npeers    {peer}\nstop with Ctrl-C"));
+    let ended = {
+        let (stop, failed) = (std::pin::pin!(stop), std::pin::pin!(node.failed()));
+        tokio::select! {
+            biased;
+            sentence = failed => Err(RunError::Stopped(sentence)),
+            () = stop => Ok(()),
+        }
+    };
+    if let Err(error) = &ended {
+        tracing::error!(%error, "this node cannot go on");
+    }
+    node.shutdown().await;
+    ended
+}
+
+impl Node {
+    pub async fn start(env: Env, config: Config) -> Result<Self, RunError> {
+        if let Some(password) = &config.operator_password {
+            validate::password(password).map_err(RunError::OperatorPassword)?;
+        }
+        let folder = match env.storage {
+            Storage::Disk => Some(DataFolder::open(&config.data_dir, config.node)?),
+            Storage::Memory(_) => None,
+        };
+        let secrets = secrets(&env, &config, folder.as_ref())?;
+        let public = bind(&env, "the public port", &config.listen).await?;
+        let operator_listener = bind(&env, "the operator port", &config.operator_listen).await?;
+        let peers = bind(&env, "the other nodes", &config.peer_listen).await?;
+        let bound = |listener: &dyn Listener, what, addr: &str| {
+            let failed = |source| RunError::Bind { what, addr: addr.to_string(), source };
+            listener.local_addr().map_err(failed)
+        };
+        let addresses = Addresses {
+            public: bound(&*public, "the public port", &config.listen)?,
+            operator: bound(&*operator_listener, "the operator port", &config.operator_listen)?,
+            peer: bound(&*peers, "the other nodes", &config.peer_listen)?,
+        };
+        let own_peer_addr =
+            PeerAddr(config.peer_advertise.clone().unwrap_or_else(|| addresses.peer.to_string()));
+
+        let started = groups::start(&env, &config, &secrets, folder.as_ref()).await?;
+        let peer_server = Arc::new(PeerServer::new(secrets.cluster_key.0, config.node));
+        let all: Vec<Group> = started.all();
+        all.iter().for_each(|group| peer_server.register(group));
+        let serving = Arc::clone(&peer_server);
+        let mut tasks = vec![tokio::spawn(async move { serving.serve(peers).await })];
+        groups::bootstrap(&all, &config, &own_peer_addr).await?;
+
+        let health = Arc::new(Health::default());
+        let (services, registry, edge) = Services::start(started, &env, &secrets, &health);
+        let failed = |what, addr: &str| {
+            let addr = addr.to_string();
+            move |source| RunError::Bind { what, addr, source }
+        };
+        let public = services
+            .serve(public, &edge)
+            .map_err(failed("the public port", &config.listen))?;
+        tasks.extend(all.iter().map(|group| tokio::spawn(groups::recover(group.clone(), Arc::clone(&health)))));
+        if let Some(folder) = &folder {
+            let full = Arc::clone(health.storage_full());
+            tasks.push(tokio::spawn(storage_guard::watch(folder.root().to_path_buf(), full)));
+        }
+        tasks.extend(services.make_operator(config.operator_password.clone(), Arc::clone(&env.console)));
+        let operator = Operator {
+            groups: all.clone(),
+            own_peer_addr,
+            health: Arc::clone(&health),
+            metrics: operator::metrics_of(registry, all.clone()),
+        };
+        let operator = serve_operator(operator_listener, operator, &edge)
+            .map_err(failed("the operator port", &config.operator_listen))?;
+        Ok(Self { addresses, groups: all, services, public, operator, health, tasks, _folder: folder })
+    }
+
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Completes when the node cannot go on, with the sentence that says why.
+    pub async fn failed(&self) -> String {
+        let (sentence, ..) = select_all(self.groups.iter().map(|group| Box::pin(group.failed()))).await;
+        sentence
+    }
+
+    /// Stops gracefully: no new traffic, streams ended, requests answered, leadership handed over, logs closed.
+    pub async fn shutdown(self) {
+        tracing::info!("stopping: no new requests, streams are ended");
+        self.health.start_draining();
+        self.services.end_streams();
+        if !self.public.shutdown(DRAIN_TIMEOUT).await {
+            tracing::warn!("some connections were cut off after {DRAIN_TIMEOUT:?}");
+        }
+        if !self.services.shutdown(FLUSH_TIMEOUT).await {
+            tracing::warn!("some submissions were left without an answer; their clients know the outcome as unknown");
+        }
+        for group in &self.groups {
+            leave::hand_over_leadership(group).await;
+            group.shutdown().await;
+        }
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.operator.shutdown(Duration::from_secs(1)).await;
+        tracing::info!("stopped");
+    }
+}
+
+fn secrets(env: &Env, config: &Config, folder: Option<&DataFolder>) -> Result<Secrets, RunError> {
+    match (&env.storage, folder) {
+        (Storage::Memory(memory), _) => Ok(memory.secrets.clone()),
+        (Storage::Disk, Some(folder)) => {
+            let path = config.secrets_file.clone().unwrap_or_else(|| folder.secrets_file());
+            Ok(Secrets::load_or_create(&path, &*env.entropy)?)
+        }
+        (Storage::Disk, None) => unreachable!("a node on disk has opened its folder"),
+    }
+}
+
+async fn bind(env: &Env, what: &'static str, addr: &str) -> Result<Box<dyn Listener>, RunError> {
+    env.net.bind(addr).await.map_err(|source| RunError::Bind { what, addr: addr.to_string(), source })
+}
+
+fn serve_operator(listener: Box<dyn Listener>, operator: Operator, edge: &Edge) -> io::Result<Server> {
+    let router = operator::router(Arc::new(operator));
+    Server::start("operator", listener, router, edge, ostraka_core::limits::OPERATOR_CONNECTIONS_MAX)
+}

@@ -1,0 +1,224 @@
+//! `ostraka verify`: recounts a stopped node's whole log by itself and compares it with the stored state.
+//!
+//! Three witnesses must agree: the recount (which shares no logic with the service), the log applied again from its
+//! beginning, and every snapshot on disk, byte for byte, at its own index. Where the log's beginning was purged, the
+//! oldest snapshot that reaches back to it is taken on trust, and the report says so.
+
+mod recount;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use ostraka_core::{Batch, EntryMeta, EventId, LogIndex, Outcome, State, VoteOutcome, VoteVerdict, snapshot};
+use ostraka_replication::GroupName;
+use ostraka_replication::log_store::ReadError;
+use ostraka_replication::log_store::record::{Record, RecordKind};
+use ostraka_replication::log_store::sled::{OfflineLog, OpenError};
+use ostraka_replication::snapshot_store::{SnapshotError, SnapshotStore, StoredSnapshot};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::data_folder::{DataFolder, DataFolderError};
+use recount::Recount;
+
+/// Why nothing could be verified. Terminal: an operator must act.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error(transparent)]
+    Folder(#[from] DataFolderError),
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    #[error(transparent)]
+    Entry(#[from] ReadError),
+    #[error(transparent)]
+    Snapshots(#[from] SnapshotError),
+    #[error("the snapshot at entry {index} cannot be read: {what}")]
+    Snapshot { index: u64, what: String },
+    #[error("the log begins after entry {0}, and no snapshot reaches that far: the state before cannot be known")]
+    NoBeginning(u64),
+}
+
+/// What was found. `agrees` is the verdict.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    pub agrees: bool,
+    /// Sentences; empty when everything agrees.
+    pub disagreements: Vec<String>,
+    /// The entry whose snapshot was trusted as the beginning; 0 where the whole log was there.
+    pub trusted_index: u64,
+    pub last_index: u64,
+    /// Entries behind the last position that is known to be committed: durable here, decided by the cluster.
+    pub entries_after_committed: u64,
+    pub votes_submitted: u64,
+    pub votes_counted: u64,
+    pub votes_duplicate: u64,
+    pub votes_rejected: u64,
+    pub events: Vec<EventReport>,
+    pub snapshots_compared: Vec<u64>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct EventReport {
+    pub event_id: String,
+    pub event_name: String,
+    pub counted: u64,
+    pub totals: Vec<u64>,
+}
+
+/// Verifies the vote log of the node whose data folder this is. The node must not be running.
+pub fn verify(data_dir: &Path) -> Result<Report, VerifyError> {
+    let folder = DataFolder::open_existing(data_dir)?;
+    let log = OfflineLog::open(&folder.log(GroupName::Vote))?;
+    let snapshots = SnapshotStore::open(&folder.snapshots(GroupName::Vote))?;
+    let mut audit = Audit::begin(&log, snapshots)?;
+    for record in log.entries() {
+        audit.entry(&record?)?;
+    }
+    Ok(audit.finish(&log))
+}
+
+/// The walk along the log.
+struct Audit {
+    state: State,
+    /// `None` where the log's beginning is gone: a recount from the middle would be a guess.
+    recount: Option<Recount>,
+    snapshots: Vec<StoredSnapshot>,
+    report: Report,
+}
+
+impl Audit {
+    fn begin(log: &OfflineLog, store: SnapshotStore) -> Result<Self, VerifyError> {
+        let mut snapshots = store.all()?;
+        snapshots.sort_by_key(StoredSnapshot::index);
+        let purged = log.purged().map_or(0, |id| id.index);
+        let mut report = Report::default();
+        let mut state = State::new();
+        if purged > 0 {
+            let oldest = snapshots.iter().find(|stored| stored.index() >= purged);
+            let oldest = oldest.ok_or(VerifyError::NoBeginning(purged))?;
+            state = read(oldest)?;
+            report.trusted_index = oldest.index();
+        }
+        snapshots.retain(|stored| stored.index() > report.trusted_index);
+        Ok(Self { state, recount: (purged == 0).then(Recount::default), snapshots, report })
+    }
+
+    fn entry(&mut self, record: &Record) -> Result<(), VerifyError> {
+        let index = LogIndex(record.log_id.index);
+        if index.0 == 0 || index.0 <= self.report.trusted_index {
+            return Ok(());
+        }
+        match record.kind {
+            RecordKind::Blank | RecordKind::Membership => self.state.skip(index),
+            RecordKind::Normal => self.batch(EntryMeta { index, stamped_at: record.stamped_at }, &record.body),
+        }
+        self.report.last_index = index.0;
+        if let Some(place) = self.snapshots.iter().position(|stored| stored.index() == index.0) {
+            let stored = self.snapshots.remove(place);
+            self.compare(&stored)?;
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, meta: EntryMeta, body: &[u8]) {
+        let batch = match Batch::decode(body) {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.report.disagreements.push(format!("entry {} cannot be read: {error}", meta.index.0));
+                self.state.skip(meta.index);
+                return;
+            }
+        };
+        if let Some(recount) = &mut self.recount {
+            recount.entry(meta, &batch);
+        }
+        let applied = self.state.apply(meta, &batch);
+        for outcome in applied.outcomes {
+            self.tell(meta.index, outcome);
+        }
+    }
+
+    /// Counts new verdicts; a retry's verdict carries an older position and was counted there.
+    fn tell(&mut self, index: LogIndex, outcome: Outcome) {
+        let Outcome::Vote(outcome) = outcome else { return };
+        self.report.votes_submitted += 1;
+        let VoteOutcome::Recorded { position, verdict } = outcome else { return };
+        if position.index != index {
+            return;
+        }
+        match verdict {
+            VoteVerdict::Duplicate => self.report.votes_duplicate += 1,
+            VoteVerdict::Rejected(_) => self.report.votes_rejected += 1,
+            VoteVerdict::Processed => {}
+        }
+    }
+
+    fn compare(&mut self, stored: &StoredSnapshot) -> Result<(), VerifyError> {
+        let index = stored.index();
+        if digest(&read(stored)?) != digest(&self.state) {
+            self.report.disagreements.push(format!("the snapshot at entry {index} is not what the log gives there"));
+        }
+        self.report.snapshots_compared.push(index);
+        Ok(())
+    }
+
+    fn finish(mut self, log: &OfflineLog) -> Report {
+        let report = &mut self.report;
+        if let Some(recount) = &self.recount {
+            report.disagreements.extend(recount.differences(&self.state));
+            if recount.votes_submitted != report.votes_submitted {
+                let (recounted, applied) = (recount.votes_submitted, report.votes_submitted);
+                report.disagreements.push(format!("{recounted} votes in the log, {applied} outcomes"));
+            }
+        }
+        if let Err(broken) = self.state.check_invariants() {
+            report.disagreements.push(broken.to_string());
+        }
+        for stored in &self.snapshots {
+            let what = format!("the snapshot at entry {} is ahead of the log's last entry", stored.index());
+            report.disagreements.push(what);
+        }
+        report.events = self.state.events().map(EventReport::of).collect();
+        report.votes_counted = self.state.events().map(ostraka_core::Event::counted).sum();
+        let committed = log.committed().map_or(0, |id| id.index);
+        report.entries_after_committed = report.last_index.saturating_sub(committed.max(report.trusted_index));
+        report.agrees = report.disagreements.is_empty();
+        self.report
+    }
+}
+
+impl EventReport {
+    fn of(event: &ostraka_core::Event) -> Self {
+        let id: EventId = event.id();
+        Self {
+            event_id: id.to_string(),
+            event_name: event.name().to_string(),
+            counted: event.counted(),
+            totals: event.totals().to_vec(),
+        }
+    }
+}
+
+fn read(stored: &StoredSnapshot) -> Result<State, VerifyError> {
+    let broken = |what: String| VerifyError::Snapshot { index: stored.index(), what };
+    let mut reader = stored.open().map_err(|error| broken(error.to_string()))?;
+    snapshot::read(&mut reader).map_err(|error| broken(error.to_string()))
+}
+
+/// Equal states have equal bytes; their digests are compared, because the bytes of 300 million voters are many.
+fn digest(state: &State) -> [u8; 32] {
+    struct Hashing(Sha256);
+    impl Write for Hashing {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut hashing = Hashing(Sha256::new());
+    snapshot::write(state, &mut hashing).expect("hashing does not fail");
+    hashing.0.finalize().into()
+}
