@@ -5,10 +5,22 @@
 //! is all that passes between the two.
 
 pub mod account;
+pub mod bootstrap;
 pub mod command;
 pub mod machine;
+pub mod passwords;
+pub mod rate;
+pub mod routes;
+pub mod service;
 mod snapshot;
 pub mod store;
+#[cfg(test)]
+mod testing;
 
+pub use bootstrap::ensure_operator;
 pub use machine::IdentityMachine;
+pub use passwords::{PasswordCost, PasswordSettings};
+pub use rate::Rate;
+pub use routes::{api_document, router};
+pub use service::{IdentityParts, IdentityService, IdentitySettings};
 pub use store::{AccountStore, AccountsError, MemoryAccounts, SledAccounts};
