@@ -191,7 +191,8 @@ impl Group {
         let mut broken = self.inner.broken.clone();
         let sentence = tokio::select! {
             biased;
-            found = broken.wait_for(Option::is_some) => found.ok().flatten(),
+            // Its sender goes with the core, which has its own sentence then.
+            Ok(found) = broken.wait_for(Option::is_some) => found,
             stopped = metrics.wait_for(|metrics| metrics.running_state.is_err()) => {
                 stopped.ok().and_then(|metrics| metrics.running_state.err()).map(|fatal| fatal.to_string())
             }

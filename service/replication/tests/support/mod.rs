@@ -171,7 +171,7 @@ impl Node {
         let starting = runtime.spawn(async move {
             let net = Arc::new(TokioNet);
             let server = PeerServer::new(key, config.node);
-            let listener = bind(&*net, &addr).await;
+            let listener = bind(&net, &addr).await;
             let serving = server.clone();
             tokio::spawn(async move { serving.serve(listener).await });
             let peers = Arc::new(PeerClient::new(net, key, config.node));
