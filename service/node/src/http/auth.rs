@@ -46,7 +46,10 @@ impl Authenticator {
 }
 
 fn no_token() -> Problem {
-    Problem::new(ErrorCode::Unauthenticated, "This needs the header \"Authorization: Bearer <token>\"; login gives a token.")
+    Problem::new(
+        ErrorCode::Unauthenticated,
+        "This needs the header \"Authorization: Bearer <token>\"; login gives a token.",
+    )
 }
 
 /// The token of the `Authorization` header; the scheme's name is read in any case (RFC 9110 section 11.1).
@@ -86,7 +89,9 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Authenticator::from_ref(state).by_header_or_cookie(&parts.headers).map(Self)
+        Authenticator::from_ref(state)
+            .by_header_or_cookie(&parts.headers)
+            .map(Self)
     }
 }
 
@@ -111,7 +116,12 @@ mod tests {
 
     fn authenticator() -> (Authenticator, String) {
         let tokens = Arc::new(Tokens::new(&Secrets::derive(&[7; 32], &["k1".to_owned()])));
-        let token = tokens.sign(VoterNumber(42), Role::Voter, FixedClock.now(), Duration::from_secs(60));
+        let token = tokens.sign(
+            VoterNumber(42),
+            Role::Voter,
+            FixedClock.now(),
+            Duration::from_secs(60),
+        );
         (Authenticator::new(tokens, Arc::new(FixedClock)), token)
     }
 
@@ -127,7 +137,9 @@ mod tests {
             assert_eq!(authenticator.by_header(&headers).unwrap().voter, VoterNumber(42));
         }
         for wrong in [token.as_str(), "Basic dTpw", "Bearer", "Bearer x", ""] {
-            let refused = authenticator.by_header(&headers(header::AUTHORIZATION, wrong)).unwrap_err();
+            let refused = authenticator
+                .by_header(&headers(header::AUTHORIZATION, wrong))
+                .unwrap_err();
             assert_eq!(refused.code, ErrorCode::Unauthenticated, "{wrong}");
         }
         assert!(authenticator.by_header(&HeaderMap::new()).is_err());
@@ -138,6 +150,9 @@ mod tests {
         let (authenticator, token) = authenticator();
         let headers = headers(header::COOKIE, &format!("a=b; {TOKEN_COOKIE}={token}; c=d"));
         assert!(authenticator.by_header(&headers).is_err());
-        assert_eq!(authenticator.by_header_or_cookie(&headers).unwrap().voter, VoterNumber(42));
+        assert_eq!(
+            authenticator.by_header_or_cookie(&headers).unwrap().voter,
+            VoterNumber(42)
+        );
     }
 }

@@ -48,14 +48,20 @@ impl Edge {
             metrics,
             log_budget: LogBudget::new(Arc::clone(&env.clock)),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Puts `router` behind the edge, with problems for paths and methods that it does not have.
     pub fn over(&self, router: Router) -> Arc<Served> {
-        let router =
-            router.fallback(problem::route_not_found).method_not_allowed_fallback(problem::method_not_allowed);
-        Arc::new(Served { shared: Arc::clone(&self.shared), router })
+        let router = router
+            .fallback(problem::route_not_found)
+            .method_not_allowed_fallback(problem::method_not_allowed);
+        Arc::new(Served {
+            shared: Arc::clone(&self.shared),
+            router,
+        })
     }
 }
 
@@ -69,7 +75,9 @@ impl Served {
         let mut request = request.map(Body::new);
         let route = Route::of(request.uri().path());
         let trace = self.shared.trace_ids.incoming(request.headers());
-        request.extensions_mut().insert(RequestContext { trace, progress });
+        request
+            .extensions_mut()
+            .insert(RequestContext { trace, progress });
         let mut router = self.router.clone();
         let span = tracing::debug_span!(
             "request",
@@ -96,6 +104,8 @@ impl Served {
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             self.log_problem(&problem, route, trace);
             *response.body_mut() = problem.body(format_trace_id(trace.context.trace_id));
+            // The router has measured the body that stood here before.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
         }
         let headers = response.headers_mut();
         headers.insert(TRACEPARENT, traceparent_value(trace.context));
@@ -105,7 +115,10 @@ impl Served {
             headers.insert(X_AMZN_TRACE_ID, value);
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
         response
     }
 
@@ -131,7 +144,11 @@ fn after_panic(panic: &(dyn Any + Send), route: Route, trace: IncomingTrace) -> 
         .unwrap_or("no message");
     let trace_id = format_trace_id(trace.context.trace_id);
     tracing::error!(route = route.label(), trace_id, message, "a handler panicked");
-    Problem::new(ErrorCode::Internal, "The service made a mistake; the trace id finds it in the log.").into_response()
+    Problem::new(
+        ErrorCode::Internal,
+        "The service made a mistake; the trace id finds it in the log.",
+    )
+    .into_response()
 }
 
 #[cfg(test)]

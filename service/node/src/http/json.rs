@@ -31,7 +31,9 @@ where
             return Err(Problem::new(ErrorCode::UnsupportedMediaType, detail));
         }
         let body = read(request, BYTES_MAX).await?;
-        parse_object(&body).map(Self).map_err(|error| problem_of::<T>(&error, &body))
+        parse_object(&body)
+            .map(Self)
+            .map_err(|error| problem_of::<T>(&error, &body))
     }
 }
 
@@ -43,18 +45,30 @@ pub(crate) fn json_response<T: Serialize>(value: &T) -> Response {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+    let Some(value) = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
         return false;
     };
     let media_type = value.split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case("application/json")
-        || media_type.rsplit_once('+').is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json"))
+        || media_type
+            .rsplit_once('+')
+            .is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json"))
 }
 
 async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Problem> {
-    let too_large =
-        || Problem::new(ErrorCode::BodyTooLarge, format!("The body must be at most {bytes_max} bytes."));
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let too_large = || {
+        Problem::new(
+            ErrorCode::BodyTooLarge,
+            format!("The body must be at most {bytes_max} bytes."),
+        )
+    };
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     if announced.is_some_and(|bytes: u64| bytes > bytes_max as u64) {
         return Err(too_large());
     }
@@ -63,8 +77,14 @@ async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Problem> {
     match tokio::time::timeout(Duration::from_millis(HTTP_BODY_MS_MAX), whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(ErrorCode::MalformedJson, "The body broke off before its end.")),
-        Err(_) => Err(Problem::new(ErrorCode::RequestTimeout, "The body did not arrive in time.")),
+        Ok(Err(_)) => Err(Problem::new(
+            ErrorCode::MalformedJson,
+            "The body broke off before its end.",
+        )),
+        Err(_) => Err(Problem::new(
+            ErrorCode::RequestTimeout,
+            "The body did not arrive in time.",
+        )),
     }
 }
 
@@ -92,9 +112,18 @@ mod tests {
     use super::*;
 
     fn read_as<T: DeserializeOwned>(content_type: &str, body: impl Into<Body>) -> Result<T, Problem> {
-        let request = Request::post("/").header("content-type", content_type).body(body.into()).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(JsonBody::<T>::from_request(request, &())).map(|body| body.0)
+        let request = Request::post("/")
+            .header("content-type", content_type)
+            .body(body.into())
+            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime
+            .block_on(JsonBody::<T>::from_request(request, &()))
+            .map(|body| body.0)
     }
 
     fn refused<T: DeserializeOwned + std::fmt::Debug>(body: impl Into<Body>) -> Problem {
@@ -105,12 +134,21 @@ mod tests {
     fn a_wrong_type_is_named_by_its_path() {
         let problem = refused::<SubmitVoteRequest>(r#"{"user_id":"u1","event_id":"e1","contestant_id":7}"#);
         assert_eq!(problem.code, ErrorCode::InvalidField);
-        assert!(problem.detail.starts_with("contestant_id: "), "{}", problem.detail);
+        assert!(
+            problem.detail.starts_with("contestant_id: "),
+            "{}",
+            problem.detail
+        );
         let problem = refused::<CreateEventRequest>(
             r#"{"user_id":"u1","event_name":"x","contestants":[{"contestant_name":"a"},{"contestant_name":[]}]}"#,
         );
-        assert!(problem.detail.starts_with("contestants[1].contestant_name: "), "{}", problem.detail);
-        let problem = refused::<SubmitVoteRequest>(r#"{"user_id":"u1","event_id":"x9","contestant_id":"e1-c1"}"#);
+        assert!(
+            problem.detail.starts_with("contestants[1].contestant_name: "),
+            "{}",
+            problem.detail
+        );
+        let problem =
+            refused::<SubmitVoteRequest>(r#"{"user_id":"u1","event_id":"x9","contestant_id":"e1-c1"}"#);
         assert_eq!(problem.code, ErrorCode::MalformedId);
         assert!(problem.detail.starts_with("event_id: "), "{}", problem.detail);
     }
@@ -118,11 +156,21 @@ mod tests {
     #[test]
     fn what_is_not_json_too_large_or_too_slow_is_told_apart() {
         assert_eq!(refused::<SubmitVoteRequest>("{").code, ErrorCode::MalformedJson);
-        assert_eq!(refused::<SubmitVoteRequest>(vec![b' '; HTTP_BODY_BYTES_MAX + 1]).code, ErrorCode::BodyTooLarge);
-        let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 1024])));
-        assert_eq!(refused::<SubmitVoteRequest>(Body::from_stream(endless)).code, ErrorCode::BodyTooLarge);
+        assert_eq!(
+            refused::<SubmitVoteRequest>(vec![b' '; HTTP_BODY_BYTES_MAX + 1]).code,
+            ErrorCode::BodyTooLarge
+        );
+        let endless =
+            futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 1024])));
+        assert_eq!(
+            refused::<SubmitVoteRequest>(Body::from_stream(endless)).code,
+            ErrorCode::BodyTooLarge
+        );
         let silent = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
-        assert_eq!(refused::<SubmitVoteRequest>(Body::from_stream(silent)).code, ErrorCode::RequestTimeout);
+        assert_eq!(
+            refused::<SubmitVoteRequest>(Body::from_stream(silent)).code,
+            ErrorCode::RequestTimeout
+        );
         let typed = |content_type| read_as::<SubmitVoteRequest>(content_type, "{}").unwrap_err().code;
         assert_eq!(typed("text/plain"), ErrorCode::UnsupportedMediaType);
         assert_eq!(typed("application/json; charset=utf-8"), ErrorCode::InvalidField);

@@ -17,24 +17,32 @@ const LINES_MASK: u64 = (1 << LINES_BITS) - 1;
 
 impl LogBudget {
     pub(super) fn new(clock: SharedClock) -> Self {
-        Self { clock, used: AtomicU64::new(0) }
+        Self {
+            clock,
+            used: AtomicU64::new(0),
+        }
     }
 
     /// Runs `write` if there is a line left in this second.
     pub(super) fn spend(&self, write: impl FnOnce()) {
         let second = self.clock.now().0 / 1_000;
         let mut withheld = 0;
-        let spent = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            let (of_second, lines) = (used >> LINES_BITS, used & LINES_MASK);
-            if of_second != second {
-                withheld = lines.saturating_sub(u64::from(REFUSAL_LOG_LINES_PER_SECOND_MAX));
-                return Some(second << LINES_BITS | 1);
-            }
-            withheld = 0;
-            Some(second << LINES_BITS | (lines + 1).min(LINES_MASK))
-        });
+        let spent = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                let (of_second, lines) = (used >> LINES_BITS, used & LINES_MASK);
+                if of_second != second {
+                    withheld = lines.saturating_sub(u64::from(REFUSAL_LOG_LINES_PER_SECOND_MAX));
+                    return Some(second << LINES_BITS | 1);
+                }
+                withheld = 0;
+                Some(second << LINES_BITS | (lines + 1).min(LINES_MASK))
+            });
         if withheld > 0 {
-            tracing::info!(withheld, "refused requests were not all logged: there were too many a second");
+            tracing::info!(
+                withheld,
+                "refused requests were not all logged: there were too many a second"
+            );
         }
         let used = spent.expect("the update always gives a value");
         let same_second = used >> LINES_BITS == second;

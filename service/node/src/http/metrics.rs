@@ -16,8 +16,9 @@ struct ResponseLabels {
 }
 
 /// The statuses that the service answers; any other shares the last place.
-const STATUSES: [u16; 19] =
-    [200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 413, 415, 421, 429, 500, 503, 304, 431, 0];
+const STATUSES: [u16; 19] = [
+    200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 413, 415, 421, 429, 500, 503, 304, 431, 0,
+];
 
 /// Answers by route and status. A cached handle each, so that counting is one atomic addition.
 #[derive(Clone)]
@@ -27,16 +28,29 @@ pub struct HttpMetrics {
 }
 
 impl HttpMetrics {
+    /// Registers under the registry's own prefix.
     pub fn register(registry: &mut Registry) -> Self {
         let responses = Family::default();
-        registry.register("ostraka_http_responses", "HTTP answers by route and status", responses.clone());
-        let cached = (0..Route::COUNT * STATUSES.len()).map(|_| OnceLock::new()).collect();
+        registry.register(
+            "http_responses",
+            "HTTP answers by route and status",
+            responses.clone(),
+        );
+        let cached = (0..Route::COUNT * STATUSES.len())
+            .map(|_| OnceLock::new())
+            .collect();
         Self { responses, cached }
     }
 
     pub(super) fn response(&self, route: Route, status: u16) {
-        let place = STATUSES.iter().position(|known| *known == status).unwrap_or(STATUSES.len() - 1);
-        let labels = || ResponseLabels { route: route.label(), status: STATUSES[place] };
+        let place = STATUSES
+            .iter()
+            .position(|known| *known == status)
+            .unwrap_or(STATUSES.len() - 1);
+        let labels = || ResponseLabels {
+            route: route.label(),
+            status: STATUSES[place],
+        };
         self.cached[route as usize * STATUSES.len() + place]
             .get_or_init(|| self.responses.get_or_create_owned(&labels()))
             .inc();
@@ -56,7 +70,13 @@ mod tests {
         metrics.response(Route::Other, 418);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        assert!(text.contains(r#"ostraka_http_responses_total{route="/v1/vote/submit",status="200"} 2"#), "{text}");
-        assert!(text.contains(r#"ostraka_http_responses_total{route="other",status="0"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"http_responses_total{route="/v1/vote/submit",status="200"} 2"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"http_responses_total{route="other",status="0"} 1"#),
+            "{text}"
+        );
     }
 }

@@ -20,12 +20,19 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after_s: None }
+        Self {
+            code,
+            detail: detail.into(),
+            retry_after_s: None,
+        }
     }
 
     #[must_use]
     pub fn retry_after_s(self, seconds: u32) -> Self {
-        Self { retry_after_s: Some(seconds), ..self }
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
+        }
     }
 
     pub fn status(&self) -> StatusCode {
@@ -50,7 +57,10 @@ impl IntoResponse for Problem {
         }
         if self.status() == StatusCode::UNAUTHORIZED {
             // RFC 9110 section 15.5.2: a 401 names the scheme.
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="ostraka""#));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(r#"Bearer realm="ostraka""#),
+            );
         }
         response.extensions_mut().insert(self);
         response
@@ -59,12 +69,18 @@ impl IntoResponse for Problem {
 
 /// For paths that no route has.
 pub(super) async fn route_not_found() -> Problem {
-    Problem::new(ErrorCode::RouteNotFound, "There is nothing at this path; /openapi.json lists what there is.")
+    Problem::new(
+        ErrorCode::RouteNotFound,
+        "There is nothing at this path; /openapi.json lists what there is.",
+    )
 }
 
 /// For routes that do not have the method.
 pub(super) async fn method_not_allowed() -> Problem {
-    Problem::new(ErrorCode::MethodNotAllowed, "This path exists, but not with this method; the Allow header says which.")
+    Problem::new(
+        ErrorCode::MethodNotAllowed,
+        "This path exists, but not with this method; the Allow header says which.",
+    )
 }
 
 #[cfg(test)]
@@ -73,10 +89,15 @@ mod tests {
 
     #[test]
     fn headers_say_when_to_come_back_and_how_to_authenticate() {
-        let response = Problem::new(ErrorCode::Overloaded, "Too much.").retry_after_s(2).into_response();
+        let response = Problem::new(ErrorCode::Overloaded, "Too much.")
+            .retry_after_s(2)
+            .into_response();
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[header::RETRY_AFTER], "2");
         let response = Problem::new(ErrorCode::Unauthenticated, "No token.").into_response();
-        assert_eq!(response.headers()[header::WWW_AUTHENTICATE], r#"Bearer realm="ostraka""#);
+        assert_eq!(
+            response.headers()[header::WWW_AUTHENTICATE],
+            r#"Bearer realm="ostraka""#
+        );
     }
 }

@@ -39,7 +39,10 @@ impl Drop for OpenRequest {
 
 impl Progress {
     pub(crate) fn of(peer: IpAddr) -> Self {
-        Self { peer: Some(peer), ..Self::default() }
+        Self {
+            peer: Some(peer),
+            ..Self::default()
+        }
     }
 
     /// The address at the other end: the client, or the last proxy before this node.
@@ -65,7 +68,11 @@ impl Progress {
             return Poll::Ready(());
         }
         self.room.register(cx.waker());
-        if self.write_blocked.load(Ordering::Acquire) { Poll::Pending } else { Poll::Ready(()) }
+        if self.write_blocked.load(Ordering::Acquire) {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     }
 
     fn note_write(&self, pending: bool) {
@@ -110,7 +117,11 @@ impl Watchdog {
         let blocked = progress.write_blocked.load(Ordering::Relaxed);
         let idle = !open && nothing_written && request_heads == self.request_heads;
         self.idle_looks = if idle { self.idle_looks + 1 } else { 0 };
-        self.blocked_looks = if blocked && nothing_written { self.blocked_looks + 1 } else { 0 };
+        self.blocked_looks = if blocked && nothing_written {
+            self.blocked_looks + 1
+        } else {
+            0
+        };
         self.request_heads = request_heads;
         self.writes = writes;
         if self.blocked_looks >= Self::LOOKS_MAX {
@@ -133,7 +144,11 @@ impl WatchedIo {
 }
 
 impl AsyncRead for WatchedIo {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
@@ -180,7 +195,10 @@ mod tests {
     #[test]
     fn a_connection_without_a_request_is_given_up_after_the_limit() {
         let progress = Progress::default();
-        assert_eq!(looks_until_given_up(&progress, 10), Some((Watchdog::LOOKS_MAX, Stalled::NoRequest)));
+        assert_eq!(
+            looks_until_given_up(&progress, 10),
+            Some((Watchdog::LOOKS_MAX, Stalled::NoRequest))
+        );
     }
 
     #[test]
@@ -197,7 +215,10 @@ mod tests {
         let progress = Arc::new(Progress::default());
         let _open = progress.begin_request();
         progress.note_write(true);
-        assert_eq!(looks_until_given_up(&progress, 10), Some((Watchdog::LOOKS_MAX, Stalled::NotReading)));
+        assert_eq!(
+            looks_until_given_up(&progress, 10),
+            Some((Watchdog::LOOKS_MAX, Stalled::NotReading))
+        );
         progress.note_write(false);
         assert_eq!(looks_until_given_up(&progress, 10), None);
     }

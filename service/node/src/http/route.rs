@@ -83,7 +83,10 @@ mod tests {
         ];
         assert_eq!(routes.len() + 1, Route::COUNT);
         for route in routes {
-            let path = route.label().replace("{event_id}", "e1").replace("{vote_id}", "AQ");
+            let path = route
+                .label()
+                .replace("{event_id}", "e1")
+                .replace("{vote_id}", "AQ");
             assert_eq!(Route::of(&path), route, "{path}");
         }
         for other in ["/", "/v1/vote//x", "/v1/event/e1/stream/x", "/v2/vote/submit", ""] {

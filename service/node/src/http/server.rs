@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::edge::Edge;
-use super::progress::{Progress, WatchedIo, Watchdog};
+use super::progress::{Progress, Watchdog, WatchedIo};
 
 /// Pause after a failed accept: it fails for want of files or memory, which a busy loop does not bring back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -48,9 +48,18 @@ impl Server {
     ) -> std::io::Result<Self> {
         let addr = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let port = Port { name, edge: edge.over(router), connections_max, stop: stop.clone() };
+        let port = Port {
+            name,
+            edge: edge.over(router),
+            connections_max,
+            stop: stop.clone(),
+        };
         let accepting = tokio::spawn(port.accept(listener));
-        Ok(Self { addr, stop, accepting })
+        Ok(Self {
+            addr,
+            stop,
+            accepting,
+        })
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -64,7 +73,8 @@ impl Server {
         let Ok(mut connections) = self.accepting.await else {
             return false;
         };
-        let drained = tokio::time::timeout(within, async { while connections.join_next().await.is_some() {} });
+        let drained =
+            tokio::time::timeout(within, async { while connections.join_next().await.is_some() {} });
         let clean = drained.await.is_ok();
         connections.shutdown().await;
         clean
@@ -111,7 +121,12 @@ impl Port {
     }
 }
 
-async fn serve_connection(io: BoxIo, peer: SocketAddr, edge: Arc<super::edge::Served>, stop: CancellationToken) {
+async fn serve_connection(
+    io: BoxIo,
+    peer: SocketAddr,
+    edge: Arc<super::edge::Served>,
+    stop: CancellationToken,
+) {
     let progress = Arc::new(Progress::of(peer.ip()));
     let io = TokioIo::new(WatchedIo::new(io, Arc::clone(&progress)));
     let service = service_fn(|request| {

@@ -43,12 +43,20 @@ pub(super) struct TraceIds {
 impl TraceIds {
     pub(super) fn new(entropy: &SharedEntropy, clock: SharedClock) -> Self {
         let keyed = SipHasher13::new_with_keys(entropy.u64(), entropy.u64());
-        Self { keyed, count: AtomicU64::new(0), clock }
+        Self {
+            keyed,
+            count: AtomicU64::new(0),
+            clock,
+        }
     }
 
     /// The trace that `headers` belong to, with a span of our own in it.
     pub(super) fn incoming(&self, headers: &HeaderMap) -> IncomingTrace {
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+        };
         let (trace_id, span_id) = self.fresh();
         IncomingTrace::choose(text(TRACEPARENT), text(X_AMZN_TRACE_ID), trace_id, span_id)
     }
@@ -70,7 +78,10 @@ impl TraceIds {
         let mut span_id = [0; 8];
         span_id.copy_from_slice(&hash(2)[..8]);
         span_id[7] |= 1;
-        (TraceId(trace_id), SpanId::new(span_id).expect("its last bit is set"))
+        (
+            TraceId(trace_id),
+            SpanId::new(span_id).expect("its last bit is set"),
+        )
     }
 }
 
@@ -137,7 +148,10 @@ mod tests {
         for trace in traces {
             assert_eq!(trace.context.trace_id.0[..4], 1_700_000_000u32.to_be_bytes());
             assert!(!trace.context.sampled);
-            assert_eq!(parse_traceparent(traceparent_value(trace.context).to_str().unwrap()), Some(trace.context));
+            assert_eq!(
+                parse_traceparent(traceparent_value(trace.context).to_str().unwrap()),
+                Some(trace.context)
+            );
         }
     }
 
@@ -148,6 +162,11 @@ mod tests {
         let headers = HeaderMap::from_iter([(TRACEPARENT, HeaderValue::from_static(sent))]);
         let trace = ids.incoming(&headers);
         assert!(trace.context.sampled);
-        assert!(traceparent_value(trace.context).to_str().unwrap().starts_with(&sent[..35]));
+        assert!(
+            traceparent_value(trace.context)
+                .to_str()
+                .unwrap()
+                .starts_with(&sent[..35])
+        );
     }
 }

@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::log::Log;
 use super::metrics::VoteMetrics;
+use crate::log::Log;
 use batch::{OpenBatch, Ticket};
 
 /// Why a command has no outcome.
@@ -71,8 +71,12 @@ impl Ingest {
             bytes_unanswered: 0,
             stopping: false,
         };
-        let shared =
-            Arc::new(Shared { queue: Mutex::new(queue), work: Notify::new(), drained: Notify::new(), metrics });
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(queue),
+            work: Notify::new(),
+            drained: Notify::new(),
+            metrics,
+        });
         tokio::spawn(close_batches(Arc::clone(&shared), log));
         Self { shared }
     }
@@ -143,7 +147,14 @@ async fn close_batches(shared: Arc<Shared>, log: Arc<dyn Log>) {
         let next = next(&mut shared.queue.lock());
         match next {
             Next::Submit(batch) => {
-                shared.metrics.batch_commands.observe(batch.fill().commands() as f64);
+                shared
+                    .metrics
+                    .batch_commands
+                    .observe(batch.fill().commands() as f64);
+                shared
+                    .metrics
+                    .ingest_bytes
+                    .set(shared.queue.lock().bytes_unanswered as i64);
                 tokio::spawn(submit(batch, Arc::clone(&shared), Arc::clone(&log)));
             }
             Next::Wait(None) => shared.work.notified().await,
@@ -177,7 +188,9 @@ fn next(queue: &mut Queue) -> Next {
         BatcherStep::WaitMicros(micros) => Next::Wait(Some(Duration::from_micros(micros))),
         BatcherStep::Idle if queue.stopping && queue.bytes_unanswered == 0 => Next::End,
         BatcherStep::Idle => Next::Wait(None),
-        BatcherStep::Take => unreachable!("commands go straight into the open batch: none is queued beside it"),
+        BatcherStep::Take => {
+            unreachable!("commands go straight into the open batch: none is queued beside it")
+        }
     }
 }
 
@@ -185,7 +198,11 @@ async fn submit(batch: OpenBatch, shared: Arc<Shared>, log: Arc<dyn Log>) {
     let bytes: usize = batch.command_bytes();
     let (commands, answers) = batch.close();
     // Answers everyone and gives the room back however this ends.
-    let mut landing = Landing { answers: Some(answers), bytes, shared };
+    let mut landing = Landing {
+        answers: Some(answers),
+        bytes,
+        shared,
+    };
     let within = Duration::from_millis(SUBMIT_MS_MAX);
     let expected = commands.commands.len();
     let body = commands.encode().into();
@@ -210,15 +227,16 @@ impl Landing {
         let Some(answers) = self.answers.take() else {
             return;
         };
-        let drained = {
+        let bytes_unanswered = {
             let mut queue = self.shared.queue.lock();
             queue.batches_in_flight -= 1;
             queue.bytes_unanswered -= self.bytes;
-            queue.bytes_unanswered == 0
+            queue.bytes_unanswered
         };
+        self.shared.metrics.ingest_bytes.set(bytes_unanswered as i64);
         self.shared.work.notify_one();
         answers.give(result);
-        if drained {
+        if bytes_unanswered == 0 {
             self.shared.drained.notify_waiters();
         }
     }
@@ -233,7 +251,8 @@ impl Drop for Landing {
 impl OpenBatch {
     fn age_micros(&self) -> u64 {
         // tokio's clock, which a simulator controls.
-        self.begun_at().map_or(0, |begun| Instant::now().duration_since(begun).as_micros() as u64)
+        self.begun_at()
+            .map_or(0, |begun| Instant::now().duration_since(begun).as_micros() as u64)
     }
 }
 

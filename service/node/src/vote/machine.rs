@@ -19,7 +19,10 @@ pub struct VoteMachine {
 impl VoteMachine {
     /// An empty machine that tells `feed` of every change.
     pub fn new(feed: Arc<FeedHub>) -> Self {
-        Self { state: State::new(), feed }
+        Self {
+            state: State::new(),
+            feed,
+        }
     }
 
     pub fn state(&self) -> &State {

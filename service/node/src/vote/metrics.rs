@@ -30,11 +30,14 @@ pub struct VoteMetrics {
 }
 
 impl VoteMetrics {
+    /// Registers under the registry's own prefix.
     pub fn register(registry: &mut Registry) -> Self {
         let votes = Family::<StatusLabel, Counter>::default();
         let of = |status| votes.get_or_create_owned(&StatusLabel { status });
         // From under a disk's barrier to over the submission's deadline; 50 ms, the objective, is a bound.
-        let seconds = [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+        let seconds = [
+            0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+        ];
         let commands = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0];
         let metrics = Self {
             processed: of("processed"),
@@ -48,16 +51,24 @@ impl VoteMetrics {
             tallies: Counter::default(),
         };
         let m = &metrics;
-        registry.register("ostraka_votes", "Votes by what became of them", votes);
+        registry.register("votes", "Votes by what became of them", votes);
         registry.register(
-            "ostraka_vote_ack_latency_seconds",
+            "vote_ack_latency_seconds",
             "From a vote's entering ingest to its outcome",
             m.ack_latency_s.clone(),
         );
-        registry.register("ostraka_batch_commands", "Commands of one log entry", m.batch_commands.clone());
-        registry.register("ostraka_ingest_bytes", "Commands taken in and not yet answered", m.ingest_bytes.clone());
-        registry.register("ostraka_subscribers", "Open streams", m.subscribers.clone());
-        registry.register("ostraka_tallies", "Tallies rendered for streams", m.tallies.clone());
+        registry.register(
+            "batch_commands",
+            "Commands of one log entry",
+            m.batch_commands.clone(),
+        );
+        registry.register(
+            "ingest_bytes",
+            "Commands taken in and not yet answered",
+            m.ingest_bytes.clone(),
+        );
+        registry.register("subscribers", "Open streams", m.subscribers.clone());
+        registry.register("tallies", "Tallies rendered for streams", m.tallies.clone());
         metrics
     }
 

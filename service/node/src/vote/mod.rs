@@ -2,7 +2,6 @@
 
 pub mod feed;
 pub mod ingest;
-pub mod log;
 pub mod machine;
 pub mod metrics;
 pub mod routes;
@@ -12,8 +11,10 @@ pub mod vote_id;
 
 mod schedule;
 mod stream;
+#[cfg(test)]
+mod testing;
 
-pub use log::Log;
+pub use crate::log::Log;
 pub use machine::VoteMachine;
 pub use routes::{api_document, router};
 pub use service::{VoteParts, VoteService};

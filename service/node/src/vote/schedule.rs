@@ -9,8 +9,8 @@ use ostraka_replication::SharedMachine;
 use ostraka_replication::env::SharedClock;
 
 use super::ingest::Ingest;
-use super::log::Log;
 use super::machine::VoteMachine;
+use crate::log::Log;
 
 /// Looks at the clock until it is aborted.
 pub(super) async fn tick_when_due(
@@ -24,7 +24,11 @@ pub(super) async fn tick_when_due(
         if !log.is_leader() {
             continue;
         }
-        let due = machine.read().state().next_due().is_some_and(|due| due <= clock.now());
+        let due = machine
+            .read()
+            .state()
+            .next_due()
+            .is_some_and(|due| due <= clock.now());
         if due && let Err(error) = ingest.submit(Command::Tick).await {
             // The next look tries again.
             tracing::warn!(%error, "a scheduled opening or closing is due and could not be recorded yet");

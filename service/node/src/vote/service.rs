@@ -1,6 +1,7 @@
 //! The vote service: what its routes work with, and its beginning and end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::FromRef;
@@ -14,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed;
 use super::ingest::{Ingest, IngestError};
-use super::log::Log;
 use super::machine::VoteMachine;
 use super::metrics::VoteMetrics;
 use super::schedule;
@@ -22,7 +22,11 @@ use super::submission::SubmissionKeys;
 use super::vote_id::VoteIds;
 use crate::env::{Env, SharedEntropy};
 use crate::http::{Authenticator, Problem};
+use crate::log::Log;
 use crate::secrets::Secrets;
+
+/// An operator has to act first; asking every second would only add to the load.
+const STORAGE_RETRY_AFTER_S: u32 = 5;
 
 const READ_BARRIER: Duration = Duration::from_millis(READ_BARRIER_MS_MAX);
 
@@ -35,6 +39,8 @@ pub struct VoteParts<'a> {
     pub env: &'a Env,
     /// What an acknowledgement promises, which the log's store decides.
     pub durability: Durability,
+    /// Set while the disk has too little space for more votes.
+    pub storage_full: Arc<AtomicBool>,
     pub registry: &'a mut Registry,
 }
 
@@ -49,6 +55,7 @@ pub struct VoteService {
     pub(super) durability: Durability,
     pub(super) metrics: VoteMetrics,
     pub(super) leaving: CancellationToken,
+    storage_full: Arc<AtomicBool>,
     authenticator: Authenticator,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -62,13 +69,26 @@ impl FromRef<Arc<VoteService>> for Authenticator {
 impl VoteService {
     /// Starts the service over a log that has been started with the same machine.
     pub fn start(parts: VoteParts<'_>) -> Arc<Self> {
-        let VoteParts { log, machine, secrets, authenticator, env, durability, registry } = parts;
+        let VoteParts {
+            log,
+            machine,
+            secrets,
+            authenticator,
+            env,
+            durability,
+            storage_full,
+            registry,
+        } = parts;
         let metrics = VoteMetrics::register(registry);
         let ingest = Ingest::start(Arc::clone(&log), metrics.clone());
         let hub = Arc::clone(machine.read().feed());
         let publisher = feed::publish(hub, Arc::clone(&machine), metrics.clone());
-        let scheduler =
-            schedule::tick_when_due(Arc::clone(&log), Arc::clone(&machine), ingest.clone(), Arc::clone(&env.clock));
+        let scheduler = schedule::tick_when_due(
+            Arc::clone(&log),
+            Arc::clone(&machine),
+            ingest.clone(),
+            Arc::clone(&env.clock),
+        );
         Arc::new(Self {
             log,
             machine,
@@ -79,6 +99,7 @@ impl VoteService {
             durability,
             metrics,
             leaving: CancellationToken::new(),
+            storage_full,
             authenticator,
             tasks: vec![tokio::spawn(publisher), tokio::spawn(scheduler)],
         })
@@ -119,6 +140,13 @@ impl VoteService {
 
     /// Submits a command and waits for its outcome.
     pub(super) async fn submit(&self, command: Command) -> Result<Outcome, Problem> {
+        if self.storage_full.load(Ordering::Relaxed) {
+            return Err(Problem::new(
+                ErrorCode::StorageFull,
+                "The disk of this node is nearly full, so nothing more is recorded here until space is freed; reads go on.",
+            )
+            .retry_after_s(STORAGE_RETRY_AFTER_S));
+        }
         self.ingest.submit(command).await.map_err(problem_of)
     }
 }

@@ -16,14 +16,15 @@ use ostraka_core::limits::{
 };
 use ostraka_core::{EventId, LogIndex};
 use ostraka_replication::SharedMachine;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{Cursor, Subscription};
-use super::log::Log;
 use super::machine::VoteMachine;
 use crate::env::SharedEntropy;
 use crate::http::progress::{OpenRequest, Progress};
+use crate::log::Log;
 
 const HEARTBEAT: Duration = Duration::from_millis(HEARTBEAT_MS);
 
@@ -37,6 +38,8 @@ pub(super) struct StreamParts {
     pub(super) machine: SharedMachine<VoteMachine>,
     pub(super) entropy: SharedEntropy,
     pub(super) progress: Arc<Progress>,
+    /// Open streams of this node.
+    pub(super) open_streams: Gauge,
     /// Cancelled when the node goes away.
     pub(super) leaving: CancellationToken,
 }
@@ -51,7 +54,10 @@ pub(super) fn response(parts: StreamParts) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(SSE_MEDIA_TYPE)),
         // What nginx and its kin look at: hand every block on at once.
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+        (
+            HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        ),
     ];
     (headers, Body::from_stream(blocks)).into_response()
 }
@@ -75,7 +81,7 @@ struct Watcher {
     phase: Phase,
     cursor: Cursor,
     heartbeat: Interval,
-    /// Something was sent since the last heartbeat, which makes the next one needless.
+    /// A frame was sent since the last heartbeat, which makes the next one needless.
     sent: bool,
     _open: OpenRequest,
 }
@@ -83,26 +89,32 @@ struct Watcher {
 impl Watcher {
     fn new(parts: StreamParts) -> Self {
         let open = parts.progress.keep_busy();
+        parts.open_streams.inc();
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // The first tick is at once.
         heartbeat.reset();
-        Self { parts, phase: Phase::Opening, cursor: Cursor::default(), heartbeat, sent: false, _open: open }
+        Self {
+            parts,
+            phase: Phase::Opening,
+            cursor: Cursor::default(),
+            heartbeat,
+            sent: false,
+            _open: open,
+        }
     }
 
     /// The next block, as soon as there is one and the socket takes bytes. `None` ends the stream.
     async fn next_block(&mut self) -> Option<Bytes> {
         let leaving = self.parts.leaving.clone();
-        let block = tokio::select! {
+        tokio::select! {
             biased;
             () = leaving.cancelled(), if self.phase != Phase::Ended => {
                 self.phase = Phase::Ended;
                 Some(self.farewell())
             }
             block = self.next_by_phase() => block,
-        };
-        self.sent |= block.is_some();
-        block
+        }
     }
 
     /// Safe to cancel: what it changes, it changes after its last await.
@@ -155,10 +167,15 @@ impl Watcher {
 
     /// The next block of the newest frame, or a heartbeat; `None` to look again.
     async fn follow(&mut self, from: LogIndex) -> Option<Bytes> {
-        let frame = self.parts.subscription.newest().filter(|frame| frame.version() >= from);
+        let frame = self
+            .parts
+            .subscription
+            .newest()
+            .filter(|frame| frame.version() >= from);
         if let Some(frame) = frame
             && let Some(block) = self.cursor.next(&frame)
         {
+            self.sent = true;
             if !self.cursor.is_done() {
                 return Some(block);
             }
@@ -175,7 +192,13 @@ impl Watcher {
 
     /// The version that the event has on this replica now.
     fn version_here(&self) -> LogIndex {
-        self.parts.machine.read().state().event(self.parts.event).map(|event| event.version()).unwrap_or_default()
+        self.parts
+            .machine
+            .read()
+            .state()
+            .event(self.parts.event)
+            .map(|event| event.version())
+            .unwrap_or_default()
     }
 
     fn farewell(&self) -> Bytes {
@@ -189,6 +212,12 @@ impl Watcher {
         let mut block = Vec::with_capacity(16);
         write_retry(&mut block, ms as u32);
         block.into()
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.parts.open_streams.dec();
     }
 }
 

@@ -23,9 +23,15 @@ pub struct SubmissionKeys {
 
 impl SubmissionKeys {
     pub fn new(key: &SecretKey) -> Self {
-        let (narrow, wide) = key.0.split_first_chunk::<16>().expect("a secret key has 32 bytes");
+        let (narrow, wide) = key
+            .0
+            .split_first_chunk::<16>()
+            .expect("a secret key has 32 bytes");
         let wide = wide.first_chunk::<16>().expect("a secret key has 32 bytes");
-        Self { narrow: SipHasher24::new_with_key(narrow), wide: SipHasher24Wide::new_with_key(wide) }
+        Self {
+            narrow: SipHasher24::new_with_key(narrow),
+            wide: SipHasher24Wide::new_with_key(wide),
+        }
     }
 
     /// The key of a vote that carries an `Idempotency-Key`.
@@ -90,7 +96,10 @@ mod tests {
     #[test]
     fn kinds_owners_and_clusters_are_told_apart() {
         let other = SubmissionKeys::new(&SecretKey([4; 32]));
-        assert_ne!(keys().vote_by_idempotency_key(b"a"), other.vote_by_idempotency_key(b"a"));
+        assert_ne!(
+            keys().vote_by_idempotency_key(b"a"),
+            other.vote_by_idempotency_key(b"a")
+        );
         assert_ne!(
             keys().event_by_idempotency_key(VoterNumber(1), b"a"),
             keys().event_by_idempotency_key(VoterNumber(2), b"a")
@@ -98,6 +107,9 @@ mod tests {
         // An idempotency key that spells out a timestamp's input is still of its own kind.
         let mut spelled = [0; 11];
         spelled[..2].copy_from_slice(&5u16.to_be_bytes());
-        assert_ne!(keys().vote_by_idempotency_key(&spelled), keys().vote_by_timestamp(ContestantIndex(5), None));
+        assert_ne!(
+            keys().vote_by_idempotency_key(&spelled),
+            keys().vote_by_timestamp(ContestantIndex(5), None)
+        );
     }
 }

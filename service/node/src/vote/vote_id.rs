@@ -48,7 +48,9 @@ pub struct VoteIds {
 
 impl VoteIds {
     pub fn new(key: &SecretKey) -> Self {
-        Self { keyed: Hmac::new_from_slice(&key.0).expect("HMAC takes a key of any length") }
+        Self {
+            keyed: Hmac::new_from_slice(&key.0).expect("HMAC takes a key of any length"),
+        }
     }
 
     pub fn encode(&self, event: EventId, position: VotePosition) -> VoteIdText {
@@ -57,10 +59,17 @@ impl VoteIds {
         id[1..5].copy_from_slice(&event.0.to_be_bytes());
         id[5..13].copy_from_slice(&position.index.0.to_be_bytes());
         id[13..15].copy_from_slice(&position.offset.to_be_bytes());
-        let mac = self.keyed.clone().chain_update(&id[..PLACE_BYTES]).finalize().into_bytes();
+        let mac = self
+            .keyed
+            .clone()
+            .chain_update(&id[..PLACE_BYTES])
+            .finalize()
+            .into_bytes();
         id[PLACE_BYTES..].copy_from_slice(&mac[..MAC_BYTES]);
         let mut text = [0; VOTE_ID_CHARS];
-        let length = URL_SAFE_NO_PAD.encode_slice(id, &mut text).expect("31 characters hold 23 bytes");
+        let length = URL_SAFE_NO_PAD
+            .encode_slice(id, &mut text)
+            .expect("31 characters hold 23 bytes");
         assert_eq!(length, VOTE_ID_CHARS, "23 bytes are 31 characters of base64");
         VoteIdText(text)
     }
@@ -80,9 +89,19 @@ impl VoteIds {
             .chain_update(place)
             .verify_truncated_left(mac)
             .map_err(|_| VoteIdError::NotOurs)?;
-        let field = |from: usize, to: usize| id[from..to].iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+        let field = |from: usize, to: usize| {
+            id[from..to]
+                .iter()
+                .fold(0u64, |number, byte| number << 8 | u64::from(*byte))
+        };
         let event = EventId(field(1, 5) as u32);
-        Ok((event, VotePosition { index: LogIndex(field(5, 13)), offset: field(13, 15) as u16 }))
+        Ok((
+            event,
+            VotePosition {
+                index: LogIndex(field(5, 13)),
+                offset: field(13, 15) as u16,
+            },
+        ))
     }
 }
 
@@ -129,10 +148,16 @@ mod tests {
 
     #[test]
     fn another_clusters_id_is_not_ours_and_rubbish_is_malformed() {
-        let position = VotePosition { index: LogIndex(12), offset: 3 };
+        let position = VotePosition {
+            index: LogIndex(12),
+            offset: 3,
+        };
         let foreign = VoteIds::new(&SecretKey([8; 32])).encode(EventId(1), position);
         assert_eq!(ids().decode(foreign.as_str()), Err(VoteIdError::NotOurs));
         assert_eq!(ids().decode("17"), Err(VoteIdError::Malformed));
-        assert_eq!(ids().decode(&"!".repeat(VOTE_ID_CHARS)), Err(VoteIdError::Malformed));
+        assert_eq!(
+            ids().decode(&"!".repeat(VOTE_ID_CHARS)),
+            Err(VoteIdError::Malformed)
+        );
     }
 }

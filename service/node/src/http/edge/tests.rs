@@ -37,7 +37,9 @@ impl Net for Fixed {
 fn served() -> Arc<Served> {
     let env = Env::new(Arc::new(Fixed), Arc::new(Fixed), Arc::new(Fixed));
     let edge = Edge::new(&env, HttpMetrics::register(&mut Registry::default()));
-    let router = Router::new().route("/fine", get(|| async { "fine" })).route("/panics", get(panics));
+    let router = Router::new()
+        .route("/fine", get(|| async { "fine" }))
+        .route("/panics", get(panics));
     edge.over(router)
 }
 
@@ -46,9 +48,14 @@ async fn panics() -> &'static str {
 }
 
 async fn answer(request: axum::http::request::Builder) -> (Response<()>, Vec<u8>) {
-    let response = served().handle(request.body(Body::empty()).unwrap(), Arc::default()).await;
+    let response = served()
+        .handle(request.body(Body::empty()).unwrap(), Arc::default())
+        .await;
     let (parts, body) = response.into_parts();
-    (Response::from_parts(parts, ()), body.collect().await.unwrap().to_bytes().to_vec())
+    (
+        Response::from_parts(parts, ()),
+        body.collect().await.unwrap().to_bytes().to_vec(),
+    )
 }
 
 const SENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -56,7 +63,10 @@ const SENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 #[tokio::test]
 async fn every_answer_carries_trace_and_safety_headers() {
     let (response, body) = answer(Request::get("/fine").header("traceparent", SENT)).await;
-    assert_eq!((response.status(), body.as_slice()), (StatusCode::OK, b"fine".as_slice()));
+    assert_eq!(
+        (response.status(), body.as_slice()),
+        (StatusCode::OK, b"fine".as_slice())
+    );
     let headers = response.headers();
     assert!(headers["traceparent"].to_str().unwrap().starts_with(&SENT[..35]));
     assert_eq!(headers["cache-control"], "no-store");
@@ -68,8 +78,18 @@ async fn an_amazon_trace_is_answered_in_both_headers() {
     let root = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1";
     let (response, _) = answer(Request::get("/fine").header("x-amzn-trace-id", root)).await;
     let headers = response.headers();
-    assert!(headers["traceparent"].to_str().unwrap().contains("5759e988bd862e3fe1be46a994272793"));
-    assert!(headers["x-amzn-trace-id"].to_str().unwrap().starts_with(&root[..40]));
+    assert!(
+        headers["traceparent"]
+            .to_str()
+            .unwrap()
+            .contains("5759e988bd862e3fe1be46a994272793")
+    );
+    assert!(
+        headers["x-amzn-trace-id"]
+            .to_str()
+            .unwrap()
+            .starts_with(&root[..40])
+    );
 }
 
 #[tokio::test]

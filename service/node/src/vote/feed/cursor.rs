@@ -24,7 +24,11 @@ impl Cursor {
             }
             Some(told) if version > told => {
                 self.told = Some(version);
-                Some(if frame.previous() == Some(told) { frame.delta() } else { frame.full() })
+                Some(if frame.previous() == Some(told) {
+                    frame.delta()
+                } else {
+                    frame.full()
+                })
             }
             Some(told) if version == told && frame.is_closed() && !self.told_final => {
                 self.told_final = true;

@@ -54,7 +54,11 @@ impl Frame {
             None => Arc::new(Description {
                 id: event.id(),
                 name: event.name().to_owned(),
-                contestants: event.contestants().iter().map(|contestant| contestant.name.clone()).collect(),
+                contestants: event
+                    .contestants()
+                    .iter()
+                    .map(|contestant| contestant.name.clone())
+                    .collect(),
             }),
         };
         let totals = visible_totals(event).map(<[u64]>::to_vec);
@@ -94,19 +98,26 @@ impl Frame {
 
     /// All contestants, for a subscriber who has nothing yet.
     pub fn snapshot(&self) -> Bytes {
-        self.snapshot.get_or_init(|| self.block(StreamEvent::Snapshot, &self.standings())).clone()
+        self.snapshot
+            .get_or_init(|| self.block(StreamEvent::Snapshot, &self.standings()))
+            .clone()
     }
 
     /// The final result.
     pub fn closed(&self) -> Bytes {
-        self.closed.get_or_init(|| self.block(StreamEvent::Closed, &self.standings())).clone()
+        self.closed
+            .get_or_init(|| self.block(StreamEvent::Closed, &self.standings()))
+            .clone()
     }
 
     /// What changed since the previous frame, for a subscriber who has that one.
     pub fn delta(&self) -> Bytes {
         let make = || {
             let since = self.previous.unwrap_or_default();
-            self.block(StreamEvent::Tally, &self.tally(since, self.changed.iter().copied(), &self.traces))
+            self.block(
+                StreamEvent::Tally,
+                &self.tally(since, self.changed.iter().copied(), &self.traces),
+            )
         };
         self.delta.get_or_init(make).clone()
     }
@@ -116,7 +127,10 @@ impl Frame {
     pub fn full(&self) -> Bytes {
         let make = || {
             let places = 0..self.totals.as_ref().map_or(0, Vec::len);
-            self.block(StreamEvent::Tally, &self.tally(LogIndex(0), places, &self.traces_with_recent()))
+            self.block(
+                StreamEvent::Tally,
+                &self.tally(LogIndex(0), places, &self.traces_with_recent()),
+            )
         };
         self.full.get_or_init(make).clone()
     }
@@ -125,11 +139,17 @@ impl Frame {
         let max = ostraka_core::limits::TRACES_PER_DELTA_MAX;
         let all = [self.recent.listed.as_slice(), &self.traces.listed].concat();
         let listed = all[all.len().saturating_sub(max)..].to_vec();
-        Traces { listed, omitted: self.traces.omitted }
+        Traces {
+            listed,
+            omitted: self.traces.omitted,
+        }
     }
 
     fn contestant(&self, place: usize) -> ContestantId {
-        ContestantId { event: self.description.id, contestant: ContestantIndex(place as u16) }
+        ContestantId {
+            event: self.description.id,
+            contestant: ContestantIndex(place as u16),
+        }
     }
 
     fn standings(&self) -> StandingsPayload {
@@ -143,7 +163,13 @@ impl Frame {
             event_name: self.description.name.clone(),
             status: self.status.into(),
             version: self.version.0,
-            contestants: self.description.contestants.iter().enumerate().map(entry).collect(),
+            contestants: self
+                .description
+                .contestants
+                .iter()
+                .enumerate()
+                .map(entry)
+                .collect(),
         }
     }
 
@@ -151,7 +177,10 @@ impl Frame {
         let totals = self.totals.as_deref().unwrap_or_default();
         let entry = |place: usize| {
             let total_votes = *totals.get(place)?;
-            Some(TallyEntry { contestant_id: self.contestant(place), total_votes })
+            Some(TallyEntry {
+                contestant_id: self.contestant(place),
+                total_votes,
+            })
         };
         TallyPayload {
             event_id: self.description.id,
@@ -167,7 +196,14 @@ impl Frame {
     fn block<T: Serialize>(&self, event: StreamEvent, payload: &T) -> Bytes {
         let data = serde_json::to_string(payload).expect("a payload is made of what JSON can write");
         let mut block = Vec::with_capacity(data.len() + 64);
-        write_event(&mut block, EventFrame { event, id: Some(ResumeToken(self.version)), data: &data });
+        write_event(
+            &mut block,
+            EventFrame {
+                event,
+                id: Some(ResumeToken(self.version)),
+                data: &data,
+            },
+        );
         block.into()
     }
 }

@@ -5,7 +5,6 @@ mod cursor;
 mod frame;
 mod publisher;
 
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +64,10 @@ impl Traces {
         let taken = changed.traces.len().min(room);
         self.listed.extend_from_slice(&changed.traces[..taken]);
         let left_out = (changed.traces.len() - taken) as u32;
-        self.omitted = self.omitted.saturating_add(changed.traces_omitted).saturating_add(left_out);
+        self.omitted = self
+            .omitted
+            .saturating_add(changed.traces_omitted)
+            .saturating_add(left_out);
     }
 }
 
@@ -122,13 +124,20 @@ impl FeedHub {
         if feed.dirty {
             self.changed.notify_one();
         }
-        Ok(Subscription { hub: Arc::clone(self), event, frames })
+        Ok(Subscription {
+            hub: Arc::clone(self),
+            event,
+            frames,
+        })
     }
 
     fn unsubscribe(&self, event: EventId) {
         let mut feeds = self.feeds.lock();
         feeds.subscribers -= 1;
-        let feed = feeds.by_event.get_mut(&event).expect("a subscribed event has its feed");
+        let feed = feeds
+            .by_event
+            .get_mut(&event)
+            .expect("a subscribed event has its feed");
         feed.subscribers -= 1;
         if feed.subscribers == 0 {
             feeds.by_event.remove(&event);
@@ -155,7 +164,11 @@ impl FeedHub {
                     feed.dirty = false;
                     feed.rest_until = Some(now + Duration::from_millis(TALLY_MS_MIN));
                     let previous = feed.newest.borrow().clone();
-                    due.push(Due { event: *event, traces: std::mem::take(&mut feed.traces), previous });
+                    due.push(Due {
+                        event: *event,
+                        traces: std::mem::take(&mut feed.traces),
+                        previous,
+                    });
                 }
             }
         }
@@ -164,7 +177,12 @@ impl FeedHub {
 
     /// Hands a new frame to the event's subscribers.
     pub(super) fn put(&self, event: EventId, frame: Arc<Frame>) {
-        let sender = self.feeds.lock().by_event.get(&event).map(|feed| feed.newest.clone());
+        let sender = self
+            .feeds
+            .lock()
+            .by_event
+            .get(&event)
+            .map(|feed| feed.newest.clone());
         // Woken outside the lock: there may be thousands.
         if let Some(sender) = sender {
             sender.send_replace(Some(frame));
@@ -180,7 +198,13 @@ impl Feed {
     /// Dirty, so that the first frame is made.
     fn new() -> Self {
         let (newest, _) = watch::channel(None);
-        Self { newest, subscribers: 0, dirty: true, traces: Traces::default(), rest_until: None }
+        Self {
+            newest,
+            subscribers: 0,
+            dirty: true,
+            traces: Traces::default(),
+            rest_until: None,
+        }
     }
 }
 

@@ -10,7 +10,11 @@ use crate::vote::machine::VoteMachine;
 use crate::vote::metrics::VoteMetrics;
 
 /// Publishes until it is aborted.
-pub(in crate::vote) async fn publish(hub: Arc<FeedHub>, machine: SharedMachine<VoteMachine>, metrics: VoteMetrics) {
+pub(in crate::vote) async fn publish(
+    hub: Arc<FeedHub>,
+    machine: SharedMachine<VoteMachine>,
+    metrics: VoteMetrics,
+) {
     loop {
         let look_again = publish_due(&hub, &machine, &metrics);
         match look_again {
@@ -35,7 +39,10 @@ pub(super) fn publish_due(
         let (due, look_again) = hub.take_due(Instant::now());
         let render = |due: super::Due| {
             let event = machine.state().event(due.event)?;
-            Some((due.event, Arc::new(Frame::of(event, due.previous.as_deref(), due.traces))))
+            Some((
+                due.event,
+                Arc::new(Frame::of(event, due.previous.as_deref(), due.traces)),
+            ))
         };
         (due.into_iter().filter_map(render).collect::<Vec<_>>(), look_again)
     };

@@ -42,8 +42,16 @@ pub(super) struct Answers {
 
 impl OpenBatch {
     pub(super) fn new() -> Self {
-        let slot = Slot { result: OnceLock::new(), wakers: Mutex::new(Vec::new()) };
-        Self { commands: Vec::new(), fill: BatchFill::default(), begun_at: None, slot: Arc::new(slot) }
+        let slot = Slot {
+            result: OnceLock::new(),
+            wakers: Mutex::new(Vec::new()),
+        };
+        Self {
+            commands: Vec::new(),
+            fill: BatchFill::default(),
+            begun_at: None,
+            slot: Arc::new(slot),
+        }
     }
 
     pub(super) fn fill(&self) -> BatchFill {
@@ -66,11 +74,19 @@ impl OpenBatch {
         }
         self.fill.add(bytes);
         self.commands.push(command);
-        Ticket { slot: Arc::clone(&self.slot), offset: self.commands.len() - 1 }
+        Ticket {
+            slot: Arc::clone(&self.slot),
+            offset: self.commands.len() - 1,
+        }
     }
 
     pub(super) fn close(self) -> (Batch, Answers) {
-        (Batch { commands: self.commands }, Answers { slot: self.slot })
+        (
+            Batch {
+                commands: self.commands,
+            },
+            Answers { slot: self.slot },
+        )
     }
 }
 
@@ -126,7 +142,12 @@ pub(super) fn read_outcomes(submitted: &Submitted, expected: usize) -> Result<Ve
         Ok(outcomes) if outcomes.len() == expected => Ok(outcomes),
         Ok(outcomes) => {
             let (found, index) = (outcomes.len(), submitted.index.0);
-            tracing::error!(index, expected, found, "an entry's reply has another number of outcomes than its batch");
+            tracing::error!(
+                index,
+                expected,
+                found,
+                "an entry's reply has another number of outcomes than its batch"
+            );
             Err(SubmitError::Unknown)
         }
         Err(error) => {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use ostraka_api::{
-    Consistency, ContestantEntry, ContestantRef, ContestantsResponse, CreateEventRequest, CreateEventResponse,
-    ErrorCode, EventStatusResponse, LeaderboardEntry, LeaderboardResponse, ProblemBody,
+    Consistency, ContestantEntry, ContestantRef, ContestantsResponse, CreateEventRequest,
+    CreateEventResponse, ErrorCode, EventStatusResponse, LeaderboardEntry, LeaderboardResponse, ProblemBody,
 };
 use ostraka_core::ids::ContestantId;
 use ostraka_core::limits::EVENT_BODY_BYTES_MAX;
 use ostraka_core::{
-    Command, ContestantIndex, Event, EventId, EventKind, EventRefusal, NewContestant, NewEvent, Outcome, RequestKey,
+    Command, ContestantIndex, Event, EventId, EventKind, EventRefusal, NewContestant, NewEvent, Outcome,
+    RequestKey,
 };
 
 use super::extract::{Context, EventPath, IdempotencyKey, ResumeFrom};
@@ -46,18 +47,31 @@ pub(super) async fn create(
     IdempotencyKey(idempotency_key): IdempotencyKey,
     JsonBody(request): JsonBody<CreateEventRequest, EVENT_BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    request.validate().map_err(|error| Problem::new(ErrorCode::InvalidField, format!("{error}.")))?;
+    request
+        .validate()
+        .map_err(|error| Problem::new(ErrorCode::InvalidField, format!("{error}.")))?;
     if request.user_id != caller.voter {
-        return Err(Problem::new(ErrorCode::NotTokenUser, "An event can be created for the token's own user only."));
+        return Err(Problem::new(
+            ErrorCode::NotTokenUser,
+            "An event can be created for the token's own user only.",
+        ));
     }
     if request.canary && caller.role != Role::Operator {
-        return Err(Problem::new(ErrorCode::NotPermitted, "Only an operator creates canary events."));
+        return Err(Problem::new(
+            ErrorCode::NotPermitted,
+            "Only an operator creates canary events.",
+        ));
     }
     let key = match &idempotency_key {
-        Some(key) => service.submission_keys.event_by_idempotency_key(caller.voter, key.as_bytes()),
+        Some(key) => service
+            .submission_keys
+            .event_by_idempotency_key(caller.voter, key.as_bytes()),
         None => RequestKey(service.entropy.u128()),
     };
-    match service.submit(Command::CreateEvent(Box::new(new_event(request, key)))).await? {
+    match service
+        .submit(Command::CreateEvent(Box::new(new_event(request, key))))
+        .await?
+    {
         Outcome::EventCreated(event) => created(&service, event).await,
         Outcome::EventRefused(refusal) => Err(refused(refusal)),
         other => Err(wrong_kind(other)),
@@ -74,7 +88,11 @@ fn new_event(request: CreateEventRequest, key: RequestKey) -> NewEvent {
         request: key,
         owner: request.user_id,
         name: request.event_name,
-        kind: if request.canary { EventKind::Canary } else { EventKind::Public },
+        kind: if request.canary {
+            EventKind::Canary
+        } else {
+            EventKind::Public
+        },
         results: request.results.unwrap_or_default().into(),
         opens_at: request.opens_at,
         closes_at: request.closes_at,
@@ -91,7 +109,10 @@ async fn created(service: &VoteService, event_id: EventId) -> Result<Response, P
         };
         contestants_of(event).map(entry).collect()
     });
-    Ok(json_response(&CreateEventResponse { event_id, contestants: contestants.await? }))
+    Ok(json_response(&CreateEventResponse {
+        event_id,
+        contestants: contestants.await?,
+    }))
 }
 
 /// Opens an event now. Its owner may, and operators.
@@ -117,7 +138,16 @@ pub(super) async fn open(
     EventPath(event): EventPath,
 ) -> Result<Response, Problem> {
     let by_operator = caller.role == Role::Operator;
-    set_status(&service, event, Command::OpenEvent { event, by: caller.voter, by_operator }).await
+    set_status(
+        &service,
+        event,
+        Command::OpenEvent {
+            event,
+            by: caller.voter,
+            by_operator,
+        },
+    )
+    .await
 }
 
 /// Closes an event for good: no vote after this record in the log counts. Its owner may, and operators.
@@ -142,14 +172,25 @@ pub(super) async fn close(
     EventPath(event): EventPath,
 ) -> Result<Response, Problem> {
     let by_operator = caller.role == Role::Operator;
-    set_status(&service, event, Command::CloseEvent { event, by: caller.voter, by_operator }).await
+    set_status(
+        &service,
+        event,
+        Command::CloseEvent {
+            event,
+            by: caller.voter,
+            by_operator,
+        },
+    )
+    .await
 }
 
 async fn set_status(service: &VoteService, event: EventId, command: Command) -> Result<Response, Problem> {
     match service.submit(command).await? {
-        Outcome::EventStatus { event, status, at } => {
-            Ok(json_response(&EventStatusResponse { event_id: event, status: status.into(), version: at.0 }))
-        }
+        Outcome::EventStatus { event, status, at } => Ok(json_response(&EventStatusResponse {
+            event_id: event,
+            status: status.into(),
+            version: at.0,
+        })),
         Outcome::EventRefused(EventRefusal::EventNotFound) => Err(event_not_found(event)),
         Outcome::EventRefused(refusal) => Err(refused(refusal)),
         other => Err(wrong_kind(other)),
@@ -176,7 +217,10 @@ pub(super) async fn leaderboard(
     _: Caller,
     EventPath(event): EventPath,
 ) -> Result<Response, Problem> {
-    read_event(&service, event, |event, consistency| json_response(&standings(event, consistency))).await
+    read_event(&service, event, |event, consistency| {
+        json_response(&standings(event, consistency))
+    })
+    .await
 }
 
 fn standings(event: &Event, consistency: Consistency) -> LeaderboardResponse {
@@ -227,7 +271,10 @@ pub(super) async fn contestants(
             contestant_image_url: contestant.image_url.clone(),
         };
         let contestants = contestants_of(event).map(entry).collect();
-        json_response(&ContestantsResponse { event_id: event.id(), contestants })
+        json_response(&ContestantsResponse {
+            event_id: event.id(),
+            contestants,
+        })
     };
     // Contestants never change: a replica that knows the event knows them all.
     if let Some(known) = service.machine.read().state().event(event) {
@@ -270,9 +317,9 @@ pub(super) async fn stream(
         read_event(&service, event, |_, _| ()).await?;
     }
     let hub = Arc::clone(service.machine.read().feed());
-    let subscription = hub
-        .subscribe(event)
-        .map_err(|error| Problem::new(ErrorCode::Overloaded, format!("No more streams here: {error}.")).retry_after_s(2))?;
+    let subscription = hub.subscribe(event).map_err(|error| {
+        Problem::new(ErrorCode::Overloaded, format!("No more streams here: {error}.")).retry_after_s(2)
+    })?;
     Ok(stream::response(StreamParts {
         event,
         subscription,
@@ -281,6 +328,7 @@ pub(super) async fn stream(
         machine: Arc::clone(&service.machine),
         entropy: Arc::clone(&service.entropy),
         progress: context.progress,
+        open_streams: service.metrics.subscribers.clone(),
         leaving: service.leaving.child_token(),
     }))
 }
@@ -305,8 +353,15 @@ async fn read_event<T>(
 }
 
 fn contestants_of(event: &Event) -> impl Iterator<Item = (ContestantId, &NewContestant)> {
-    let id = |place: usize| ContestantId { event: event.id(), contestant: ContestantIndex(place as u16) };
-    event.contestants().iter().enumerate().map(move |(place, contestant)| (id(place), contestant))
+    let id = |place: usize| ContestantId {
+        event: event.id(),
+        contestant: ContestantIndex(place as u16),
+    };
+    event
+        .contestants()
+        .iter()
+        .enumerate()
+        .map(move |(place, contestant)| (id(place), contestant))
 }
 
 pub(super) fn event_not_found(event: EventId) -> Problem {
@@ -316,26 +371,34 @@ pub(super) fn event_not_found(event: EventId) -> Problem {
 fn refused(refusal: EventRefusal) -> Problem {
     match refusal {
         EventRefusal::EventNotFound => Problem::new(ErrorCode::EventNotFound, "There is no such event."),
-        EventRefusal::NotTheOwner => {
-            Problem::new(ErrorCode::NotOwner, "Only the event's owner or an operator may do this.")
-        }
-        EventRefusal::AlreadyClosed => {
-            Problem::new(ErrorCode::EventAlreadyClosed, "The event is closed for good: its result is final.")
-        }
-        EventRefusal::TooManyEvents => {
-            Problem::new(ErrorCode::EventLimitReached, "This service holds as many events as it can.")
-        }
-        EventRefusal::ScheduleImpossible => {
-            Problem::new(ErrorCode::InvalidField, "closes_at must be in the future, and after opens_at.")
-        }
-        EventRefusal::OutsideLimits => {
-            Problem::new(ErrorCode::InvalidField, "A text is too long, or there are too few or too many contestants.")
-        }
+        EventRefusal::NotTheOwner => Problem::new(
+            ErrorCode::NotOwner,
+            "Only the event's owner or an operator may do this.",
+        ),
+        EventRefusal::AlreadyClosed => Problem::new(
+            ErrorCode::EventAlreadyClosed,
+            "The event is closed for good: its result is final.",
+        ),
+        EventRefusal::TooManyEvents => Problem::new(
+            ErrorCode::EventLimitReached,
+            "This service holds as many events as it can.",
+        ),
+        EventRefusal::ScheduleImpossible => Problem::new(
+            ErrorCode::InvalidField,
+            "closes_at must be in the future, and after opens_at.",
+        ),
+        EventRefusal::OutsideLimits => Problem::new(
+            ErrorCode::InvalidField,
+            "A text is too long, or there are too few or too many contestants.",
+        ),
     }
 }
 
 /// The log answered one kind of command with another's outcome: nodes of different versions, or a mistake of ours.
 pub(super) fn wrong_kind(outcome: Outcome) -> Problem {
     tracing::error!(?outcome, "a command got another kind's outcome");
-    Problem::new(ErrorCode::Internal, "The service made a mistake; the trace id finds it in the log.")
+    Problem::new(
+        ErrorCode::Internal,
+        "The service made a mistake; the trace id finds it in the log.",
+    )
 }

@@ -27,7 +27,10 @@ pub(super) struct Context(pub(super) RequestContext);
 async fn path_text<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
     match Path::<String>::from_request_parts(parts, state).await {
         Ok(Path(text)) => Ok(text),
-        Err(_) => Err(Problem::new(ErrorCode::MalformedId, "The id in the path is not UTF-8.")),
+        Err(_) => Err(Problem::new(
+            ErrorCode::MalformedId,
+            "The id in the path is not UTF-8.",
+        )),
     }
 }
 
@@ -36,7 +39,9 @@ impl<S: Send + Sync> FromRequestParts<S> for EventPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let text = path_text(parts, state).await?;
-        text.parse().map(Self).map_err(|error| Problem::new(ErrorCode::MalformedId, format!("The id in the path is {error}.")))
+        text.parse()
+            .map(Self)
+            .map_err(|error| Problem::new(ErrorCode::MalformedId, format!("The id in the path is {error}.")))
     }
 }
 
@@ -56,7 +61,9 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
             return Ok(Self(None));
         };
         let malformed = |detail| Problem::new(ErrorCode::MalformedHeader, detail);
-        let text = value.to_str().map_err(|_| malformed("Idempotency-Key is not visible ASCII.".to_owned()))?;
+        let text = value
+            .to_str()
+            .map_err(|_| malformed("Idempotency-Key is not visible ASCII.".to_owned()))?;
         validate::idempotency_key(text).map_err(|error| malformed(format!("{error}.")))?;
         Ok(Self(Some(value.clone())))
     }
@@ -66,9 +73,19 @@ impl<S: Send + Sync> FromRequestParts<S> for ResumeFrom {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let header = parts.headers.get("last-event-id").and_then(|value| value.to_str().ok());
-        let pairs = parts.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-        let query = pairs.filter(|(name, _)| *name == "last_event_id").map(|(_, value)| value);
+        let header = parts
+            .headers
+            .get("last-event-id")
+            .and_then(|value| value.to_str().ok());
+        let pairs = parts
+            .uri
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .filter_map(|pair| pair.split_once('='));
+        let query = pairs
+            .filter(|(name, _)| *name == "last_event_id")
+            .map(|(_, value)| value);
         // The browser's header is newer than the address that the page once opened.
         let token = header.into_iter().chain(query).find_map(ResumeToken::parse);
         Ok(Self(token.map(|token| token.0)))
@@ -80,6 +97,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Context {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let context = parts.extensions.remove::<RequestContext>();
-        context.map(Self).ok_or(Problem::new(ErrorCode::Internal, "The routes are not served behind the edge."))
+        context.map(Self).ok_or(Problem::new(
+            ErrorCode::Internal,
+            "The routes are not served behind the edge.",
+        ))
     }
 }

@@ -55,9 +55,14 @@ pub(super) async fn submit(
     Context(context): Context,
     JsonBody(request): JsonBody<SubmitVoteRequest>,
 ) -> Result<Response, Problem> {
-    request.validate().map_err(|error| Problem::new(ErrorCode::InvalidField, format!("{error}.")))?;
+    request
+        .validate()
+        .map_err(|error| Problem::new(ErrorCode::InvalidField, format!("{error}.")))?;
     if request.user_id != caller.voter {
-        return Err(Problem::new(ErrorCode::NotTokenUser, "A vote can be cast for the token's own user only."));
+        return Err(Problem::new(
+            ErrorCode::NotTokenUser,
+            "A vote can be cast for the token's own user only.",
+        ));
     }
     if request.contestant_id.event != request.event_id {
         return Err(contestant_not_found());
@@ -65,7 +70,9 @@ pub(super) async fn submit(
     let contestant = request.contestant_id.contestant;
     let key = match &idempotency_key {
         Some(key) => service.submission_keys.vote_by_idempotency_key(key.as_bytes()),
-        None => service.submission_keys.vote_by_timestamp(contestant, request.client_timestamp),
+        None => service
+            .submission_keys
+            .vote_by_timestamp(contestant, request.client_timestamp),
     };
     let trace = context.client_trace();
     let record = VoteRecord {
@@ -80,7 +87,10 @@ pub(super) async fn submit(
     // tokio's clock, which a simulator controls.
     let taken_in_at = Instant::now();
     let outcome = service.submit(Command::CastVote(record)).await;
-    service.metrics.ack_latency_s.observe(taken_in_at.elapsed().as_secs_f64());
+    service
+        .metrics
+        .ack_latency_s
+        .observe(taken_in_at.elapsed().as_secs_f64());
     let answer = outcome.and_then(|outcome| answer(&service, request.event_id, outcome));
     if answer.is_err() {
         service.metrics.failed.inc();
@@ -91,7 +101,10 @@ pub(super) async fn submit(
 fn answer(service: &VoteService, event: EventId, outcome: Outcome) -> Result<Response, Problem> {
     let outcome = match outcome {
         Outcome::Vote(outcome) => outcome,
-        Outcome::EventCreated(_) | Outcome::EventStatus { .. } | Outcome::EventRefused(_) | Outcome::Ticked => {
+        Outcome::EventCreated(_)
+        | Outcome::EventStatus { .. }
+        | Outcome::EventRefused(_)
+        | Outcome::Ticked => {
             return Err(super::events::wrong_kind(outcome));
         }
     };
@@ -101,7 +114,12 @@ fn answer(service: &VoteService, event: EventId, outcome: Outcome) -> Result<Res
             service.metrics.vote(vote_status);
             let vote_id = service.vote_ids.encode(event, position);
             let vote_id = vote_id.as_str();
-            Ok(json_response(&SubmitAnswer { vote_id, vote_status, reason, durability: service.durability }))
+            Ok(json_response(&SubmitAnswer {
+                vote_id,
+                vote_status,
+                reason,
+                durability: service.durability,
+            }))
         }
         VoteOutcome::EventNotFound => Err(super::events::event_not_found(event)),
         VoteOutcome::ContestantNotFound => Err(contestant_not_found()),
@@ -158,7 +176,12 @@ pub(super) async fn status(
     let (verdict, event_name) = found.ok_or_else(not_found)?;
     let (vote_status, reason) = VoteStatus::of_verdict(verdict);
     let vote_id = vote_id.parse().expect("an id of ours is URL-safe and short");
-    Ok(json_response(&VoteStatusResponse { vote_id, vote_status, event_name, reason }))
+    Ok(json_response(&VoteStatusResponse {
+        vote_id,
+        vote_status,
+        event_name,
+        reason,
+    }))
 }
 
 #[cfg(test)]
@@ -167,13 +190,28 @@ mod tests {
 
     #[test]
     fn the_borrowed_answer_is_the_contracts_answer() {
-        let statuses = [(VoteStatus::Processed, None), (VoteStatus::Duplicate, Some(VoteReason::AlreadyVoted))];
+        let statuses = [
+            (VoteStatus::Processed, None),
+            (VoteStatus::Duplicate, Some(VoteReason::AlreadyVoted)),
+        ];
         for (vote_status, reason) in statuses {
             let durability = Durability::QuorumFsync;
-            let ours = SubmitAnswer { vote_id: "AQ-x_9", vote_status, reason, durability };
-            let theirs =
-                SubmitVoteResponse { vote_id: "AQ-x_9".parse().unwrap(), vote_status, reason, durability };
-            assert_eq!(serde_json::to_string(&ours).unwrap(), serde_json::to_string(&theirs).unwrap());
+            let ours = SubmitAnswer {
+                vote_id: "AQ-x_9",
+                vote_status,
+                reason,
+                durability,
+            };
+            let theirs = SubmitVoteResponse {
+                vote_id: "AQ-x_9".parse().unwrap(),
+                vote_status,
+                reason,
+                durability,
+            };
+            assert_eq!(
+                serde_json::to_string(&ours).unwrap(),
+                serde_json::to_string(&theirs).unwrap()
+            );
         }
     }
 }
