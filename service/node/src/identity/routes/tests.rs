@@ -6,6 +6,7 @@ use http_body_util::BodyExt;
 use ostraka_api::SpanId;
 use ostraka_api::problem::PROBLEM_MEDIA_TYPE;
 use ostraka_api::trace::IncomingTrace;
+use ostraka_core::limits::LOGIN_PER_USERNAME_BURST;
 use ostraka_core::{TraceId, VoterNumber};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -78,92 +79,78 @@ async fn login_answers_with_user_id_token_and_cookie() {
     );
 }
 
-#[tokio::test]
-async fn every_row_of_the_contract() {
-    let (bench, router) = ready().await;
+/// Sends each row and compares its status; refusals must be problems.
+async fn check(router: &Router, path: &str, rows: Vec<(Option<&str>, Value, u16)>) {
+    for (row, (token, body, expected)) in rows.into_iter().enumerate() {
+        let (response, _) = post_to(router, path, token, body).await;
+        assert_eq!(response.status(), expected, "{path}, row {row}");
+        let media_type = &response.headers()[header::CONTENT_TYPE];
+        assert_eq!(
+            media_type == PROBLEM_MEDIA_TYPE,
+            expected >= 400,
+            "{path}, row {row}"
+        );
+    }
+}
+
+fn token(bench: &Bench, voter: u32, role: Role) -> String {
     let now = ostraka_replication::Clock::now(&*bench.clock);
-    let token = |voter, role| {
-        bench
-            .tokens
-            .sign(VoterNumber(voter), role, now, std::time::Duration::from_secs(60))
-    };
-    let (operator, plain, gone) = (
-        token(1, Role::Operator),
-        token(2, Role::Voter),
-        token(9, Role::Operator),
-    );
-    let with = |change: &str, value: Value| {
+    bench
+        .tokens
+        .sign(VoterNumber(voter), role, now, std::time::Duration::from_secs(60))
+}
+
+#[tokio::test]
+async fn every_row_of_register() {
+    let (bench, router) = ready().await;
+    let operator = token(&bench, 1, Role::Operator);
+    let (plain, gone) = (token(&bench, 2, Role::Voter), token(&bench, 9, Role::Operator));
+    let path = "/v1/auth/register";
+    let (_, answer) = post_to(&router, path, Some(&operator), ann()).await;
+    assert_eq!(answer, json!({"user_id": "u2"}));
+    let with = |field: &str, value: Value| {
         let mut body = ann();
-        body[change] = value;
+        body[field] = value;
         body
     };
-    let (login, register) = ("/v1/auth/login", "/v1/auth/register");
-    let rows = [
-        (register, Some(&operator), ann(), 201),
-        (register, Some(&operator), ann(), 409),
-        (register, Some(&operator), with("username", json!("bob")), 409),
-        (register, Some(&operator), with("username", json!("b")), 400),
-        (register, Some(&operator), with("username", json!(7)), 400),
-        (register, Some(&operator), with("email", json!("ann")), 400),
-        (
-            register,
-            Some(&operator),
-            with("dateOfBirth", json!("1990-02-30")),
-            400,
-        ),
-        (register, Some(&operator), json!({"username": "bob"}), 400),
-        (register, Some(&operator), json!([]), 400),
-        (register, None, ann(), 401),
-        (register, Some(&"x.y.z".to_owned()), ann(), 401),
-        (register, Some(&plain), ann(), 403),
-        (register, Some(&gone), ann(), 404),
-        (
-            login,
-            None,
-            json!({"username": "ann", "password": "ann's secret"}),
-            200,
-        ),
-        (login, None, json!({"username": "ann"}), 400),
-        (login, None, json!({"username": "ann", "password": ""}), 400),
-        (login, None, json!({"username": "ann", "password": "wrong"}), 401),
-        (
-            login,
-            None,
-            json!({"username": "nobody", "password": "wrong"}),
-            401,
-        ),
+    let bob =
+        json!({"username": "bob", "email": "bob@example.org", "date_of_birth": "1990-12-31", "extra": 1});
+    let rows = vec![
+        (Some(operator.as_str()), bob, 201),
+        (Some(&operator), ann(), 409),
+        (Some(&operator), with("username", json!("cid")), 409),
+        (Some(&operator), with("username", json!("c")), 400),
+        (Some(&operator), with("username", json!(7)), 400),
+        (Some(&operator), with("email", json!("ann")), 400),
+        (Some(&operator), with("dateOfBirth", json!("1990-02-30")), 400),
+        (Some(&operator), with("password", json!("short")), 400),
+        (Some(&operator), json!({"username": "cid"}), 400),
+        (Some(&operator), json!([]), 400),
+        (None, ann(), 401),
+        (Some("x.y.z"), ann(), 401),
+        (Some(&plain), ann(), 403),
+        (Some(&gone), ann(), 404),
     ];
-    for (row, (path, token, body, expected)) in rows.into_iter().enumerate() {
-        let (response, answer) = post_to(&router, path, token.map(String::as_str), body).await;
-        assert_eq!(response.status(), expected, "row {row}");
-        if row == 0 {
-            assert_eq!(answer, json!({"user_id": "u2"}));
-        }
-        if expected >= 400 {
-            assert_eq!(
-                response.headers()[header::CONTENT_TYPE],
-                PROBLEM_MEDIA_TYPE,
-                "row {row}"
-            );
-        }
-    }
-    for _ in 0..20 {
-        post_to(
-            &router,
-            login,
-            None,
-            json!({"username": "bob", "password": "wrong"}),
-        )
-        .await;
-    }
-    let (response, _) = post_to(
-        &router,
-        login,
-        None,
-        json!({"username": "bob", "password": "wrong"}),
-    )
-    .await;
-    assert_eq!(response.status(), 429);
+    check(&router, path, rows).await;
+}
+
+#[tokio::test]
+async fn every_row_of_login() {
+    let (_bench, router) = ready().await;
+    let path = "/v1/auth/login";
+    let body = |username: &str, password: &str| json!({"username": username, "password": password});
+    let mut rows = vec![
+        (None, body("operator", "operator's"), 200),
+        (None, json!({"username": "operator"}), 400),
+        (None, json!({"username": "operator", "password": 7}), 400),
+        (None, body("operator", ""), 400),
+        (None, body("operator", "wrong"), 401),
+        (None, body("nobody", "wrong"), 401),
+    ];
+    rows.extend((0..LOGIN_PER_USERNAME_BURST).map(|_| (None, body("bob", "wrong"), 401)));
+    rows.push((None, body("bob", "wrong"), 429));
+    check(&router, path, rows).await;
+    let (response, _) = post_to(&router, path, None, body("bob", "wrong")).await;
     assert_eq!(response.headers()[header::RETRY_AFTER], "6");
 }
 
