@@ -15,7 +15,7 @@ use crate::types::Types;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
-mod conformance_machine;
+mod conformance_support;
 pub mod memory;
 pub mod meta;
 pub mod record;

@@ -39,7 +39,7 @@ use self::shared::Shared;
 use self::trees::Trees;
 use self::writer::{Command, Done, Writer};
 use crate::log_store::WriteError;
-use crate::log_store::record::weight_bytes;
+use crate::log_store::record::{Record, weight_bytes};
 use crate::types::{Entry, LogId, RaftVote, Types};
 
 /// The log in a folder of its own. One handle writes; dropping it waits for the writer thread to end.
@@ -95,9 +95,11 @@ impl SledLogStore {
 
     fn send(&self, command: Command) -> Result<(), WriteError> {
         let commands = self.commands.as_ref().ok_or(WriteError::Closed)?;
-        commands
-            .send(command)
-            .map_err(|_| self.shared.failure().unwrap_or(WriteError::Closed))
+        commands.send(command).map_err(|unsent| {
+            let error = self.shared.failure().unwrap_or(WriteError::Closed);
+            unsent.0.answer(Err(error.clone()));
+            error
+        })
     }
 
     /// Hands a command to the writer and waits until it is durable.
@@ -109,29 +111,29 @@ impl SledLogStore {
         Ok(result?)
     }
 
-    /// Waits for room, shows the entries to readers and queues them for the disk.
-    async fn enqueue(&self, entries: Vec<Entry>, flushed: IOFlushed<Types>) -> Result<(), WriteError> {
+    /// Waits for room and shows the entries to readers. The bytes of room that were taken, and what to store.
+    async fn accept(&self, entries: &[Entry]) -> Result<(usize, Vec<Record>), WriteError> {
+        // What cannot be stored is refused here, where it harms nothing else.
+        let records = entries
+            .iter()
+            .map(Record::from_entry)
+            .collect::<Result<Vec<_>, _>>()?;
         let weight: usize = entries.iter().map(weight_bytes).sum();
         // An append larger than all the room waits for all of it, not for ever.
         let bytes = weight.min(LOG_PENDING_BYTES_MAX);
         let permits = u32::try_from(bytes).expect("the limit on pending bytes is below 4 GiB");
-        let taken = match self.shared.room.acquire_many(permits).await {
-            Ok(permit) => {
-                permit.forget();
-                self.shared.check_healthy()
-            }
-            Err(_closed) => Err(self.shared.failure().unwrap_or(WriteError::Closed)),
-        };
-        let accepted = taken.and_then(|()| self.shared.mirror.write().append(&entries));
-        if let Err(error) = accepted {
-            flushed.io_completed(Err(error.clone().into()));
-            return Err(error);
-        }
-        self.send(Command::Append {
-            entries,
-            bytes,
-            flushed,
-        })
+        let closed = || self.shared.failure().unwrap_or(WriteError::Closed);
+        let room = self
+            .shared
+            .room
+            .acquire_many(permits)
+            .await
+            .map_err(|_| closed())?;
+        self.shared.check_healthy()?;
+        self.shared.mirror.write().append(entries)?;
+        // The writer gives it back.
+        room.forget();
+        Ok((bytes, records))
     }
 }
 
@@ -194,7 +196,17 @@ impl RaftLogStorage<Types> for SledLogStore {
         I::IntoIter: Send,
     {
         let entries: Vec<Entry> = entries.into_iter().collect();
-        Ok(self.enqueue(entries, flushed).await?)
+        match self.accept(&entries).await {
+            Ok((bytes, records)) => Ok(self.send(Command::Append {
+                records,
+                bytes,
+                flushed,
+            })?),
+            Err(error) => {
+                flushed.io_completed(Err(error.clone().into()));
+                Err(error.into())
+            }
+        }
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
@@ -205,3 +217,6 @@ impl RaftLogStorage<Types> for SledLogStore {
         self.ask(|done| Command::Purge { upto, done }).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,14 +113,14 @@ impl Mirror {
         self.forget(|mirror| mirror.tail_bytes > mirror.tail_bytes_max);
     }
 
-    /// Everything behind `after` is gone, from sled too.
-    pub(super) fn truncated(&mut self, after: Option<LogId>) {
-        let end = index_after(&after);
+    /// Everything behind `last` is gone, from sled too.
+    pub(super) fn truncated(&mut self, last: Option<LogId>) {
+        let end = index_after(&last);
         while self.tail.back().is_some_and(|entry| entry.index() >= end) {
             let entry = self.tail.pop_back().expect("it was just looked at");
             self.tail_bytes -= weight_bytes(&entry);
         }
-        self.positions.last = after.max(self.positions.purged);
+        self.positions.last = last;
         self.stored_end = self.stored_end.min(end);
     }
 

@@ -9,7 +9,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use openraft::entry::RaftEntry;
 use openraft::storage::IOFlushed;
 use ostraka_core::limits::{LOG_GROUP_BYTES_MAX, LOG_PURGE_PARTS_MAX};
 use tokio::sync::oneshot;
@@ -20,14 +19,14 @@ use super::shared::{Shared, index_after};
 use super::trees::{self, Trees};
 use crate::log_store::record::{self, Record};
 use crate::log_store::{WriteError, meta};
-use crate::types::{Entry, LogId, RaftVote, Types};
+use crate::types::{LogId, RaftVote, Types};
 
 pub(super) type Done = oneshot::Sender<Result<(), WriteError>>;
 
 pub(super) enum Command {
     /// `bytes`: taken from the room for pending appends, given back when written.
     Append {
-        entries: Vec<Entry>,
+        records: Vec<Record>,
         bytes: usize,
         flushed: IOFlushed<Types>,
     },
@@ -55,7 +54,7 @@ impl Command {
         }
     }
 
-    fn answer(self, result: Result<(), WriteError>) {
+    pub(super) fn answer(self, result: Result<(), WriteError>) {
         match self {
             Command::Append { flushed, .. } => flushed.io_completed(result.map_err(io::Error::from)),
             Command::SaveVote { done, .. } | Command::Truncate { done, .. } | Command::Purge { done, .. } => {
@@ -164,7 +163,7 @@ impl<B: Barrier> Writer<B> {
         let mut purged = None;
         for command in group {
             match command {
-                Command::Append { entries, .. } => self.append(entries)?,
+                Command::Append { records, .. } => self.append(records)?,
                 Command::SaveVote { vote, .. } => {
                     self.insert_meta(trees::VOTE, meta::encode_vote(vote))?;
                 }
@@ -214,25 +213,23 @@ impl<B: Barrier> Writer<B> {
         drop(whole);
     }
 
-    fn append(&mut self, entries: &[Entry]) -> Result<(), WriteError> {
-        for entry in entries {
-            let expected = index_after(&self.stored_last);
-            if entry.index() != expected {
-                return Err(WriteError::Hole {
-                    expected,
-                    found: entry.index(),
-                });
-            }
-            Record::from_entry(entry)?
+    fn append(&mut self, records: &[Record]) -> Result<(), WriteError> {
+        for record in records {
+            let (expected, found) = (index_after(&self.stored_last), record.log_id.index);
+            assert_eq!(found, expected, "what was appended in memory has no hole");
+            record
                 .for_each_part(|key, part| self.trees.entries.insert(key, part).map(drop))
                 .map_err(|error| self.sled_error(error))?;
-            self.stored_last = Some(entry.log_id());
+            self.stored_last = Some(record.log_id);
         }
         Ok(())
     }
 
     /// From the end backward, so that whatever a crash leaves has no hole.
     fn truncate(&mut self, after: Option<LogId>) -> Result<(), WriteError> {
+        if index_after(&after) >= index_after(&self.stored_last) {
+            return Ok(());
+        }
         let _whole = self.shared.reshape.write();
         let purged = self.shared.mirror.read().positions.purged;
         let last = after.max(purged);
@@ -246,7 +243,7 @@ impl<B: Barrier> Writer<B> {
                 .map_err(|error| self.sled_error(error))?;
         }
         self.stored_last = last;
-        self.shared.mirror.write().truncated(after);
+        self.shared.mirror.write().truncated(last);
         Ok(())
     }
 
