@@ -48,6 +48,8 @@ pub struct Config {
     pub secrets_file: Option<PathBuf>,
     pub operator_password: Option<String>,
     pub log_format: LogFormat,
+    /// The login cookie is sent over TLS only: for where a load balancer before this node speaks TLS.
+    pub cookie_secure: bool,
     pub snapshot_every_entries: u64,
     pub log_keep_entries: Option<u64>,
     pub heartbeat_interval: Duration,
@@ -95,6 +97,9 @@ pub struct Settings {
     /// Shape of the log lines [default: pretty]
     #[arg(long, env = "OSTRAKA_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+    /// Let browsers send the login cookie over TLS only; for nodes behind a TLS load balancer [default: false]
+    #[arg(long, env = "OSTRAKA_COOKIE_SECURE", num_args = 0..=1, default_missing_value = "true")]
+    pub cookie_secure: Option<bool>,
     /// Log entries between two snapshots [default: 50000]
     #[arg(long, env = "OSTRAKA_SNAPSHOT_EVERY_ENTRIES", value_parser = clap::value_parser!(u64).range(1..))]
     pub snapshot_every_entries: Option<u64>,
@@ -105,7 +110,7 @@ pub struct Settings {
     #[arg(long, env = "OSTRAKA_HEARTBEAT_MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub heartbeat_ms: Option<u64>,
     /// Milliseconds without a leader after which a node stands for election, at least; at most twice this
-    /// [default: 300]
+    /// [default: 200]
     #[arg(long, env = "OSTRAKA_ELECTION_MS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub election_ms: Option<u64>,
 }
@@ -122,7 +127,7 @@ pub enum ConfigError {
 }
 
 const HEARTBEAT_MS_DEFAULT: u64 = 50;
-const ELECTION_MS_DEFAULT: u64 = 300;
+const ELECTION_MS_DEFAULT: u64 = 200;
 const SNAPSHOT_EVERY_ENTRIES_DEFAULT: u64 = 50_000;
 
 impl Settings {
@@ -147,6 +152,7 @@ impl Settings {
             secrets_file: self.secrets_file.or(below.secrets_file),
             operator_password: self.operator_password.or(below.operator_password),
             log_format: self.log_format.or(below.log_format),
+            cookie_secure: self.cookie_secure.or(below.cookie_secure),
             snapshot_every_entries: self.snapshot_every_entries.or(below.snapshot_every_entries),
             log_keep_entries: self.log_keep_entries.or(below.log_keep_entries),
             heartbeat_ms: self.heartbeat_ms.or(below.heartbeat_ms),
@@ -179,6 +185,7 @@ impl Settings {
             secrets_file: self.secrets_file,
             operator_password: self.operator_password,
             log_format: self.log_format.unwrap_or(LogFormat::Pretty),
+            cookie_secure: self.cookie_secure.unwrap_or(false),
             snapshot_every_entries: self.snapshot_every_entries.unwrap_or(SNAPSHOT_EVERY_ENTRIES_DEFAULT),
             log_keep_entries: self.log_keep_entries,
             heartbeat_interval: Duration::from_millis(self.heartbeat_ms.unwrap_or(HEARTBEAT_MS_DEFAULT)),

@@ -29,7 +29,14 @@ enum Command {
     Verify(VerifyArgs),
 }
 
-#[derive(Args, Clone, Debug, Default)]
+/// What `ostraka` alone means.
+#[derive(Debug, Parser)]
+struct ServeOnly {
+    #[command(flatten)]
+    args: ServeArgs,
+}
+
+#[derive(Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
     /// Run one service only
     #[arg(value_enum)]
@@ -93,7 +100,9 @@ pub(crate) struct VerifyArgs {
 
 /// Exit codes: 0 done, 1 a failure that the sentence on stderr explains, 2 (clap's) wrong arguments.
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().command.unwrap_or(Command::Serve(ServeArgs::default())) {
+    // Parsed as a command, so that the environment is read as for any other.
+    let command = Cli::parse().command.unwrap_or_else(|| Command::Serve(ServeOnly::parse_from(["serve"]).args));
+    let done = match command {
         Command::Serve(args) => serve::serve(args),
         Command::Cluster(args) => cluster::cluster(args),
         Command::Verify(args) => verify::verify(&args),

@@ -120,8 +120,9 @@ fn simulated(
     }
 }
 
-/// A node that was never in a cluster forms one of itself, unless it was told to wait.
-pub(super) async fn bootstrap(groups: &[Group], config: &Config, own_addr: &PeerAddr) -> Result<(), RunError> {
+/// A node that was never in a cluster forms one of itself, unless it was told to wait. Whether it did.
+pub(super) async fn bootstrap(groups: &[Group], config: &Config, own_addr: &PeerAddr) -> Result<bool, RunError> {
+    let mut is_new = false;
     for group in groups {
         let status = group.status();
         let is_member = !status.voters.is_empty() || !status.learners.is_empty();
@@ -131,8 +132,9 @@ pub(super) async fn bootstrap(groups: &[Group], config: &Config, own_addr: &Peer
         tracing::info!(group = ?status.name, "this node forms a new cluster of itself");
         let failed = |source| RunError::Group { group: "new", source };
         group.init(own_addr.clone()).await.map_err(failed)?;
+        is_new = true;
     }
-    Ok(())
+    Ok(is_new)
 }
 
 /// Ends when this replica has applied all that was committed when the node started.

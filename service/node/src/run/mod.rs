@@ -139,10 +139,10 @@ impl Node {
         all.iter().for_each(|group| peer_server.register(group));
         let serving = Arc::clone(&peer_server);
         let mut tasks = vec![tokio::spawn(async move { serving.serve(peers).await })];
-        groups::bootstrap(&all, &config, &own_peer_addr).await?;
+        let is_new = groups::bootstrap(&all, &config, &own_peer_addr).await?;
 
         let health = Arc::new(Health::default());
-        let (services, registry, edge) = Services::start(started, &env, &secrets, &health);
+        let (services, registry, edge) = Services::start(started, &env, &config, &secrets, &health);
         let failed = |what, addr: &str| {
             let addr = addr.to_string();
             move |source| RunError::Bind { what, addr, source }
@@ -155,7 +155,13 @@ impl Node {
             let full = Arc::clone(health.storage_full());
             tasks.push(tokio::spawn(storage_guard::watch(folder.root().to_path_buf(), full)));
         }
-        tasks.extend(services.make_operator(config.operator_password.clone(), Arc::clone(&env.console)));
+        let made = services.make_operator(config.operator_password.clone(), Arc::clone(&env.console));
+        match made {
+            // Of a cluster that this node has just formed of itself, the first request may be the operator's login.
+            Some(made) if is_new => made.await.map_err(|error| RunError::Stopped(error.to_string()))?,
+            Some(made) => tasks.push(made),
+            None => {}
+        }
         let operator = Operator {
             groups: all.clone(),
             own_peer_addr,

@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use tokio::task::JoinHandle;
 
 use super::groups::Started;
+use crate::config::Config;
 use crate::env::{Console, Env, Storage};
 use crate::http::{Authenticator, Edge, HttpMetrics, Server, openapi};
 use crate::identity::{self, IdentityParts, IdentityService, IdentitySettings, PasswordSettings};
@@ -28,6 +29,7 @@ impl Services {
     pub(super) fn start(
         started: Started,
         env: &Env,
+        config: &Config,
         secrets: &Secrets,
         health: &Health,
     ) -> (Self, Registry, Edge) {
@@ -42,7 +44,7 @@ impl Services {
                 tokens,
                 clock: Arc::clone(&env.clock),
                 entropy: Arc::clone(&env.entropy),
-                settings: identity_settings(env),
+                settings: identity_settings(env, config),
             }))
         });
         let vote = started.vote.map(|(group, machine)| {
@@ -109,7 +111,7 @@ fn durability(env: &Env) -> Durability {
     }
 }
 
-fn identity_settings(env: &Env) -> IdentitySettings {
+fn identity_settings(env: &Env, config: &Config) -> IdentitySettings {
     let passwords = PasswordSettings { offload: env.offload, ..PasswordSettings::default() };
-    IdentitySettings { passwords, ..IdentitySettings::default() }
+    IdentitySettings { passwords, cookie_secure: config.cookie_secure, ..IdentitySettings::default() }
 }

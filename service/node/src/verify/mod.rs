@@ -9,7 +9,7 @@ mod recount;
 use std::io::{self, Write};
 use std::path::Path;
 
-use ostraka_core::{Batch, EntryMeta, EventId, LogIndex, Outcome, State, VoteOutcome, VoteVerdict, snapshot};
+use ostraka_core::{Batch, EntryMeta, Event, EventId, LogIndex, Outcome, State, snapshot};
 use ostraka_replication::GroupName;
 use ostraka_replication::log_store::ReadError;
 use ostraka_replication::log_store::record::{Record, RecordKind};
@@ -69,7 +69,7 @@ pub struct EventReport {
 pub fn verify(data_dir: &Path) -> Result<Report, VerifyError> {
     let folder = DataFolder::open_existing(data_dir)?;
     let log = OfflineLog::open(&folder.log(GroupName::Vote))?;
-    let snapshots = SnapshotStore::open(&folder.snapshots(GroupName::Vote))?;
+    let snapshots = SnapshotStore::open_read_only(&folder.snapshots(GroupName::Vote));
     let mut audit = Audit::begin(&log, snapshots)?;
     for record in log.entries() {
         audit.entry(&record?)?;
@@ -133,24 +133,8 @@ impl Audit {
             recount.entry(meta, &batch);
         }
         let applied = self.state.apply(meta, &batch);
-        for outcome in applied.outcomes {
-            self.tell(meta.index, outcome);
-        }
-    }
-
-    /// Counts new verdicts; a retry's verdict carries an older position and was counted there.
-    fn tell(&mut self, index: LogIndex, outcome: Outcome) {
-        let Outcome::Vote(outcome) = outcome else { return };
-        self.report.votes_submitted += 1;
-        let VoteOutcome::Recorded { position, verdict } = outcome else { return };
-        if position.index != index {
-            return;
-        }
-        match verdict {
-            VoteVerdict::Duplicate => self.report.votes_duplicate += 1,
-            VoteVerdict::Rejected(_) => self.report.votes_rejected += 1,
-            VoteVerdict::Processed => {}
-        }
+        let votes = applied.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Vote(_)));
+        self.report.votes_submitted += votes.count() as u64;
     }
 
     fn compare(&mut self, stored: &StoredSnapshot) -> Result<(), VerifyError> {
@@ -179,7 +163,9 @@ impl Audit {
             report.disagreements.push(what);
         }
         report.events = self.state.events().map(EventReport::of).collect();
-        report.votes_counted = self.state.events().map(ostraka_core::Event::counted).sum();
+        report.votes_counted = self.state.events().map(Event::counted).sum();
+        report.votes_duplicate = self.state.events().map(Event::duplicates).sum();
+        report.votes_rejected = self.state.events().map(Event::rejected).sum();
         let committed = log.committed().map_or(0, |id| id.index);
         report.entries_after_committed = report.last_index.saturating_sub(committed.max(report.trusted_index));
         report.agrees = report.disagreements.is_empty();
@@ -188,7 +174,7 @@ impl Audit {
 }
 
 impl EventReport {
-    fn of(event: &ostraka_core::Event) -> Self {
+    fn of(event: &Event) -> Self {
         let id: EventId = event.id();
         Self {
             event_id: id.to_string(),

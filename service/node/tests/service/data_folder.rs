@@ -69,7 +69,7 @@ fn a_newer_format() {
     let before = content(&data);
     let sentence = refused(&data);
     assert!(sentence.contains("format 999") && sentence.contains("newer"), "{sentence}");
-    assert_eq!(content(&data), before, "nothing is touched");
+    assert!(content(&data) == before, "nothing is touched");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_corrupt_log() {
     let sentence = refused(&data);
     assert!(sentence.contains("vote/log") && sentence.contains("restore"), "{sentence}");
     assert!(!sentence.contains("RUST_BACKTRACE"), "a sentence, not a panic: {sentence}");
-    assert_eq!(std::fs::read(&db).unwrap(), bytes, "the evidence is kept");
+    assert!(std::fs::read(&db).unwrap() == bytes, "the evidence is kept");
     let (status, _, _) = run_ostraka(&["verify", "--data-dir", data.to_str().unwrap()]);
     assert!(!status.success());
 }

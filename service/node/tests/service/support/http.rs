@@ -61,11 +61,6 @@ impl Call {
         call.header("content-type", "application/json")
     }
 
-    pub(crate) fn method(mut self, method: &str) -> Self {
-        self.method = method.into();
-        self
-    }
-
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.headers.push((name.into(), value.into()));
