@@ -172,3 +172,6 @@ async fn serve_connection(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

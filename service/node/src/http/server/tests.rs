@@ -1,0 +1,307 @@
+//! The server over pipes in memory: every wait is on tokio's paused clock.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use ostraka_core::UnixMs;
+use ostraka_core::limits::{HTTP_STALL_MS_MAX, HTTP_WATCH_MS};
+use ostraka_replication::env::BoxFuture;
+use ostraka_replication::{Clock, Net};
+use prometheus_client::registry::Registry;
+use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::*;
+use crate::Env;
+use crate::env::Entropy;
+use crate::http::{HttpMetrics, JsonBody, RequestContext};
+
+/// Room of a pipe, as a socket's buffers have it.
+const PIPE_BYTES: usize = 4_096;
+
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> UnixMs {
+        UnixMs(1_700_000_000_000)
+    }
+}
+
+impl Entropy for Fixed {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
+impl Net for Fixed {
+    fn bind<'a>(&'a self, _: &'a str) -> BoxFuture<'a, std::io::Result<Box<dyn Listener>>> {
+        Box::pin(async { Err(std::io::ErrorKind::Unsupported.into()) })
+    }
+
+    fn connect<'a>(&'a self, _: &'a str) -> BoxFuture<'a, std::io::Result<BoxIo>> {
+        Box::pin(async { Err(std::io::ErrorKind::Unsupported.into()) })
+    }
+}
+
+struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
+
+impl Listener for Pipes {
+    fn accept(&mut self) -> BoxFuture<'_, std::io::Result<(BoxIo, SocketAddr)>> {
+        Box::pin(async {
+            match self.0.recv().await {
+                Some(pipe) => Ok((Box::new(pipe) as BoxIo, SocketAddr::from(([127, 0, 0, 1], 1)))),
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        Ok(SocketAddr::from(([127, 0, 0, 1], 80)))
+    }
+}
+
+struct Port {
+    server: Server,
+    connections: mpsc::UnboundedSender<DuplexStream>,
+}
+
+impl Port {
+    fn start(connections_max: usize) -> Self {
+        let (connections, accepted) = mpsc::unbounded_channel();
+        let env = Env::new(Arc::new(Fixed), Arc::new(Fixed), Arc::new(Fixed));
+        let edge = Edge::new(&env, HttpMetrics::register(&mut Registry::default()));
+        let router = Router::new()
+            .route("/fine", get(|| async { "fine" }))
+            .route("/slow", get(slow))
+            .route("/takes", post(|_: JsonBody<serde_json::Value>| async { "taken" }))
+            .route("/numbers", get(numbers));
+        let server = Server::start("test", Box::new(Pipes(accepted)), router, &edge, connections_max);
+        Self {
+            server: server.unwrap(),
+            connections,
+        }
+    }
+
+    fn connect(&self) -> DuplexStream {
+        let (client, server) = duplex(PIPE_BYTES);
+        self.connections.send(server).unwrap();
+        client
+    }
+}
+
+async fn slow() -> &'static str {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    "slow"
+}
+
+/// An endless stream of the tenths of a second that have passed, made as the real streams are: when there is room.
+async fn numbers(axum::Extension(context): axum::Extension<RequestContext>) -> Response {
+    let open = context.progress.keep_busy();
+    let began = Instant::now();
+    let stream = futures_util::stream::unfold((context.progress, open), move |(progress, open)| async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        std::future::poll_fn(|cx| progress.poll_room(cx)).await;
+        let tenths = began.elapsed().as_millis() / 100;
+        let line = Bytes::from(format!("{tenths:01000}\n"));
+        Some((Ok::<_, Infallible>(line), (progress, open)))
+    });
+    Response::new(Body::from_stream(stream))
+}
+
+async fn read_all(mut pipe: DuplexStream) -> String {
+    let mut answer = Vec::new();
+    // A connection that is cut off is as good as one that is closed.
+    let _ = pipe.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn read_until(pipe: &mut DuplexStream, end: &str) -> String {
+    let mut answer = Vec::new();
+    while !answer.ends_with(end.as_bytes()) {
+        answer.push(pipe.read_u8().await.unwrap());
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn pipelined_requests_are_answered_in_order_on_one_connection() {
+    let port = Port::start(10);
+    let mut pipe = port.connect();
+    let requests = "GET /slow HTTP/1.1\r\nhost: x\r\n\r\nGET /fine HTTP/1.1\r\nhost: x\r\n\r\n".repeat(3);
+    let last = "GET /fine HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    pipe.write_all((requests + last).as_bytes()).await.unwrap();
+    let answers = read_all(pipe).await;
+    let bodies: Vec<_> = answers.split("\r\n\r\n").skip(1).map(|body| &body[..4]).collect();
+    assert_eq!(bodies, ["slow", "fine", "slow", "fine", "slow", "fine", "fine"]);
+    assert!(
+        !answers.contains("\r\ndate:"),
+        "no header reads the machine's clock"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_connection_is_closed_in_time() {
+    let port = Port::start(10);
+    for begun in ["", "GET /fine HTT", "GET /fine HTTP/1.1\r\nhost: x\r\nx-slow: "] {
+        let mut pipe = port.connect();
+        let began = Instant::now();
+        pipe.write_all(begun.as_bytes()).await.unwrap();
+        assert_eq!(read_all(pipe).await, "");
+        let held_ms = began.elapsed().as_millis() as u64;
+        assert!(
+            held_ms <= HTTP_STALL_MS_MAX + HTTP_WATCH_MS,
+            "{begun:?} was held for {held_ms} ms"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_that_drip_in_do_not_hold_a_connection() {
+    let port = Port::start(10);
+    let mut pipe = port.connect();
+    let began = Instant::now();
+    pipe.write_all(b"GET /fine HTTP/1.1\r\n").await.unwrap();
+    while pipe.write_all(b"x: y\r\n").await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(began.elapsed() < Duration::from_millis(HTTP_STALL_MS_MAX + 2 * HTTP_WATCH_MS));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_announced_too_large_or_never_comes_is_refused() {
+    let port = Port::start(10);
+    let post = |length: usize| {
+        format!(
+            "POST /takes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    for (length, status) in [(10_000_000, "413"), (100, "408")] {
+        let mut pipe = port.connect();
+        pipe.write_all(post(length).as_bytes()).await.unwrap();
+        let answer = read_all(pipe).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_too_large_or_is_none_ends_the_connection_at_once() {
+    let port = Port::start(10);
+    let large = format!(
+        "GET /fine HTTP/1.1\r\nx: {}\r\n\r\n",
+        "y".repeat(2 * HTTP_BUFFER_BYTES_MAX)
+    );
+    for head in [
+        large.as_str(),
+        "\u{1}\u{2}\u{3} nonsense\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut pipe = port.connect();
+        let began = Instant::now();
+        let _ = pipe.write_all(head.as_bytes()).await;
+        let answer = read_all(pipe).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_body_that_is_really_sent_is_answered_before_its_end() {
+    let port = Port::start(10);
+    let (mut reader, mut writer) = tokio::io::split(port.connect());
+    let head = "POST /takes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    for framing in [
+        "content-length: 10000000\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\nffffff\r\n",
+    ] {
+        let request = [(head.to_owned() + framing).into_bytes(), vec![b' '; 10_000_000]].concat();
+        let sending = tokio::spawn(async move { writer.write_all(&request).await.is_err() });
+        let mut answer = Vec::new();
+        let _ = reader.read_to_end(&mut answer).await;
+        assert!(
+            answer.starts_with(b"HTTP/1.1 413 "),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+        assert!(sending.await.unwrap(), "the rest of the body was not taken");
+        (reader, writer) = tokio::io::split(port.connect());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_over_the_limit_are_told_and_closed_and_room_comes_back() {
+    let port = Port::start(2);
+    let held = [port.connect(), port.connect()];
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(read_all(port.connect()).await.starts_with("HTTP/1.1 503 "));
+    drop(held);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut pipe = port.connect();
+    pipe.write_all(b"GET /fine HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(read_all(pipe).await.ends_with("fine"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_gets_the_newest_and_a_dead_one_is_dropped() {
+    let port = Port::start(10);
+    let mut pipe = port.connect();
+    pipe.write_all(b"GET /numbers HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let number = |line: &str| line.trim().trim_start_matches('0').parse::<u64>().unwrap();
+    read_until(&mut pipe, "\r\n\r\n").await;
+    // Nothing is read for ten seconds: a hundred lines of 1,000 bytes, for which there is no room.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let mut lines = Vec::new();
+    while lines.len() < 10 {
+        let line = read_until(&mut pipe, "\n").await;
+        if line.len() > 1_000 {
+            lines.push(number(&line));
+        }
+    }
+    let fresh = lines.iter().position(|tenths| *tenths >= 100).unwrap();
+    assert!(
+        fresh <= PIPE_BYTES / 1_000 + 1,
+        "{fresh} old lines were kept for the reader: {lines:?}"
+    );
+    let began = Instant::now();
+    let _unread = pipe;
+    assert!(
+        port.server.shutdown(Duration::from_secs(3_600)).await,
+        "the dead reader was given up"
+    );
+    assert!(began.elapsed() <= Duration::from_millis(HTTP_STALL_MS_MAX + 2 * HTTP_WATCH_MS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_lets_a_request_finish_closes_idle_connections_and_cuts_off_at_the_deadline() {
+    let port = Port::start(10);
+    let (idle, mut busy) = (port.connect(), port.connect());
+    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(port.server.shutdown(Duration::from_secs(5)).await);
+    assert!(read_all(busy).await.ends_with("slow"));
+    assert_eq!(read_all(idle).await, "");
+
+    let port = Port::start(10);
+    let mut endless = port.connect();
+    endless
+        .write_all(b"GET /numbers HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let reading = tokio::spawn(read_all(endless));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(
+        !port.server.shutdown(Duration::from_secs(1)).await,
+        "something was cut off, and that is said"
+    );
+    reading.await.unwrap();
+}
