@@ -16,13 +16,13 @@ mod tree;
 
 /// A broken rule: where, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    pub place: String,
-    pub what_to_do: String,
+pub(crate) struct Violation {
+    pub(crate) place: String,
+    pub(crate) what_to_do: String,
 }
 
 impl Violation {
-    pub fn new(place: impl Into<String>, what_to_do: impl Into<String>) -> Self {
+    pub(crate) fn new(place: impl Into<String>, what_to_do: impl Into<String>) -> Self {
         Self {
             place: place.into(),
             what_to_do: what_to_do.into(),
@@ -90,7 +90,8 @@ fn files(ending: &str) -> Vec<(String, String)> {
                 continue;
             }
             let path = entry.path();
-            if path.is_dir() {
+            // Not following symbolic links, so that none leads round in circles.
+            if entry.file_type().expect("an entry has a type").is_dir() {
                 folders.push(path);
             } else if name.ends_with(ending) {
                 let relative = path.strip_prefix(&root).expect("it was found below it");

@@ -9,7 +9,7 @@ use crate::Violation;
 
 /// The part of `deny.toml` that is checked here.
 #[derive(Debug, Deserialize)]
-pub struct Policy {
+pub(crate) struct Policy {
     licenses: Licenses,
     bans: Bans,
     sources: Sources,
@@ -40,17 +40,17 @@ struct Sources {
 
 /// What is known of one crate of the graph. No source: it lies in the workspace.
 #[derive(Clone, Debug)]
-pub struct Linked {
-    pub name: String,
-    pub license: Option<String>,
-    pub source: Option<String>,
+pub(crate) struct Linked {
+    pub(crate) name: String,
+    pub(crate) license: Option<String>,
+    pub(crate) source: Option<String>,
 }
 
-pub fn policy_of(deny_toml: &str) -> Policy {
+pub(crate) fn policy_of(deny_toml: &str) -> Policy {
     toml::from_str(deny_toml).expect("deny.toml has the tables licenses, bans and sources")
 }
 
-pub fn crates_of(metadata: &Metadata) -> Vec<Linked> {
+pub(crate) fn crates_of(metadata: &Metadata) -> Vec<Linked> {
     let graph = metadata.resolve.as_ref().expect("asked for with its graph");
     let package = |node: &cargo_metadata::Node| {
         let package = &metadata[&node.id];
@@ -63,7 +63,7 @@ pub fn crates_of(metadata: &Metadata) -> Vec<Linked> {
     graph.nodes.iter().map(package).collect()
 }
 
-pub fn check(policy: &Policy, crates: &[Linked]) -> Vec<Violation> {
+pub(crate) fn check(policy: &Policy, crates: &[Linked]) -> Vec<Violation> {
     let mut found = Vec::new();
     for linked in crates {
         found.extend(check_licence(policy, linked));

@@ -7,19 +7,19 @@ use cargo_metadata::{DependencyKind, Metadata, PackageId};
 use crate::Violation;
 
 /// What one room may import. Rooms go by their folder, crates by their name.
-pub struct Room {
-    pub folder: &'static str,
-    pub may_import: &'static [&'static str],
+pub(crate) struct Room {
+    pub(crate) folder: &'static str,
+    pub(crate) may_import: &'static [&'static str],
     /// Rooms that only its tests may import.
-    pub tests_may_import: &'static [&'static str],
+    pub(crate) tests_may_import: &'static [&'static str],
     /// Where given, no other crate may be named in `[dependencies]`.
-    pub only_crates: Option<&'static [&'static str]>,
+    pub(crate) only_crates: Option<&'static [&'static str]>,
     /// Where given, no other crate may be named in `[dev-dependencies]`.
-    pub only_test_crates: Option<&'static [&'static str]>,
+    pub(crate) only_test_crates: Option<&'static [&'static str]>,
     /// Crates that may not be named, in tests neither.
-    pub never_names: &'static [&'static str],
+    pub(crate) never_names: &'static [&'static str],
     /// Crates that may not be linked, at any depth. Tests are free to.
-    pub never_links: &'static [&'static str],
+    pub(crate) never_links: &'static [&'static str],
 }
 
 const fn room(folder: &'static str, may_import: &'static [&'static str]) -> Room {
@@ -37,7 +37,7 @@ const fn room(folder: &'static str, may_import: &'static [&'static str]) -> Room
 /// Simulators: the service is run inside them, it does not know them.
 const SIMULATORS: &[&str] = &["turmoil", "madsim", "mad-turmoil"];
 
-pub const ROOMS: &[Room] = &[
+pub(crate) const ROOMS: &[Room] = &[
     Room {
         only_crates: Some(&["serde", "thiserror"]),
         only_test_crates: Some(&["proptest"]),
@@ -127,25 +127,25 @@ const SIM_MAY_IMPORT: &[&str] = &[
 
 /// What a dependency points at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Target {
+pub(crate) enum Target {
     Room(String),
     Crate(String),
 }
 
 /// One dependency that a manifest names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Edge {
-    pub from: String,
-    pub to: Target,
-    pub in_tests_only: bool,
+pub(crate) struct Edge {
+    pub(crate) from: String,
+    pub(crate) to: Target,
+    pub(crate) in_tests_only: bool,
 }
 
 /// A crate that a room links, at any depth, and the way there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    pub from: String,
-    pub to: String,
-    pub way: Vec<String>,
+pub(crate) struct Link {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) way: Vec<String>,
 }
 
 fn room_of(folder: &str) -> Option<&'static Room> {
@@ -153,7 +153,7 @@ fn room_of(folder: &str) -> Option<&'static Room> {
 }
 
 /// Every workspace folder is a room of the table.
-pub fn check_folders(folders: &[String]) -> Vec<Violation> {
+pub(crate) fn check_folders(folders: &[String]) -> Vec<Violation> {
     let unknown = folders.iter().filter(|folder| room_of(folder).is_none());
     unknown
         .map(|folder| {
@@ -163,7 +163,7 @@ pub fn check_folders(folders: &[String]) -> Vec<Violation> {
 }
 
 /// Every dependency that a manifest names is allowed to its room.
-pub fn check_edges(edges: &[Edge]) -> Vec<Violation> {
+pub(crate) fn check_edges(edges: &[Edge]) -> Vec<Violation> {
     edges
         .iter()
         .filter_map(|edge| room_of(&edge.from).and_then(|room| check_edge(room, edge)))
@@ -208,7 +208,7 @@ fn or_nothing(names: &[&str]) -> String {
 }
 
 /// No room links a crate that it must never reach.
-pub fn check_links(links: &[Link]) -> Vec<Violation> {
+pub(crate) fn check_links(links: &[Link]) -> Vec<Violation> {
     links
         .iter()
         .filter(|link| room_of(&link.from).is_some_and(|room| room.never_links.contains(&link.to.as_str())))
@@ -227,7 +227,7 @@ pub fn check_links(links: &[Link]) -> Vec<Violation> {
 }
 
 /// The workspace's folders, relative to its root, sorted.
-pub fn folders_of(metadata: &Metadata) -> Vec<String> {
+pub(crate) fn folders_of(metadata: &Metadata) -> Vec<String> {
     let mut folders: Vec<String> = rooms_by_id(metadata).into_values().collect();
     folders.sort();
     folders
@@ -250,7 +250,7 @@ fn rooms_by_id(metadata: &Metadata) -> BTreeMap<PackageId, String> {
 }
 
 /// The dependencies that the manifests of the workspace name.
-pub fn edges_of(metadata: &Metadata) -> Vec<Edge> {
+pub(crate) fn edges_of(metadata: &Metadata) -> Vec<Edge> {
     let rooms = rooms_by_id(metadata);
     let mut edges = BTreeSet::new();
     for package in metadata.workspace_packages() {
@@ -270,7 +270,7 @@ pub fn edges_of(metadata: &Metadata) -> Vec<Edge> {
 }
 
 /// Every crate that each room links (tests apart), by the shortest way.
-pub fn links_of(metadata: &Metadata) -> Vec<Link> {
+pub(crate) fn links_of(metadata: &Metadata) -> Vec<Link> {
     let graph = metadata.resolve.as_ref().expect("asked for with its graph");
     let nodes: BTreeMap<_, _> = graph.nodes.iter().map(|node| (&node.id, node)).collect();
     let mut links = Vec::new();

@@ -20,7 +20,7 @@ struct Token {
 }
 
 /// All rules for one Rust file. `path` is relative to the repository, with `/`.
-pub fn check(path: &str, text: &str) -> Vec<Violation> {
+pub(crate) fn check(path: &str, text: &str) -> Vec<Violation> {
     let mut found: Vec<_> = too_long(path, text).into_iter().collect();
     let Ok(stream) = text.parse::<TokenStream>() else {
         found.push(Violation::new(

@@ -28,7 +28,7 @@ const TOP: &[&str] = &[
     "target",
 ];
 
-pub fn check_top(names: &[String]) -> Vec<Violation> {
+pub(crate) fn check_top(names: &[String]) -> Vec<Violation> {
     let stray = names
         .iter()
         .filter(|name| !name.starts_with('.') && !TOP.contains(&name.as_str()));
@@ -39,7 +39,7 @@ pub fn check_top(names: &[String]) -> Vec<Violation> {
 
 /// Every relative link of a document points at something that `exists` says is there. `path` is relative to the
 /// repository, with `/`; `exists` is asked the same way.
-pub fn check_links(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<Violation> {
+pub(crate) fn check_links(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<Violation> {
     let mut found = Vec::new();
     for (event, range) in Parser::new(text).into_offset_iter() {
         let target = match &event {

@@ -1,0 +1,245 @@
+//! The service and the empty server, in turn, under the same generator, on the same machine, in the same run: absolute
+//! figures drift from machine to machine, the ratio holds.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::evidence::Verdict;
+use crate::generator::{self, LoadError};
+use crate::issuer::Issuer;
+use crate::processes::{ProcessError, Server, beside};
+use crate::session::{self, Figures, Pressure, SessionError, Subject};
+use crate::statistics::{LatencyMs, Limit, Spread, latencies};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CompareError {
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("a folder for the run cannot be made: {0}")]
+    Folder(std::io::Error),
+}
+
+#[derive(Serialize)]
+pub(crate) struct Comparison {
+    pub(crate) pressure: Pressure,
+    pub(crate) service: Side,
+    pub(crate) empty: Side,
+    /// Median by median.
+    pub(crate) ratio: f64,
+    pub(crate) ratio_by_round: Spread,
+}
+
+/// One of the two, over all rounds.
+#[derive(Serialize)]
+pub(crate) struct Side {
+    pub(crate) votes_per_s: Spread,
+    pub(crate) ack_latency_ms: LatencyMs,
+    pub(crate) rounds: Vec<Figures>,
+}
+
+/// Runs `rounds` of both, each on a fresh process and a fresh data folder under `folder`.
+pub(crate) fn run(pressure: Pressure, rounds: usize, folder: &Path) -> Result<Comparison, CompareError> {
+    let (mut services, mut empties) = (Collected::default(), Collected::default());
+    for round in 1..=rounds {
+        let at = folder.join(round.to_string());
+        std::fs::create_dir_all(&at).map_err(CompareError::Folder)?;
+        let figures = services.take(service_round(pressure, &at)?);
+        eprintln!(
+            "round {round} of {rounds}: service {:>9.0} votes/s",
+            figures.votes_per_s
+        );
+        let figures = empties.take(empty_round(pressure, &at)?);
+        eprintln!(
+            "round {round} of {rounds}: empty   {:>9.0} requests/s",
+            figures.votes_per_s
+        );
+    }
+    Ok(Comparison::of(pressure, services, empties))
+}
+
+#[derive(Default)]
+struct Collected {
+    rounds: Vec<Figures>,
+    latencies_micros: Option<Histogram<u64>>,
+}
+
+impl Collected {
+    fn take(&mut self, (figures, micros): (Figures, Histogram<u64>)) -> &Figures {
+        let all = self.latencies_micros.get_or_insert_with(latencies);
+        all.add(&micros).expect("all histograms have the same bounds");
+        self.rounds.push(figures);
+        self.rounds.last().expect("one was just put in")
+    }
+
+    fn into_side(self) -> Side {
+        let rates: Vec<f64> = self.rounds.iter().map(|figures| figures.votes_per_s).collect();
+        Side {
+            votes_per_s: Spread::of(&rates).expect("a comparison has at least one round"),
+            ack_latency_ms: LatencyMs::of(&self.latencies_micros.unwrap_or_else(latencies)),
+            rounds: self.rounds,
+        }
+    }
+}
+
+impl Comparison {
+    fn of(pressure: Pressure, services: Collected, empties: Collected) -> Self {
+        let (service, empty) = (services.into_side(), empties.into_side());
+        let ratios: Vec<f64> = service
+            .rounds
+            .iter()
+            .zip(&empty.rounds)
+            .map(|(service, empty)| service.votes_per_s / empty.votes_per_s)
+            .collect();
+        let ratio_by_round = Spread::of(&ratios).expect("a comparison has at least one round");
+        let ratio = service.votes_per_s.median / empty.votes_per_s.median;
+        Self {
+            pressure,
+            service,
+            empty,
+            ratio,
+            ratio_by_round,
+        }
+    }
+
+    /// The verdict, and the sentence that goes with it.
+    pub(crate) fn verdict(&self) -> (Verdict, String) {
+        let unbalanced = self.service.rounds.iter().filter_map(|figures| figures.ledger);
+        if let Some(ledger) = unbalanced.into_iter().find(|ledger| !ledger.balances()) {
+            let sentence = format!(
+                "the books do not balance: {} votes acknowledged, {} counted, {} in doubt",
+                ledger.acked, ledger.counted, ledger.in_doubt
+            );
+            return (Verdict::Fail, sentence);
+        }
+        let doubts = |side: &Side| side.rounds.iter().flat_map(Figures::doubts).collect::<Vec<_>>();
+        let of_service = doubts(&self.service);
+        if let Some(first) = of_service.first() {
+            return (
+                Verdict::Inconclusive,
+                format!(
+                    "{} doubts about the service's rounds, the first: {first}",
+                    of_service.len()
+                ),
+            );
+        }
+        let empty_by_generator = self
+            .empty
+            .rounds
+            .iter()
+            .any(|figures| figures.limit == Limit::Generator);
+        let at_most = if empty_by_generator {
+            "; the generator held the empty server back, so the true ratio is lower"
+        } else {
+            ""
+        };
+        let sentence = format!(
+            "every acknowledged vote is counted; the service takes {:.0} votes/s, {:.0} % of the empty handler's {:.0}{at_most}",
+            self.service.votes_per_s.median,
+            self.ratio * 100.0,
+            self.empty.votes_per_s.median
+        );
+        (Verdict::Pass, sentence)
+    }
+
+    /// The table for people.
+    pub(crate) fn table(&self) -> String {
+        let row = |name: &str, side: &Side| {
+            let Spread { min, median, max } = side.votes_per_s;
+            let cores = |pick: fn(&Figures) -> Option<f64>| {
+                let values: Vec<f64> = side.rounds.iter().filter_map(pick).collect();
+                Spread::of(&values).map_or("?".to_string(), |spread| format!("{:.2}", spread.median))
+            };
+            format!(
+                "{name:<15} {min:>9.0} {median:>9.0} {max:>9.0} {:>9.2} {:>9.2} {:>9.2} {:>9} {:>9}\n",
+                side.ack_latency_ms.p50,
+                side.ack_latency_ms.p99,
+                side.ack_latency_ms.max,
+                cores(|figures| figures.cpu_cores.server),
+                cores(|figures| Some(figures.cpu_cores.generator)),
+            )
+        };
+        let head = format!(
+            "{:<15} {:>29} {:>29} {:>19}\n{:<15} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}\n",
+            "",
+            "votes/s",
+            "ack latency, ms",
+            "cores busy",
+            "",
+            "min",
+            "median",
+            "max",
+            "p50",
+            "p99",
+            "max",
+            "server",
+            "generator"
+        );
+        let Spread { min, median, max } = self.ratio_by_round;
+        let ratio = format!(
+            "ratio {:.3} of the medians; by round {min:.3} {median:.3} {max:.3}\n",
+            self.ratio
+        );
+        [
+            head,
+            row("ostraka serve", &self.service),
+            row("empty handler", &self.empty),
+            ratio,
+        ]
+        .concat()
+    }
+}
+
+fn service_round(pressure: Pressure, folder: &Path) -> Result<(Figures, Histogram<u64>), CompareError> {
+    let binary = beside("ostraka").map_err(CompareError::Folder)?;
+    let data = folder.join("data");
+    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+    let password = format!("{random:016x}{random:016x}");
+    let mut command = Command::new(&binary);
+    command
+        .arg("serve")
+        .arg("--data-dir")
+        .arg(&data)
+        .env("OSTRAKA_OPERATOR_PASSWORD", &password);
+    for port in ["--listen", "--operator-listen", "--peer-listen"] {
+        command.args([port, "127.0.0.1:0"]);
+    }
+    let server = Server::start("the service", command, &folder.join("service.log"))?;
+    let secrets_file: PathBuf = data.join("secrets.json");
+    let subject = Subject {
+        addr: server.addr,
+        secrets_file: &secrets_file,
+        operator_password: &password,
+        pid: Some(server.pid()),
+    };
+    let (report, ledger) = session::run(&subject, pressure)?;
+    server.kill();
+    Ok((
+        Figures::of(&report, pressure.threads, Some(ledger)),
+        report.latencies_micros,
+    ))
+}
+
+fn empty_round(pressure: Pressure, folder: &Path) -> Result<(Figures, Histogram<u64>), CompareError> {
+    let mut command = Command::new(beside("loadtest").map_err(CompareError::Folder)?);
+    command.args(["empty-server", "--listen", "127.0.0.1:0"]);
+    let server = Server::start("the empty server", command, &folder.join("empty.log"))?;
+    let issuer = Issuer::new(&[7; 32], "k1", session::now_s());
+    let load = session::load(server.addr, issuer, pressure, "e1", "e1-c0", Some(server.pid()));
+    let report = generator::run(load)?;
+    server.kill();
+    Ok((
+        Figures::of(&report, pressure.threads, None),
+        report.latencies_micros,
+    ))
+}
+
+#[cfg(test)]
+#[path = "compare_tests.rs"]
+mod tests;

@@ -1,0 +1,122 @@
+//! Evidence: what was measured, on what, as one JSON file a run.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// What a run's figures amount to; the number is the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING-KEBAB-CASE")]
+pub(crate) enum Verdict {
+    Pass = 0,
+    /// An acknowledged vote is missing, or one was counted that nobody cast.
+    Fail = 1,
+    /// Measured, but not what was to be measured.
+    Inconclusive = 2,
+    /// Nothing was measured.
+    NoData = 3,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Evidence<'a, T: Serialize> {
+    pub(crate) format: u32,
+    pub(crate) command: &'a str,
+    /// Seconds since the Unix epoch.
+    pub(crate) at_s: u64,
+    pub(crate) commit: Option<String>,
+    pub(crate) machine: Machine,
+    pub(crate) verdict: Verdict,
+    pub(crate) sentence: &'a str,
+    pub(crate) figures: T,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Machine {
+    pub(crate) cores: usize,
+    pub(crate) cpu: Option<String>,
+}
+
+impl Machine {
+    pub(crate) fn this() -> Self {
+        let cpu = std::fs::read_to_string("/proc/cpuinfo")
+            .ok()
+            .and_then(|text| model_name(&text));
+        Self {
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            cpu,
+        }
+    }
+}
+
+fn model_name(cpuinfo: &str) -> Option<String> {
+    let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_string())
+}
+
+/// The commit that is checked out where the run is started; none where git does not say.
+pub(crate) fn commit() -> Option<String> {
+    let output = std::process::Command::new("git")
+        .args(["rev-parse", "HEAD"])
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_string())
+}
+
+/// Where evidence goes unless told otherwise: `evidence` beside the folder of this binary's profile, in cargo's target.
+pub(crate) fn default_folder() -> PathBuf {
+    let profile = std::env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.to_path_buf()));
+    profile
+        .and_then(|profile| Some(profile.parent()?.join("evidence")))
+        .unwrap_or_else(|| "evidence".into())
+}
+
+/// Writes `evidence` into `folder` and returns the file's path.
+pub(crate) fn write<T: Serialize>(folder: &Path, evidence: &Evidence<'_, T>) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(folder)?;
+    let name = format!(
+        "loadtest-{}-{}-{}.json",
+        evidence.command,
+        evidence.at_s,
+        std::process::id()
+    );
+    let path = folder.join(name);
+    std::fs::write(&path, serde_json::to_vec_pretty(evidence)?)?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_says_what_it_is_worth() {
+        let folder = tempfile::tempdir().unwrap();
+        let evidence = Evidence {
+            format: 1,
+            command: "votes",
+            at_s: 7,
+            commit: None,
+            machine: Machine { cores: 2, cpu: None },
+            verdict: Verdict::NoData,
+            sentence: "nothing there",
+            figures: [1, 2],
+        };
+        let path = write(&folder.path().join("new"), &evidence).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["verdict"], "NO-DATA");
+        assert_eq!(value["figures"][1], 2);
+    }
+
+    #[test]
+    fn a_cpu_has_a_name() {
+        assert_eq!(
+            model_name("processor : 0\nmodel name\t: A B\n").as_deref(),
+            Some("A B")
+        );
+        assert_eq!(model_name(""), None);
+    }
+}

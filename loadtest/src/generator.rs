@@ -1,0 +1,303 @@
+//! The closed-loop generator: so many connections, each of which sends votes, waits for their answers and sends the
+//! next. It finds the highest throughput. It is no judge of latency: when the server stalls, it stalls too, and the
+//! requests that users would have sent meanwhile are missing from its histogram (coordinated omission).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::cpu;
+use crate::issuer::Issuer;
+use crate::statistics::{CpuCores, latencies};
+use crate::wire::{VoteTemplate, WireError, find_answer, says_processed};
+
+/// A loopback or data-centre connection is there at once or not at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than the service's own patience with a submission, so that its answer is heard.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+const READ_BYTES: usize = 64 * 1024;
+
+/// What to do.
+pub(crate) struct Load {
+    pub(crate) addr: SocketAddr,
+    pub(crate) template: VoteTemplate,
+    pub(crate) issuer: Issuer,
+    pub(crate) connections: usize,
+    /// Requests sent together on a connection before their answers are awaited.
+    pub(crate) pipeline: usize,
+    pub(crate) threads: usize,
+    /// Votes before this are cast and counted, but not measured.
+    pub(crate) warmup: Duration,
+    pub(crate) window: Duration,
+    /// The server's process where it is this run's own, to see its CPU time.
+    pub(crate) server_pid: Option<u32>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error("{addr} cannot be reached: {reason}")]
+    Unreachable { addr: SocketAddr, reason: String },
+    #[error("the generator's own runtime does not start: {0}")]
+    Runtime(std::io::Error),
+}
+
+/// What came of it. Votes are counted from the first to the last, measurements are of the window.
+#[derive(Debug)]
+pub(crate) struct LoadReport {
+    pub(crate) counts: Counts,
+    pub(crate) window: Duration,
+    pub(crate) acked_in_window: u64,
+    pub(crate) latencies_micros: Histogram<u64>,
+    pub(crate) cpu: CpuCores,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// 200 with `processed`: the service says that it is durable and counted.
+    pub(crate) acked: u64,
+    /// Any other 200: every vote is of a new voter in a new event, so there should be none.
+    pub(crate) not_counted: u64,
+    /// Other statuses.
+    pub(crate) refused: BTreeMap<u16, u64>,
+    /// Sent, and no answer heard.
+    pub(crate) unanswered: u64,
+    /// Why connections ended before their time.
+    pub(crate) broken: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.acked += other.acked;
+        self.not_counted += other.not_counted;
+        self.unanswered += other.unanswered;
+        other
+            .refused
+            .into_iter()
+            .for_each(|(status, count)| *self.refused.entry(status).or_default() += count);
+        other
+            .broken
+            .into_iter()
+            .for_each(|(why, count)| *self.broken.entry(why).or_default() += count);
+    }
+
+    /// Votes that the service may have counted although nobody was told so: the unanswered, and those answered with
+    /// an error of the server's (5xx).
+    pub(crate) fn in_doubt(&self) -> u64 {
+        self.unanswered + self.refused.range(500..).map(|(_, count)| count).sum::<u64>()
+    }
+}
+
+impl LoadReport {
+    pub(crate) fn votes_per_s(&self) -> f64 {
+        self.acked_in_window as f64 / self.window.as_secs_f64()
+    }
+}
+
+/// Runs the load to its end on its own threads. Blocks.
+pub(crate) fn run(load: Load) -> Result<LoadReport, LoadError> {
+    let threads = load.threads;
+    let (warmup, window, server_pid) = (load.warmup, load.window, load.server_pid);
+    let shared = Arc::new(Shared {
+        load,
+        next_voter: AtomicU32::new(1),
+        start: Instant::now(),
+    });
+    probe(&shared.load)?;
+    let workers: Vec<_> = (0..threads)
+        .map(|thread| {
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || work(&shared, thread))
+        })
+        .collect();
+    std::thread::sleep((shared.start + warmup).saturating_duration_since(Instant::now()));
+    let before = cpu::Reading::take(server_pid);
+    std::thread::sleep((shared.start + warmup + window).saturating_duration_since(Instant::now()));
+    let cpu = cpu::Reading::take(server_pid).since(&before);
+    let mut report = LoadReport {
+        counts: Counts::default(),
+        window,
+        acked_in_window: 0,
+        latencies_micros: latencies(),
+        cpu,
+    };
+    for worker in workers {
+        let part = worker
+            .join()
+            .expect("a worker does not panic")
+            .map_err(LoadError::Runtime)?;
+        report.counts.add(part.counts);
+        report.acked_in_window += part.acked_in_window;
+        report
+            .latencies_micros
+            .add(&part.latencies_micros)
+            .expect("all histograms have the same bounds");
+    }
+    Ok(report)
+}
+
+/// One connection ahead of all others: a server that is not there is one sentence, not 64.
+fn probe(load: &Load) -> Result<(), LoadError> {
+    let tried = std::net::TcpStream::connect_timeout(&load.addr, CONNECT_TIMEOUT);
+    tried.map(drop).map_err(|error| LoadError::Unreachable {
+        addr: load.addr,
+        reason: error.to_string(),
+    })
+}
+
+struct Shared {
+    load: Load,
+    next_voter: AtomicU32,
+    start: Instant,
+}
+
+impl Shared {
+    fn end(&self) -> Instant {
+        self.start + self.load.warmup + self.load.window
+    }
+}
+
+/// What one worker saw.
+struct Part {
+    counts: Counts,
+    acked_in_window: u64,
+    latencies_micros: Histogram<u64>,
+}
+
+impl Part {
+    fn new() -> Self {
+        Self {
+            counts: Counts::default(),
+            acked_in_window: 0,
+            latencies_micros: latencies(),
+        }
+    }
+}
+
+fn work(shared: &Arc<Shared>, thread: usize) -> std::io::Result<Part> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(async {
+        let mut connections = JoinSet::new();
+        for _ in (thread..shared.load.connections).step_by(shared.load.threads) {
+            connections.spawn(connection(Arc::clone(shared)));
+        }
+        let mut whole = Part::new();
+        while let Some(part) = connections.join_next().await {
+            let part = part.expect("a connection does not panic");
+            whole.counts.add(part.counts);
+            whole.acked_in_window += part.acked_in_window;
+            whole
+                .latencies_micros
+                .add(&part.latencies_micros)
+                .expect("all histograms have the same bounds");
+        }
+        whole
+    }))
+}
+
+/// Why a connection ended before its time.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("connecting failed: {0}")]
+    Connect(std::io::Error),
+    #[error("sending failed: {0}")]
+    Send(std::io::Error),
+    #[error("reading failed: {0}")]
+    Read(std::io::Error),
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("no answer within {} s", ANSWER_TIMEOUT.as_secs())]
+    Late,
+    #[error(transparent)]
+    Wire(#[from] WireError),
+}
+
+async fn connection(shared: Arc<Shared>) -> Part {
+    let mut part = Part::new();
+    let mut awaited = 0;
+    if let Err(broken) = converse(&shared, &mut part, &mut awaited).await {
+        part.counts.unanswered += awaited;
+        part.counts.broken.insert(broken.to_string(), 1);
+    }
+    part
+}
+
+/// Sends and reads until the time is over. `awaited` is how many requests are under way, also when it fails.
+async fn converse(shared: &Shared, part: &mut Part, awaited: &mut u64) -> Result<(), Broken> {
+    let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(shared.load.addr)).await;
+    let mut stream = connecting.map_err(|_| Broken::Late)?.map_err(Broken::Connect)?;
+    stream.set_nodelay(true).map_err(Broken::Connect)?;
+    let mut request = String::new();
+    let mut buffer = Vec::with_capacity(READ_BYTES);
+    while Instant::now() < shared.end() {
+        request.clear();
+        for _ in 0..shared.load.pipeline {
+            let voter = shared.next_voter.fetch_add(1, Ordering::Relaxed);
+            shared
+                .load
+                .template
+                .render_into(&shared.load.issuer, voter, &mut request);
+        }
+        let sent = Instant::now();
+        *awaited = shared.load.pipeline as u64;
+        let sending = timeout(ANSWER_TIMEOUT, stream.write_all(request.as_bytes())).await;
+        sending.map_err(|_| Broken::Late)?.map_err(Broken::Send)?;
+        while *awaited > 0 {
+            let reading = timeout(ANSWER_TIMEOUT, stream.read_buf(&mut buffer)).await;
+            if reading.map_err(|_| Broken::Late)?.map_err(Broken::Read)? == 0 {
+                return Err(Broken::Closed);
+            }
+            take_answers(shared, part, &mut buffer, sent, awaited)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes the whole answers off the buffer's start and counts them.
+fn take_answers(
+    shared: &Shared,
+    part: &mut Part,
+    buffer: &mut Vec<u8>,
+    sent: Instant,
+    awaited: &mut u64,
+) -> Result<(), Broken> {
+    let now = Instant::now();
+    let measured = now >= shared.start + shared.load.warmup && now < shared.end();
+    let mut taken = 0;
+    while *awaited > 0
+        && taken < buffer.len()
+        && let Some(answer) = find_answer(&buffer[taken..])?
+    {
+        let body = answer.body(&buffer[taken..]);
+        match answer.status {
+            200 if says_processed(body) => {
+                part.counts.acked += 1;
+                if measured {
+                    part.acked_in_window += 1;
+                    let micros = now.duration_since(sent).as_micros();
+                    part.latencies_micros
+                        .saturating_record(u64::try_from(micros).unwrap_or(u64::MAX));
+                }
+            }
+            200 => part.counts.not_counted += 1,
+            status => *part.counts.refused.entry(status).or_default() += 1,
+        }
+        *awaited -= 1;
+        taken += answer.bytes();
+    }
+    buffer.drain(..taken);
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "generator_tests.rs"]
+mod tests;
