@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::support::{
-    CountingConnect, HangingConnect, Reply, Script, Seen, Server, client, config, dead_authority, json,
+    CountingConnect, HangingConnect, PipeConnect, Reply, Script, Seen, Server, client, config,
+    dead_authority, json, serve_once,
 };
 use ostraka_api::ids::{EventId, TraceId};
 use ostraka_api::{
@@ -13,6 +14,7 @@ use ostraka_api::{
     SpanId, SubmitVoteRequest, TraceContext, VoteStatus, parse_object,
 };
 use ostraka_client::{CallOptions, Client, ClientConfig, ClientError};
+use tokio::io::DuplexStream;
 
 const E17: EventId = EventId(17);
 const BOARD: &str = r#"{"event_id":"e17","event_name":"n","status":"open","results":"live","version":9,
@@ -300,6 +302,35 @@ async fn a_kept_connection_that_was_closed_is_replaced() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(server.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn a_request_handed_back_unsent_is_sent_again() {
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{BOARD}",
+        BOARD.len()
+    );
+    let connector = Arc::new(PipeConnect::default());
+    let (first, second) = (connector.add(), connector.add());
+    let client = Client::new(connector, vec!["pipe:1".to_owned()], config());
+
+    let call = || client.leaderboard(E17, CallOptions::default());
+    // Both in tasks of their own, so that a call that fails ends the test at once.
+    let serve = |mut pipe: DuplexStream| {
+        let answer = answer.clone();
+        tokio::spawn(async move {
+            serve_once(&mut pipe, answer.as_bytes()).await;
+            pipe
+        })
+    };
+    let serving = serve(first);
+    call().await.unwrap();
+    let first = serving.await.unwrap();
+    let serving = serve(second);
+    // No await between this end and the call: the kept connection still looks well when it is given the request.
+    drop(first);
+    call().await.unwrap();
+    serving.await.unwrap();
 }
 
 #[tokio::test]

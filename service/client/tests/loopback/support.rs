@@ -1,5 +1,6 @@
 //! Small servers on loopback that do as they are told.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,8 +14,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use ostraka_client::{BoxFuture, BoxIo, Client, ClientConfig, Connect, TokioConnect};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// A request as the server got it.
@@ -181,7 +182,7 @@ async fn respond(reply: Reply) -> Result<Response<Full<Bytes>>, io::Error> {
     }
 }
 
-async fn read_head(stream: &mut TcpStream, connection: usize) -> Seen {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin), connection: usize) -> Seen {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         bytes.push(stream.read_u8().await.unwrap());
@@ -242,4 +243,35 @@ impl Connect for HangingConnect {
     fn connect<'a>(&'a self, _authority: &'a str) -> BoxFuture<'a, io::Result<BoxIo>> {
         Box::pin(std::future::pending())
     }
+}
+
+/// Gives out pipes in memory, whose other ends the test holds: what one end does, the other knows at once.
+#[derive(Default)]
+pub(crate) struct PipeConnect(Mutex<VecDeque<DuplexStream>>);
+
+impl PipeConnect {
+    /// Adds a connection to be given out, and returns the server's end of it.
+    pub(crate) fn add(&self) -> DuplexStream {
+        let (theirs, ours) = tokio::io::duplex(64 * 1024);
+        self.0.lock().unwrap().push_back(theirs);
+        ours
+    }
+}
+
+impl Connect for PipeConnect {
+    fn connect<'a>(&'a self, _authority: &'a str) -> BoxFuture<'a, io::Result<BoxIo>> {
+        let pipe = self
+            .0
+            .lock()
+            .unwrap()
+            .pop_front()
+            .expect("as many connections as the test added");
+        Box::pin(async move { Ok(Box::new(pipe) as BoxIo) })
+    }
+}
+
+/// Reads one request from `pipe` and writes `answer`, raw.
+pub(crate) async fn serve_once(pipe: &mut DuplexStream, answer: &[u8]) {
+    read_head(pipe, 0).await;
+    pipe.write_all(answer).await.unwrap();
 }
