@@ -4,7 +4,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use ostraka_core::LogIndex;
+use ostraka_core::limits::{PROPOSAL_BYTES_MAX, PROPOSALS_IN_FLIGHT_BYTES_MAX};
+use ostraka_replication::snapshot_store::SnapshotStore;
 use ostraka_replication::{GroupError, NodeNumber, SubmitError};
 use support::{Cluster, Node, WAIT, body_of, wait_until};
 
@@ -311,4 +314,70 @@ async fn a_shut_down_group_says_so() {
     assert!(matches!(read, Err(SubmitError::Stopped(_))), "{read:?}");
     let failed = tokio::time::timeout(Duration::from_millis(100), group.failed()).await;
     assert!(failed.is_err(), "an orderly end is no failure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_snapshot_travels_as_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep_little = |config: &mut ostraka_replication::GroupConfig| {
+        config.snapshot_every_entries = 1_000_000;
+        config.log_keep_entries = Some(0);
+    };
+    let mut source = Node::new(1, keep_little).await;
+    source.snapshots = SnapshotStore::open(&folder.path().join("1")).expect("a store");
+    source.start().await;
+    let mut cluster = Cluster { nodes: vec![source] };
+    let first = cluster.nodes[0].group();
+    first
+        .init(cluster.nodes[0].addr.clone())
+        .await
+        .expect("a cluster of one");
+    cluster.nodes[0].submit(0, WAIT).await.expect("applied");
+    // Large by itself, so that no million of entries is needed.
+    cluster.nodes[0].grow(500_000);
+    first.snapshot().await.expect("a snapshot");
+    wait_until("a purged log", || first.status().purged_index > LogIndex(0)).await;
+
+    let mut node = Node::new(2, keep_little).await;
+    node.snapshots = SnapshotStore::open(&folder.path().join("2")).expect("a store");
+    node.start().await;
+    let begun = Instant::now();
+    first
+        .add(node.number, node.addr.clone(), WAIT)
+        .await
+        .expect("it joins");
+    println!(
+        "8 MB of snapshot and the change of membership took {:?}",
+        begun.elapsed()
+    );
+    cluster.nodes.push(node);
+    cluster.nodes[0].submit(1, WAIT).await.expect("applied");
+    assert_eq!(cluster.settled().await.counted.len(), 500_002);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_cannot_commit_refuses_before_it_grows() {
+    let mut cluster = Cluster::of(3, |_| {}).await;
+    let leader = cluster.leader().await;
+    for place in (0..3).filter(|place| *place != leader) {
+        cluster.nodes[place].kill();
+    }
+    let group = cluster.nodes[leader].group();
+    let body = Bytes::from(vec![0; PROPOSAL_BYTES_MAX]);
+    let fitting = PROPOSALS_IN_FLIGHT_BYTES_MAX / PROPOSAL_BYTES_MAX;
+    let waiting: Vec<_> = (0..fitting)
+        .map(|_| {
+            let (group, body) = (group.clone(), body.clone());
+            tokio::spawn(async move { group.submit(body, Duration::from_secs(1)).await })
+        })
+        .collect();
+    for submission in waiting {
+        assert_eq!(
+            submission.await.expect("does not panic"),
+            Err(SubmitError::Unknown)
+        );
+    }
+    // They are given up by their submitters, but the core still holds them.
+    let refused = group.submit(body, Duration::from_secs(1)).await;
+    assert!(matches!(refused, Err(SubmitError::Refused(_))), "{refused:?}");
 }

@@ -29,6 +29,9 @@ pub(crate) use adapter::Snapshot;
 /// openraft's handle over our state machine.
 pub(crate) type RaftHandle = openraft::Raft<Types, adapter::Adapter>;
 
+/// How long a shutdown waits for the core, which may be inside a slow write.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
 /// What a group is started with.
 #[derive(Clone, Debug)]
 pub struct GroupConfig {
@@ -207,8 +210,11 @@ impl Group {
     pub async fn shutdown(&self) {
         self.inner.stopping.store(true, Ordering::Relaxed);
         self.inner.tasks.lock().clear();
-        if let Err(error) = runtime::seeded(self.next_seed(), self.raft().shutdown()).await {
-            tracing::warn!(%error, "the consensus core did not end well");
+        let ending = runtime::seeded(self.next_seed(), self.raft().shutdown());
+        match runtime::timeout(SHUTDOWN_MAX, ending).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::warn!(%error, "the consensus core did not end well"),
+            None => tracing::warn!("the consensus core did not end in time"),
         }
     }
 

@@ -23,15 +23,22 @@ use crate::types::Types;
 /// One answer of a follower, or why there will be none.
 pub(super) type Answer = Result<StreamAppendResult<Types>, CallError>;
 
-/// Opens the stream. `requests` is polled only while the returned stream is, so it stays on its caller's task.
+/// Opens the stream once there is something to send. `requests` is polled only here and while the returned stream is,
+/// so it stays on its caller's task.
+///
+/// The first request is taken before anything is tried: openraft waits there after failures, and one that fails before
+/// it has taken a request is called again at once, for as long as the peer is down.
 pub(super) async fn open<S>(
     client: &PeerClient,
     target: &Target,
-    requests: S,
+    mut requests: S,
 ) -> Result<impl Stream<Item = Answer> + use<S>, CallError>
 where
     S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
 {
+    let Some(first) = requests.next().await else {
+        return Ok(stream::unfold(None, answers));
+    };
     let (sender, mut receiver) = mpsc::channel::<Bytes>(APPENDS_IN_FLIGHT_MAX);
     let body = frames::streamed(stream::poll_fn(move |cx| {
         receiver.poll_recv(cx).map(|piece| piece.map(Ok))
@@ -46,15 +53,21 @@ where
     let response = runtime::timeout(within, opening)
         .await
         .unwrap_or(Err(CallError::TimedOut(within.as_millis())))?;
-    let pipeline = Pipeline {
+    let mut pipeline = Pipeline {
         requests: Some(requests),
         sender: Some(sender),
         answers: FrameReader::new(response.into_body(), PEER_MESSAGE_BYTES_MAX),
         in_flight: VecDeque::new(),
     };
-    Ok(stream::unfold(Some(pipeline), |pipeline| async {
-        Pipeline::next(pipeline?).await
-    }))
+    pipeline.send(&first);
+    Ok(stream::unfold(Some(pipeline), answers))
+}
+
+async fn answers<S>(pipeline: Option<Pipeline<S>>) -> Option<(Answer, Option<Pipeline<S>>)>
+where
+    S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
+{
+    pipeline?.next().await
 }
 
 struct Pipeline<S> {

@@ -128,7 +128,7 @@ impl PeerClient {
             .await
             .map_err(CallError::from)?;
         let sentence = String::from_utf8_lossy(&sentence).into_owned();
-        tracing::warn!(peer = %target.node, addr = %target.addr, %status, %sentence, "a peer refused a request");
+        tracing::debug!(peer = %target.node, addr = %target.addr, %status, %sentence, "a peer refused a request");
         Err(CallError::Refused(status, sentence))
     }
 

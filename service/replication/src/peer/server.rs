@@ -100,12 +100,12 @@ impl PeerServer {
             );
             return;
         };
-        let greeted = Arc::new(AtomicBool::new(false));
+        let notes = Arc::new(Notes::default());
         let service = {
-            let (inner, greeted) = (self.inner.clone(), greeted.clone());
+            let (inner, notes) = (self.inner.clone(), notes.clone());
             service_fn(move |request| {
-                let (inner, greeted) = (inner.clone(), greeted.clone());
-                async move { Ok::<_, Infallible>(inner.answer(&greeted, request).await) }
+                let (inner, notes) = (inner.clone(), notes.clone());
+                async move { Ok::<_, Infallible>(inner.answer(&notes, request).await) }
             })
         };
         let connection = http2::Builder::new(PeerExecutor)
@@ -122,7 +122,7 @@ impl PeerServer {
         let hello = Duration::from_millis(PEER_HELLO_MS_MAX);
         let ended = match runtime::timeout(hello, connection.as_mut()).await {
             Some(ended) => ended,
-            None if greeted.load(Ordering::Relaxed) => connection.await,
+            None if notes.greeted.load(Ordering::Relaxed) => connection.await,
             None => {
                 tracing::warn!("a peer connection is closed: it did not show the cluster key in time");
                 return;
@@ -134,18 +134,27 @@ impl PeerServer {
     }
 }
 
+/// What is remembered of a connection.
+#[derive(Default)]
+struct Notes {
+    /// It has shown the cluster key.
+    greeted: AtomicBool,
+    /// A refusal was logged. The next ones are most likely the same, 20 heartbeats a second.
+    complained: AtomicBool,
+}
+
 impl Inner {
-    async fn answer(&self, greeted: &AtomicBool, request: Request<Incoming>) -> Response<PeerBody> {
+    async fn answer(&self, notes: &Notes, request: Request<Incoming>) -> Response<PeerBody> {
         let (group, route) = match self.admit(&request) {
             Ok(admitted) => admitted,
-            Err(refusal) => return refused(request.headers(), request.uri().path(), refusal),
+            Err(refusal) => return refused(notes, request.headers(), request.uri().path(), refusal),
         };
-        greeted.store(true, Ordering::Relaxed);
+        notes.greeted.store(true, Ordering::Relaxed);
         let (head, body) = request.into_parts();
         let seed = group.next_seed();
         match runtime::seeded(seed, routes::answer(&group, route, &head.headers, body)).await {
             Ok(body) => Response::new(body),
-            Err(refusal) => refused(&head.headers, head.uri.path(), refusal),
+            Err(refusal) => refused(notes, &head.headers, head.uri.path(), refusal),
         }
     }
 
@@ -189,9 +198,18 @@ impl Inner {
     }
 }
 
-fn refused(headers: &HeaderMap, path: &str, (status, sentence): Refusal) -> Response<PeerBody> {
+fn refused(
+    notes: &Notes,
+    headers: &HeaderMap,
+    path: &str,
+    (status, sentence): Refusal,
+) -> Response<PeerBody> {
     let from = header_number(headers, HEADER_FROM);
-    tracing::warn!(?from, path, %status, %sentence, "a peer's request is refused");
+    if notes.complained.swap(true, Ordering::Relaxed) {
+        tracing::debug!(?from, path, %status, %sentence, "a peer's request is refused again");
+    } else {
+        tracing::warn!(?from, path, %status, %sentence, "a peer's request is refused");
+    }
     let mut response = Response::new(frames::full(Bytes::from(sentence)));
     *response.status_mut() = status;
     response

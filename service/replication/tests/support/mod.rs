@@ -220,6 +220,12 @@ impl Node {
         self.running().group.clone()
     }
 
+    /// Makes the machine large behind the log's back.
+    pub fn grow(&self, keys: u64) {
+        let mut machine = self.running().machine.write();
+        machine.counted.extend((0..keys).map(|key| (1_000_000 + key, 1)));
+    }
+
     pub fn counter(&self) -> Counter {
         self.running().machine.read().clone()
     }
