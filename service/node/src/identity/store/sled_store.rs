@@ -14,8 +14,8 @@
 //! **Durability.** Nothing here waits for the disk, and nothing acknowledged hangs on it: an entry is acknowledged because
 //! identity's *log* holds it behind a barrier on a quorum. An entry's effects and `m/applied` go in one atomic batch, and
 //! sled recovers a prefix of what was written, so after a crash the tree is the state at some earlier index, and it says
-//! which. The entries after it are applied again from the log, or a snapshot replaces the tree. A tree that sled
-//! cannot recover at all is only a copy: put away, it is built anew from snapshot and log.
+//! which. The entries after it are applied again from the log, or a snapshot replaces the tree. A database that
+//! sled finds damaged is only a copy: cut off by sled or put away by hand, it is built anew from snapshot and log.
 //!
 //! **Memory.** sled keeps up to [`ACCOUNT_CACHE_BYTES_MAX`] of pages besides a few words for each page on disk. Records
 //! stay under about 1 KiB and sled's leaves hold up to 17 of them, far below the size (128 KiB) at which sled would
@@ -26,9 +26,11 @@
 //! when the last image of it does, or at the next start.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ostraka_core::limits::ACCOUNT_CACHE_BYTES_MAX;
 use ostraka_core::{LogIndex, VoterNumber};
@@ -44,12 +46,18 @@ const KEY_APPLIED: &[u8] = b"m/applied";
 const KEY_NEXT_VOTER: &[u8] = b"m/next_voter";
 const KEY_OPERATOR: &[u8] = b"m/operator";
 const TREE_PREFIX: &str = "accounts-";
+/// sled's own threads hold its lock for a moment after a database was dropped: for that long, in-process restarts wait.
+/// Against another process the lock of the data folder stands; this one is only the second.
+const LOCK_LOOKS_MAX: u32 = 100;
+const LOCK_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// Accounts written in one batch while a snapshot is read: some 100 KiB of memory.
 const ACCOUNTS_PER_BATCH: usize = 256;
 
 /// Why the accounts cannot be opened. Terminal: an operator must act. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsError {
+    #[error("the accounts in {0} are in use by another process; stop that one first")]
+    InUse(PathBuf),
     #[error(
         "the accounts in {folder} cannot be opened ({source}); is the disk full, read-only or not this user's?"
     )]
@@ -109,12 +117,7 @@ impl SledAccounts {
                 what: other.to_string(),
             },
         };
-        let db = sled::Config::new()
-            .path(folder)
-            .cache_capacity(ACCOUNT_CACHE_BYTES_MAX)
-            .flush_every_ms(None)
-            .open()
-            .map_err(explain)?;
+        let db = open_database(folder)?;
         let number = current_generation(&db, folder)?;
         remove_leftovers(&db, number).map_err(explain)?;
         let tree = db.open_tree(tree_name(number)).map_err(explain)?;
@@ -171,6 +174,40 @@ impl SledAccounts {
             };
             VoterNumber(u32::from_be_bytes(bytes.unwrap_or_else(damaged)))
         })
+    }
+}
+
+fn open_database(folder: &Path) -> Result<sled::Db, AccountsError> {
+    let config = sled::Config::new()
+        .path(folder)
+        .cache_capacity(ACCOUNT_CACHE_BYTES_MAX)
+        .flush_every_ms(None);
+    let mut looks = 0;
+    loop {
+        // sled answers some kinds of damage with a panic.
+        let what = match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(Ok(db)) => return Ok(db),
+            Ok(Err(sled::Error::Io(source))) if source.to_string().contains("could not acquire lock") => {
+                looks += 1;
+                if looks < LOCK_LOOKS_MAX {
+                    std::thread::sleep(LOCK_LOOK_INTERVAL);
+                    continue;
+                }
+                return Err(AccountsError::InUse(folder.to_owned()));
+            }
+            Ok(Err(sled::Error::Io(source))) => {
+                return Err(AccountsError::Io {
+                    folder: folder.to_owned(),
+                    source,
+                });
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_panic) => "the storage engine panicked while opening".to_owned(),
+        };
+        return Err(AccountsError::Damaged {
+            folder: folder.to_owned(),
+            what,
+        });
     }
 }
 
