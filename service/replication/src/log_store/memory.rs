@@ -337,8 +337,8 @@ impl MemoryLogStore {
     }
 
     fn check(&self, entries: &[Entry]) -> Result<(), WriteError> {
-        let mut expected = self.reader.with(|disk| disk.seen.next_index())?;
-        for entry in entries {
+        let next_index = self.reader.with(|disk| disk.seen.next_index())?;
+        for (expected, entry) in (next_index..).zip(entries) {
             if entry.index() != expected {
                 return Err(WriteError::Hole {
                     expected,
@@ -347,7 +347,6 @@ impl MemoryLogStore {
             }
             // What the disk store would refuse is refused here too.
             Record::from_entry(entry)?;
-            expected += 1;
         }
         Ok(())
     }

@@ -15,6 +15,8 @@ use crate::types::Types;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod conformance_rigs;
+#[cfg(test)]
 mod conformance_support;
 pub mod memory;
 pub mod meta;

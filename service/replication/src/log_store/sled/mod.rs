@@ -54,7 +54,7 @@ pub struct SledLogStore {
 impl SledLogStore {
     /// Opens the log in `folder`, creating it where there is none.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_with(folder, |db| FileBarrier::open(db))
+        Self::open_with(folder, FileBarrier::open)
     }
 
     /// As [`open`](Self::open), with another barrier: `barrier` is given the path of sled's file. For tests of what
@@ -107,7 +107,7 @@ impl SledLogStore {
         self.shared.check_healthy()?;
         let (done, answer) = oneshot::channel();
         self.send(command(done))?;
-        let result = answer.await.unwrap_or_else(|_| Err(WriteError::Closed));
+        let result = answer.await.unwrap_or(Err(WriteError::Closed));
         Ok(result?)
     }
 

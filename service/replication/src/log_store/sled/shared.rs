@@ -66,15 +66,13 @@ impl Mirror {
 
     /// Adds entries at the end. All or none.
     pub(super) fn append(&mut self, entries: &[Entry]) -> Result<(), WriteError> {
-        let mut expected = index_after(&self.positions.last);
-        for entry in entries {
+        for (expected, entry) in (index_after(&self.positions.last)..).zip(entries) {
             if entry.index() != expected {
                 return Err(WriteError::Hole {
                     expected,
                     found: entry.index(),
                 });
             }
-            expected += 1;
         }
         for entry in entries {
             self.tail_bytes += weight_bytes(entry);

@@ -7,7 +7,7 @@ use openraft::storage::{RaftLogReader, RaftLogStorage};
 
 use super::*;
 use crate::log_store::ReadError;
-use crate::log_store::conformance::{append, append_durably, copy_folder, entries, entry, read_all};
+use crate::log_store::conformance_rigs::{append, append_durably, copy_folder, entries, entry, read_all};
 use crate::log_store::record::{RecordKind, part_key};
 use crate::types::NodeNumber;
 
