@@ -82,9 +82,9 @@ pub const LOG_TAIL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// instead of filling its memory.
 pub const LOG_PENDING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Bytes written between two barriers of the log. Bounds the latency of the barrier; and, because sled reuses a 512 KiB
-/// segment of its file only after a whole later one was written, whatever it moved out of that segment has passed a
-/// real barrier by then.
+/// Bytes of appends after which a group is closed and its barrier runs; the last append may carry it past the limit.
+/// Bounds the latency of the barrier, and how far sled's reuse of its 512 KiB segments can get ahead of a real barrier.
+/// It bounds that, and does not rule it out: sled writes about 1.8 bytes for each byte appended.
 pub const LOG_GROUP_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes of entries that one bounded read of the log returns (one entry may be larger). Keeps a message to a peer that
