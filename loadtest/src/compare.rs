@@ -118,15 +118,12 @@ impl Comparison {
             );
             return (Verdict::Fail, sentence);
         }
-        let doubts = |side: &Side| side.rounds.iter().flat_map(Figures::doubts).collect::<Vec<_>>();
-        let of_service = doubts(&self.service);
-        if let Some(first) = of_service.first() {
+        let mut doubts: Vec<String> = self.service.rounds.iter().flat_map(Figures::doubts).collect();
+        doubts.extend(self.empty.rounds.iter().filter_map(Figures::crowd));
+        if let Some(first) = doubts.first() {
             return (
                 Verdict::Inconclusive,
-                format!(
-                    "{} doubts about the service's rounds, the first: {first}",
-                    of_service.len()
-                ),
+                format!("{} doubts about the rounds, the first: {first}", doubts.len()),
             );
         }
         let empty_by_generator = self
@@ -157,16 +154,17 @@ impl Comparison {
                 Spread::of(&values).map_or("?".to_string(), |spread| format!("{:.2}", spread.median))
             };
             format!(
-                "{name:<15} {min:>9.0} {median:>9.0} {max:>9.0} {:>9.2} {:>9.2} {:>9.2} {:>9} {:>9}\n",
+                "{name:<15} {min:>9.0} {median:>9.0} {max:>9.0} {:>9.2} {:>9.2} {:>9.2} {:>9} {:>9} {:>9}\n",
                 side.ack_latency_ms.p50,
                 side.ack_latency_ms.p99,
                 side.ack_latency_ms.max,
                 cores(|figures| figures.cpu_cores.server),
                 cores(|figures| Some(figures.cpu_cores.generator)),
+                cores(|figures| figures.cpu_cores.others),
             )
         };
         let head = format!(
-            "{:<15} {:>29} {:>29} {:>19}\n{:<15} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}\n",
+            "{:<15} {:>29} {:>29} {:>29}\n{:<15} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}\n",
             "",
             "votes/s",
             "ack latency, ms",
@@ -179,7 +177,8 @@ impl Comparison {
             "p99",
             "max",
             "server",
-            "generator"
+            "generator",
+            "others"
         );
         let Spread { min, median, max } = self.ratio_by_round;
         let ratio = format!(

@@ -10,6 +10,7 @@ fn figures(votes_per_s: f64, generator: f64, ledger: Option<Ledger>) -> Figures 
     let cpu_cores = CpuCores {
         generator,
         server: Some(0.8),
+        others: Some(0.1),
         machine: 2.0,
     };
     Figures {
@@ -86,6 +87,23 @@ fn a_held_back_service_is_inconclusive_and_a_held_back_empty_server_is_said() {
     let (verdict, sentence) = comparison(vec![figures(50.0, 0.5, balanced())], empty()).verdict();
     assert_eq!(verdict, Verdict::Pass);
     assert!(sentence.contains("the true ratio is lower"), "{sentence}");
+}
+
+#[test]
+fn a_crowded_machine_makes_either_side_inconclusive() {
+    let crowd = |mut figures: Figures| {
+        figures.cpu_cores.others = Some(1.0);
+        vec![figures]
+    };
+    let calm = || vec![figures(50.0, 0.5, balanced())];
+    for crowded in [
+        comparison(crowd(figures(50.0, 0.5, balanced())), calm()),
+        comparison(calm(), crowd(figures(50.0, 0.5, None))),
+    ] {
+        let (verdict, sentence) = crowded.verdict();
+        assert_eq!(verdict, Verdict::Inconclusive);
+        assert!(sentence.contains("other processes"), "{sentence}");
+    }
 }
 
 #[test]

@@ -109,6 +109,7 @@ impl Figures {
                 self.cpu_cores.generator
             ));
         }
+        doubts.extend(self.crowd());
         if self.not_counted > 0 {
             doubts.push(format!(
                 "{} votes were answered 200 but not counted",
@@ -126,6 +127,17 @@ impl Figures {
                 .map(|(why, count)| format!("on {count} connections: {why}")),
         );
         doubts
+    }
+}
+
+impl Figures {
+    /// Says so if other processes took too much of the machine.
+    pub(crate) fn crowd(&self) -> Option<String> {
+        let others = self.cpu_cores.others.filter(|_| self.cpu_cores.is_crowded())?;
+        let machine = self.cpu_cores.machine;
+        Some(format!(
+            "other processes kept {others:.2} of {machine} cores busy: measure on a quiet machine"
+        ))
     }
 }
 

@@ -59,8 +59,14 @@ pub(crate) struct CpuCores {
     pub(crate) generator: f64,
     /// None where the server is not this run's own process.
     pub(crate) server: Option<f64>,
+    /// Everything else on the machine; none where the server's part is not known.
+    pub(crate) others: Option<f64>,
     pub(crate) machine: f64,
 }
+
+/// Share of the machine that others may take before a figure says more about them. The kernel's own threads, that
+/// write the server's data, are among them.
+const OTHERS_SHARE_MAX: f64 = 0.15;
 
 /// A thread this busy has nothing left to give.
 const FULL: f64 = 0.95;
@@ -78,6 +84,12 @@ pub(crate) enum Limit {
 }
 
 impl CpuCores {
+    /// Whether other processes took so much of the machine that it was not the server's to use.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.others
+            .is_some_and(|others| others > OTHERS_SHARE_MAX * self.machine)
+    }
+
     /// `generator_threads` is how many cores the generator can fill.
     pub(crate) fn limit(&self, generator_threads: usize) -> Limit {
         if self.generator < FULL * generator_threads as f64 {
@@ -128,6 +140,7 @@ mod tests {
         let cpu = |generator, server| CpuCores {
             generator,
             server,
+            others: None,
             machine: 2.0,
         };
         assert_eq!(cpu(0.6, Some(1.3)).limit(1), Limit::Server);
@@ -135,6 +148,20 @@ mod tests {
         assert_eq!(cpu(0.99, Some(0.3)).limit(1), Limit::Generator);
         assert_eq!(cpu(0.99, None).limit(1), Limit::Generator);
         assert_eq!(cpu(0.99, Some(0.3)).limit(2), Limit::Server);
+    }
+
+    #[test]
+    fn a_crowded_machine_is_noticed() {
+        let crowded = |others| {
+            CpuCores {
+                others,
+                machine: 2.0,
+                ..CpuCores::default()
+            }
+            .is_crowded()
+        };
+        assert!(crowded(Some(0.5)));
+        assert!(!crowded(Some(0.2)) && !crowded(None));
     }
 
     proptest! {
