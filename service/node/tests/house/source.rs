@@ -42,9 +42,10 @@ pub(crate) fn check(path: &str, text: &str) -> Vec<Violation> {
     found
 }
 
+/// Tests and measuring tools: nothing of them runs in the service.
 fn is_test_file(path: &str) -> bool {
     path.split('/')
-        .any(|part| matches!(part, "tests" | "tests.rs" | "benches"))
+        .any(|part| matches!(part, "tests" | "tests.rs" | "benches" | "examples"))
 }
 
 fn too_long(path: &str, text: &str) -> Option<Violation> {

@@ -45,6 +45,7 @@ fn tests_may_do_what_the_code_may_not() {
     );
     assert_passes(CORE, "#[cfg(test)]\nuse std::collections::HashMap;\nfn f() {}");
     assert_passes("service/core/tests/model.rs", "use std::collections::HashMap;");
+    assert_passes("service/replication/examples/bench.rs", "use std::time::Instant;");
     // What follows the tests is not a test.
     assert_found(
         CORE,
