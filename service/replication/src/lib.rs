@@ -14,6 +14,6 @@ pub mod snapshot_store;
 pub mod types;
 
 pub use env::{BoxIo, Clock, Io, Listener, Net};
-pub use group::{Group, GroupConfig, GroupError, GroupStatus, SubmitError, Submitted};
+pub use group::{Group, GroupConfig, GroupError, GroupStatus, Refusal, SubmitError, Submitted};
 pub use machine::{Machine, SharedMachine, SnapshotImage};
 pub use types::{GroupName, NodeNumber, PeerAddr};

@@ -12,7 +12,7 @@ use ostraka_core::limits::{
 };
 use ostraka_core::{RequestKey, VoterNumber};
 use ostraka_replication::env::SharedClock;
-use ostraka_replication::{SharedMachine, SubmitError};
+use ostraka_replication::{Refusal, SharedMachine, SubmitError};
 use sha2::{Digest, Sha256};
 use time::{Date, OffsetDateTime};
 use zeroize::Zeroizing;
@@ -117,6 +117,9 @@ pub enum RegisterError {
     #[error("The service takes no more registrations at this moment ({0}); try again shortly.")]
     Overloaded(String),
     /// Retryable: not registered.
+    #[error("The leader's disk is nearly full, so nothing is recorded until space is freed.")]
+    StorageFull,
+    /// Retryable: not registered.
     #[error("No leader could be reached; try again shortly.")]
     NoLeader,
     /// Retryable, at another node: not registered.
@@ -143,6 +146,7 @@ impl RegisterError {
             RegisterError::EmailTaken => ErrorCode::EmailTaken,
             RegisterError::TooOften { .. } => ErrorCode::TooManyRequests,
             RegisterError::Overloaded(_) => ErrorCode::Overloaded,
+            RegisterError::StorageFull => ErrorCode::StorageFull,
             RegisterError::NoLeader => ErrorCode::NoLeader,
             RegisterError::Stopped => ErrorCode::Draining,
             RegisterError::Unknown => ErrorCode::OutcomeUnknown,
@@ -154,6 +158,7 @@ impl RegisterError {
         match self {
             RegisterError::TooOften { retry_after_s } => Some(*retry_after_s),
             RegisterError::Overloaded(_)
+            | RegisterError::StorageFull
             | RegisterError::NoLeader
             | RegisterError::Stopped
             | RegisterError::Unknown => Some(1),
@@ -173,7 +178,8 @@ impl From<SubmitError> for RegisterError {
         match error {
             SubmitError::NoLeader => RegisterError::NoLeader,
             SubmitError::Unknown => RegisterError::Unknown,
-            SubmitError::Refused(why) => RegisterError::Overloaded(why),
+            SubmitError::Refused(Refusal::StorageFull) => RegisterError::StorageFull,
+            SubmitError::Refused(why) => RegisterError::Overloaded(why.to_string()),
             SubmitError::Stopped(_) => RegisterError::Stopped,
         }
     }

@@ -40,6 +40,7 @@ struct Starter<'a> {
     env: &'a Env,
     config: &'a Config,
     folder: Option<&'a DataFolder>,
+    health: &'a Health,
     peers: Arc<PeerClient>,
 }
 
@@ -48,9 +49,10 @@ pub(super) async fn start(
     config: &Config,
     secrets: &Secrets,
     folder: Option<&DataFolder>,
+    health: &Health,
 ) -> Result<Started, RunError> {
     let peers = Arc::new(PeerClient::new(Arc::clone(&env.net), secrets.cluster_key.0, config.node));
-    let starter = Starter { env, config, folder, peers };
+    let starter = Starter { env, config, folder, health, peers };
     let mut started = Started { identity: None, vote: None };
     if config.only != Some(Service::Vote) {
         let machine = Arc::new(RwLock::new(starter.identity_machine()?));
@@ -84,6 +86,7 @@ impl Starter<'_> {
             snapshot_every_entries: self.config.snapshot_every_entries,
             log_keep_entries: self.config.log_keep_entries,
             offload: self.env.offload,
+            storage_full: Arc::clone(self.health.storage_full()),
             ..GroupConfig::new(name, self.config.node, self.env.entropy.u64())
         };
         let clock = Arc::clone(&self.env.clock);

@@ -133,7 +133,8 @@ impl Node {
         let own_peer_addr =
             PeerAddr(config.peer_advertise.clone().unwrap_or_else(|| addresses.peer.to_string()));
 
-        let started = groups::start(&env, &config, &secrets, folder.as_ref()).await?;
+        let health = Arc::new(Health::default());
+        let started = groups::start(&env, &config, &secrets, folder.as_ref(), &health).await?;
         let peer_server = Arc::new(PeerServer::new(secrets.cluster_key.0, config.node));
         let all: Vec<Group> = started.all();
         all.iter().for_each(|group| peer_server.register(group));
@@ -141,8 +142,7 @@ impl Node {
         let mut tasks = vec![tokio::spawn(async move { serving.serve(peers).await })];
         let is_new = groups::bootstrap(&all, &config, &own_peer_addr).await?;
 
-        let health = Arc::new(Health::default());
-        let (services, registry, edge) = Services::start(started, &env, &config, &secrets, &health);
+        let (services, registry, edge) = Services::start(started, &env, &config, &secrets);
         let failed = |what, addr: &str| {
             let addr = addr.to_string();
             move |source| RunError::Bind { what, addr, source }

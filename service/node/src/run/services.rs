@@ -14,7 +14,6 @@ use crate::config::Config;
 use crate::env::{Console, Env, Storage};
 use crate::http::{Authenticator, Edge, HttpMetrics, Server, openapi};
 use crate::identity::{self, IdentityParts, IdentityService, IdentitySettings, PasswordSettings};
-use crate::operator::Health;
 use crate::secrets::Secrets;
 use crate::token::Tokens;
 use crate::vote::{self, VoteParts, VoteService};
@@ -31,7 +30,6 @@ impl Services {
         env: &Env,
         config: &Config,
         secrets: &Secrets,
-        health: &Health,
     ) -> (Self, Registry, Edge) {
         let mut registry = Registry::with_prefix("ostraka");
         let edge = Edge::new(env, HttpMetrics::register(&mut registry));
@@ -55,7 +53,6 @@ impl Services {
                 authenticator: authenticator.clone(),
                 env,
                 durability: durability(env),
-                storage_full: Arc::clone(health.storage_full()),
                 registry: &mut registry,
             })
         });

@@ -1,14 +1,13 @@
 //! The vote service: what its routes work with, and its beginning and end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::FromRef;
 use ostraka_api::{Consistency, Durability, ErrorCode};
 use ostraka_core::limits::READ_BARRIER_MS_MAX;
 use ostraka_core::{Command, LogIndex, Outcome};
-use ostraka_replication::{SharedMachine, SubmitError};
+use ostraka_replication::{Refusal, SharedMachine, SubmitError};
 use prometheus_client::registry::Registry;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -39,8 +38,6 @@ pub struct VoteParts<'a> {
     pub env: &'a Env,
     /// What an acknowledgement promises, which the log's store decides.
     pub durability: Durability,
-    /// Set while the disk has too little space for more votes.
-    pub storage_full: Arc<AtomicBool>,
     pub registry: &'a mut Registry,
 }
 
@@ -55,7 +52,6 @@ pub struct VoteService {
     pub(super) durability: Durability,
     pub(super) metrics: VoteMetrics,
     pub(super) leaving: CancellationToken,
-    storage_full: Arc<AtomicBool>,
     authenticator: Authenticator,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -76,7 +72,6 @@ impl VoteService {
             authenticator,
             env,
             durability,
-            storage_full,
             registry,
         } = parts;
         let metrics = VoteMetrics::register(registry);
@@ -99,7 +94,6 @@ impl VoteService {
             durability,
             metrics,
             leaving: CancellationToken::new(),
-            storage_full,
             authenticator,
             tasks: vec![tokio::spawn(publisher), tokio::spawn(scheduler)],
         })
@@ -140,13 +134,6 @@ impl VoteService {
 
     /// Submits a command and waits for its outcome.
     pub(super) async fn submit(&self, command: Command) -> Result<Outcome, Problem> {
-        if self.storage_full.load(Ordering::Relaxed) {
-            return Err(Problem::new(
-                ErrorCode::StorageFull,
-                "The disk of this node is nearly full, so nothing more is recorded here until space is freed; reads go on.",
-            )
-            .retry_after_s(STORAGE_RETRY_AFTER_S));
-        }
         self.ingest.submit(command).await.map_err(problem_of)
     }
 }
@@ -154,7 +141,13 @@ impl VoteService {
 /// What a client is told of a command without an outcome.
 fn problem_of(error: IngestError) -> Problem {
     match error {
-        IngestError::Overloaded | IngestError::Submit(SubmitError::Refused(_)) => {
+        IngestError::Submit(SubmitError::Refused(Refusal::StorageFull)) => Problem::new(
+            ErrorCode::StorageFull,
+            "The leader's disk is nearly full, so nothing more is recorded until space is freed; reads go on.",
+        )
+        .retry_after_s(STORAGE_RETRY_AFTER_S),
+        IngestError::Overloaded
+        | IngestError::Submit(SubmitError::Refused(Refusal::Overloaded | Refusal::TooLarge)) => {
             Problem::new(ErrorCode::Overloaded, "The service has more to do than it can take in; nothing was recorded.")
                 .retry_after_s(1)
         }

@@ -61,7 +61,7 @@ fn bodies_that_are_too_large_are_refused_before_they_are_read() {
 fn json_in_every_wrong_shape_is_a_problem() {
     let stage = Stage::new();
     let event = stage.event(&["Ada"]);
-    let deep = "[".repeat(50_000);
+    let deep = "[".repeat(3_000);
     let shapes: [&[u8]; 12] = [
         b"", b"{", b"[]", b"null", b"7", b"\"vote\"", b"{\"user_id\":}", b"\xff\xfe\x00", b"{\"user_id\":\"u1\",\"user_id\":\"u2\"}",
         b"{\"user_id\":{\"$gt\":\"\"}}", b"{\"user_id\":\"u99999999999999999999\"}", deep.as_bytes(),

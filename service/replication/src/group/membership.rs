@@ -11,6 +11,8 @@ use ostraka_core::limits::{MEMBERSHIP_CHANGE_MS_MAX, SNAPSHOT_INSTALL_MS_MAX};
 
 use super::status::index_of;
 use super::{Group, GroupError};
+use crate::peer::Target;
+use crate::peer::wire::{MembershipAnswer, MembershipChange};
 use crate::runtime::{self, Instant};
 use crate::types::{NodeNumber, PeerAddr, Types};
 
@@ -35,8 +37,49 @@ impl Group {
             .await
     }
 
-    /// Adds a node as learner, waits until it has caught up, makes it a voter. Leader only.
+    /// Adds a node as learner, waits until it has caught up, makes it a voter. From any node.
     pub async fn add(&self, node: NodeNumber, addr: PeerAddr, within: Duration) -> Result<(), GroupError> {
+        self.change(MembershipChange::Add { node, addr }, within).await
+    }
+
+    /// Removes a voter or learner, from any node. A leader may be removed, and steps down then.
+    pub async fn remove(&self, node: NodeNumber) -> Result<(), GroupError> {
+        let within = Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX);
+        self.change(MembershipChange::Remove { node }, within).await
+    }
+
+    /// Hands leadership to a voter and waits until it leads. From any node.
+    pub async fn transfer_leader(&self, to: NodeNumber) -> Result<(), GroupError> {
+        let within = Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX);
+        self.change(MembershipChange::TransferLeader { to }, within).await
+    }
+
+    /// Carries a change out here if this node leads, else asks the node that it takes for the leader, once: an operator
+    /// who meets an election in between asks again.
+    async fn change(&self, change: MembershipChange, within: Duration) -> Result<(), GroupError> {
+        let view = self.leader_view();
+        let Some((node, addr)) = view.leader.filter(|_| !view.leads) else {
+            return self.change_here(change, within).await;
+        };
+        let target = Target { group: self.inner.config.name, node, addr };
+        match self.inner.peers.change_membership(&target, within, &change).await {
+            Ok(MembershipAnswer(answer)) => answer,
+            Err(error) => Err(GroupError::Membership(format!(
+                "node {node} at {}, which this node takes for the leader, did not carry it out: {error}",
+                target.addr
+            ))),
+        }
+    }
+
+    pub(crate) async fn change_here(&self, change: MembershipChange, within: Duration) -> Result<(), GroupError> {
+        match change {
+            MembershipChange::Add { node, addr } => self.add_here(node, addr, within).await,
+            MembershipChange::Remove { node } => self.remove_here(node).await,
+            MembershipChange::TransferLeader { to } => self.transfer_leader_here(to).await,
+        }
+    }
+
+    async fn add_here(&self, node: NodeNumber, addr: PeerAddr, within: Duration) -> Result<(), GroupError> {
         self.must_lead()?;
         let deadline = runtime::now() + within;
         let known = self.status();
@@ -65,8 +108,7 @@ impl Group {
         changed(deadline, || self.raft().change_membership(change.clone(), true)).await
     }
 
-    /// Removes a voter or learner. Leader only; a leader may remove itself, and steps down then.
-    pub async fn remove(&self, node: NodeNumber) -> Result<(), GroupError> {
+    async fn remove_here(&self, node: NodeNumber) -> Result<(), GroupError> {
         self.must_lead()?;
         let status = self.status();
         let removed = BTreeSet::from([node]);
@@ -85,8 +127,7 @@ impl Group {
         .await
     }
 
-    /// Hands leadership to a voter and waits until it leads. Leader only.
-    pub async fn transfer_leader(&self, to: NodeNumber) -> Result<(), GroupError> {
+    async fn transfer_leader_here(&self, to: NodeNumber) -> Result<(), GroupError> {
         self.must_lead()?;
         if !self.status().voters.iter().any(|(voter, _)| *voter == to) {
             return Err(GroupError::Membership(format!("node {to} is not a voter")));

@@ -48,6 +48,8 @@ pub struct GroupConfig {
     pub seed: u64,
     /// Where snapshots are written and read.
     pub offload: Offload,
+    /// Set while this node's disk has too little space: as the leader it then refuses proposals, its own and its peers'.
+    pub storage_full: Arc<AtomicBool>,
 }
 
 impl GroupConfig {
@@ -65,6 +67,7 @@ impl GroupConfig {
             log_keep_entries: None,
             seed,
             offload: Offload::Threads,
+            storage_full: Arc::default(),
         }
     }
 }
@@ -87,14 +90,26 @@ pub enum SubmitError {
     Unknown,
     /// Retryable: certainly not in the log. The leader sheds load or its disk is full.
     #[error("the leader refused: {0}")]
-    Refused(String),
+    Refused(Refusal),
     /// Terminal for this process: the group has stopped. Certainly not in the log.
     #[error("the group has stopped: {0}")]
     Stopped(String),
 }
 
+/// Why the leader takes no proposal at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
+pub enum Refusal {
+    #[error("it has more proposals than a quorum's disks keep up with")]
+    Overloaded,
+    #[error("its disk is nearly full")]
+    StorageFull,
+    /// The submitter's fault: no leader takes it.
+    #[error("the proposal is larger than an entry may be")]
+    TooLarge,
+}
+
 /// Why an operator's request has failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum GroupError {
     /// Terminal: the stored data or the configuration has to be looked at.
     #[error("{0}")]
@@ -103,7 +118,7 @@ pub enum GroupError {
     #[error("{0}")]
     Membership(String),
     /// Retryable, there.
-    #[error("this node is not the leader; the leader is {0:?}")]
+    #[error("this node does not lead the group{}", .0.as_ref().map(|addr| format!("; its leader is at {addr}")).unwrap_or_default())]
     NotLeader(Option<PeerAddr>),
     /// Unknown: it may still happen.
     #[error("no quorum answered in time")]

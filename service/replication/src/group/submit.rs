@@ -14,7 +14,7 @@ use ostraka_core::limits::{
 use tokio::sync::oneshot;
 
 use super::leader::{LeaderView, LeaderWatch, hint_of};
-use super::{Group, SubmitError, Submitted};
+use super::{Group, Refusal, SubmitError, Submitted};
 use crate::peer::wire::{LeaderHint, ProposeAnswer};
 use crate::peer::{CallError, Target};
 use crate::runtime::{self, Instant};
@@ -25,11 +25,7 @@ impl Group {
     /// leader submits the same bytes again, until `within` is over. Safe because every command carries its own key.
     pub async fn submit(&self, body: Bytes, within: Duration) -> Result<Submitted, SubmitError> {
         if body.len() > PROPOSAL_BYTES_MAX {
-            let sentence = format!(
-                "{} bytes are more than the {PROPOSAL_BYTES_MAX} of one proposal",
-                body.len()
-            );
-            return Err(SubmitError::Refused(sentence));
+            return Err(SubmitError::Refused(Refusal::TooLarge));
         }
         let deadline = runtime::now() + within;
         let mut leader = self.watch_leader();
@@ -68,8 +64,8 @@ impl Group {
                     }
                 }
                 ProposeAnswer::Unknown => handed_over = true,
-                ProposeAnswer::Refused(sentence) if !handed_over => {
-                    return Err(SubmitError::Refused(sentence));
+                ProposeAnswer::Refused(refusal) if !handed_over => {
+                    return Err(SubmitError::Refused(refusal));
                 }
                 ProposeAnswer::Refused(_) => {}
                 ProposeAnswer::Stopped(sentence) if asked_node.is_none() => {
@@ -125,10 +121,11 @@ impl Group {
                 None => ProposeAnswer::NotLeader(view.leader),
             };
         }
+        if self.inner.config.storage_full.load(Ordering::Relaxed) {
+            return ProposeAnswer::Refused(Refusal::StorageFull);
+        }
         let Some(reservation) = self.inner.budget.reserve(body.len()) else {
-            return ProposeAnswer::Refused(
-                "overloaded: too many proposals wait for a quorum's disks".to_owned(),
-            );
+            return ProposeAnswer::Refused(Refusal::Overloaded);
         };
         let proposal = Proposal {
             stamped_at: self.inner.clock.now(),
@@ -140,7 +137,7 @@ impl Group {
             Some(Ok(())) => {}
             Some(Err(fatal)) => return ProposeAnswer::Stopped(fatal.to_string()),
             None => {
-                return ProposeAnswer::Refused("overloaded: the consensus core does not keep up".to_owned());
+                return ProposeAnswer::Refused(Refusal::Overloaded);
             }
         }
         // The room is taken until the core lets go of the proposal, however long the caller waits for it. The core

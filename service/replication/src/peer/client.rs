@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::connection::{Connection, Lane};
 use super::frames::{self, FrameError, PeerBody};
-use super::wire::{self, ProposeAnswer, ReadIndexAnswer, WireError};
+use super::wire::{self, MembershipAnswer, MembershipChange, ProposeAnswer, ReadIndexAnswer, WireError};
 use super::{HEADER_FROM, HEADER_KEY, HEADER_TO, HEADER_WITHIN_MS, Route};
 use crate::env::SharedNet;
 use crate::runtime;
@@ -211,6 +211,16 @@ impl PeerClient {
         };
         let answer = self.call(target, call, within, body).await?;
         Ok(wire::decode_propose_answer(answer)?)
+    }
+
+    /// Has the target carry out a change of membership if it leads.
+    pub(crate) async fn change_membership(
+        &self,
+        target: &Target,
+        within: Duration,
+        change: &MembershipChange,
+    ) -> Result<MembershipAnswer, CallError> {
+        self.ask(target, Route::Membership, within, change).await
     }
 
     /// Has the target confirm that it leads.

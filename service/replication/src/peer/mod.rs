@@ -45,9 +45,11 @@ enum Route {
     /// Bytes to propose as they are, on the leader only.
     Propose,
     ReadIndex,
+    /// A change of members or of the leader, to carry out on the leader only.
+    Membership,
 }
 
-const ROUTES: [(Route, &str); 8] = [
+const ROUTES: [(Route, &str); 9] = [
     (Route::Append, "append"),
     (Route::AppendOne, "append-one"),
     (Route::Vote, "vote"),
@@ -56,6 +58,7 @@ const ROUTES: [(Route, &str); 8] = [
     (Route::Snapshot, "snapshot"),
     (Route::Propose, "propose"),
     (Route::ReadIndex, "read-index"),
+    (Route::Membership, "membership"),
 ];
 
 const GROUPS: [(GroupName, &str); 2] = [(GroupName::Identity, "identity"), (GroupName::Vote, "vote")];

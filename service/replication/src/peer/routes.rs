@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::frames::{self, FrameError, FrameReader, PeerBody};
 use super::server::{Refusal, header_number};
-use super::wire::{self, WireError};
+use super::wire::{self, MembershipAnswer, WireError};
 use super::{HEADER_WITHIN_MS, Route, snapshot};
 use crate::group::Group;
 use crate::runtime;
@@ -43,6 +43,11 @@ pub(super) async fn answer(
             let body = collect(body, PROPOSAL_BYTES_MAX).await?;
             let answer = group.propose_here(body, within(headers)).await;
             Ok(frames::full(wire::encode_propose_answer(&answer)))
+        }
+        Route::Membership => {
+            let change = message(body).await?;
+            let answer = group.change_here(change, within(headers)).await;
+            Ok(frames::full(wire::encode(&MembershipAnswer(answer))))
         }
         Route::ReadIndex => {
             let () = message(body).await?;

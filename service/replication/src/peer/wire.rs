@@ -8,7 +8,7 @@ use ostraka_core::{LogIndex, UnixMs};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::group::Submitted;
+use crate::group::{GroupError, Refusal, Submitted};
 use crate::types::{Entry, EntryPayload, LogId, Membership, NodeNumber, PeerAddr, Proposal, RaftVote, Types};
 
 /// Version of every message. A node refuses another one's with a sentence, so that a mixed cluster is found out.
@@ -201,7 +201,7 @@ pub enum ProposeAnswer {
     /// It may be in the log.
     Unknown,
     /// Certainly not in the log by this call.
-    Refused(String),
+    Refused(Refusal),
     /// The group has stopped on that node; certainly not in the log by this call.
     Stopped(String),
 }
@@ -211,7 +211,7 @@ enum ProposeHead {
     Applied { index: LogIndex },
     NotLeader(LeaderHint),
     Unknown,
-    Refused(String),
+    Refused(Refusal),
     Stopped(String),
 }
 
@@ -224,7 +224,7 @@ pub fn encode_propose_answer(answer: &ProposeAnswer) -> Bytes {
         }
         ProposeAnswer::NotLeader(hint) => encode(&ProposeHead::NotLeader(hint.clone())),
         ProposeAnswer::Unknown => encode(&ProposeHead::Unknown),
-        ProposeAnswer::Refused(why) => encode(&ProposeHead::Refused(why.clone())),
+        ProposeAnswer::Refused(why) => encode(&ProposeHead::Refused(*why)),
         ProposeAnswer::Stopped(why) => encode(&ProposeHead::Stopped(why.clone())),
     }
 }
@@ -259,6 +259,18 @@ pub enum ReadIndexAnswer {
     Unconfirmed,
     Stopped(String),
 }
+
+/// A change that an operator asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MembershipChange {
+    Add { node: NodeNumber, addr: PeerAddr },
+    Remove { node: NodeNumber },
+    TransferLeader { to: NodeNumber },
+}
+
+/// What the leader says of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembershipAnswer(pub Result<(), GroupError>);
 
 #[cfg(test)]
 #[path = "wire_tests.rs"]

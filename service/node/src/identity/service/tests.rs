@@ -193,7 +193,7 @@ async fn what_the_log_says_is_what_the_client_is_told() {
         (SubmitError::NoLeader, RegisterError::NoLeader),
         (SubmitError::Unknown, RegisterError::Unknown),
         (
-            SubmitError::Refused("full".to_owned()),
+            SubmitError::Refused(Refusal::Overloaded),
             RegisterError::Overloaded("full".to_owned()),
         ),
         (SubmitError::Stopped("gone".to_owned()), RegisterError::Stopped),

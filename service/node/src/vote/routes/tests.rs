@@ -48,7 +48,6 @@ impl App {
             authenticator: Authenticator::new(Arc::clone(&tokens), Arc::clone(&env.clock)),
             env: &env,
             durability: Durability::Volatile,
-            storage_full: Arc::default(),
             registry: &mut registry,
         });
         let served = Edge::new(&env, HttpMetrics::register(&mut registry)).over(router(Arc::clone(&service)));

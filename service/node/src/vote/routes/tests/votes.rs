@@ -1,5 +1,7 @@
 //! Submission and status.
 
+use ostraka_replication::Refusal;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +144,8 @@ async fn a_submission_without_an_outcome_says_whether_it_was_recorded() {
     app.event(json!({})).await;
     let cases = [
         (SubmitError::NoLeader, ErrorCode::NoLeader),
-        (SubmitError::Refused("full".into()), ErrorCode::Overloaded),
+        (SubmitError::Refused(Refusal::Overloaded), ErrorCode::Overloaded),
+        (SubmitError::Refused(Refusal::StorageFull), ErrorCode::StorageFull),
         (SubmitError::Stopped("disk".into()), ErrorCode::Draining),
         (SubmitError::Unknown, ErrorCode::OutcomeUnknown),
     ];
