@@ -157,11 +157,22 @@ async fn close_batches(shared: Arc<Shared>, log: Arc<dyn Log>) {
                     .set(shared.queue.lock().bytes_unanswered as i64);
                 tokio::spawn(submit(batch, Arc::clone(&shared), Arc::clone(&log)));
             }
-            Next::Wait(None) => shared.work.notified().await,
-            Next::Wait(Some(at_most)) => {
-                let _ = tokio::time::timeout(at_most, shared.work.notified()).await;
+            Next::Wait(at_most) => {
+                wait(&shared.work, at_most).await;
+                // Whoever is ready now comes along: the answers of one batch bring the votes of the next all at once,
+                // and a batch of one would make the rest of them wait for its commit.
+                tokio::task::yield_now().await;
             }
             Next::End => return,
+        }
+    }
+}
+
+async fn wait(work: &Notify, at_most: Option<Duration>) {
+    match at_most {
+        None => work.notified().await,
+        Some(at_most) => {
+            let _ = tokio::time::timeout(at_most, work.notified()).await;
         }
     }
 }

@@ -69,7 +69,8 @@ fn propose_answer() -> impl Strategy<Value = ProposeAnswer> {
             hint.map(|(node, addr)| (NodeNumber(node), PeerAddr(addr)))
         )),
         Just(ProposeAnswer::Unknown),
-        ".{0,40}".prop_map(ProposeAnswer::Refused),
+        prop_oneof![Just(Refusal::Overloaded), Just(Refusal::StorageFull), Just(Refusal::TooLarge)]
+            .prop_map(ProposeAnswer::Refused),
         ".{0,40}".prop_map(ProposeAnswer::Stopped),
     ]
 }
@@ -102,6 +103,8 @@ proptest! {
         let _ = decode_append_answer(&bytes);
         let _ = decode_propose_answer(bytes.clone());
         let _ = decode::<ReadIndexAnswer>(&bytes);
+        let _ = decode::<MembershipChange>(&bytes);
+        let _ = decode::<MembershipAnswer>(&bytes);
         let _ = decode::<openraft::raft::VoteRequest<Types>>(&bytes);
         let _ = decode::<crate::types::SnapshotMeta>(&bytes);
     }
