@@ -7,7 +7,7 @@ use std::process::Command;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::evidence::Verdict;
+use crate::evidence::{self, Verdict};
 use crate::generator::{self, LoadError};
 use crate::issuer::Issuer;
 use crate::processes::{ProcessError, Server, beside};
@@ -29,6 +29,8 @@ pub(crate) enum CompareError {
 #[derive(Serialize)]
 pub(crate) struct Comparison {
     pub(crate) pressure: Pressure,
+    /// Of the service's binary.
+    pub(crate) binary_sha256: Option<String>,
     pub(crate) service: Side,
     pub(crate) empty: Side,
     /// Median by median.
@@ -61,7 +63,12 @@ pub(crate) fn run(pressure: Pressure, rounds: usize, folder: &Path) -> Result<Co
             figures.votes_per_s
         );
     }
-    Ok(Comparison::of(pressure, services, empties))
+    let binary = beside("ostraka").map_err(CompareError::Folder)?;
+    let binary_sha256 = evidence::sha256_of(&binary);
+    Ok(Comparison {
+        binary_sha256,
+        ..Comparison::of(pressure, services, empties)
+    })
 }
 
 #[derive(Default)]
@@ -101,6 +108,7 @@ impl Comparison {
         let ratio = service.votes_per_s.median / empty.votes_per_s.median;
         Self {
             pressure,
+            binary_sha256: None,
             service,
             empty,
             ratio,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 /// What a run's figures amount to; the number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -53,14 +54,21 @@ fn model_name(cpuinfo: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_string())
 }
 
-/// The commit that is checked out where the run is started; none where git does not say.
+/// The commit that is checked out where the run is started, with `-dirty` if files differ from it; none where git does
+/// not say. The binaries may be older than either: what was measured is told by [`sha256_of`].
 pub(crate) fn commit() -> Option<String> {
     let output = std::process::Command::new("git")
-        .args(["rev-parse", "HEAD"])
+        .args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
         .output()
         .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_string())
+}
+
+/// What the bytes of a binary amount to, in hex; none if it cannot be read.
+pub(crate) fn sha256_of(path: &Path) -> Option<String> {
+    let digest = Sha256::digest(std::fs::read(path).ok()?);
+    Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Where evidence goes unless told otherwise: `evidence` beside the folder of this binary's profile, in cargo's target.
@@ -109,6 +117,16 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["verdict"], "NO-DATA");
         assert_eq!(value["figures"][1], 2);
+    }
+
+    /// FIPS 180-2, appendix B.1.
+    #[test]
+    fn a_binary_is_told_by_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("binary");
+        assert_eq!(sha256_of(&path), None);
+        std::fs::write(&path, "abc").unwrap();
+        assert!(sha256_of(&path).unwrap().starts_with("ba7816bf8f01cfea"));
     }
 
     #[test]
