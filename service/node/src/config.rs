@@ -122,7 +122,9 @@ pub enum ConfigError {
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("the configuration file {path} is wrong: {message}")]
     Wrong { path: PathBuf, message: String },
-    #[error("the election timeout ({election_ms} ms) must be at least three heartbeats ({heartbeat_ms} ms each), or a late heartbeat ends a term")]
+    #[error(
+        "the election timeout ({election_ms} ms) must be at least three heartbeats ({heartbeat_ms} ms each), or a late heartbeat ends a term"
+    )]
     ElectionTooShort { election_ms: u64, heartbeat_ms: u64 },
 }
 
@@ -133,10 +135,14 @@ const SNAPSHOT_EVERY_ENTRIES_DEFAULT: u64 = 50_000;
 impl Settings {
     /// Reads the file's settings.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_path_buf(), source })?;
-        toml::from_str(&text)
-            .map_err(|error| ConfigError::Wrong { path: path.to_path_buf(), message: error.to_string() })
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|error| ConfigError::Wrong {
+            path: path.to_path_buf(),
+            message: error.to_string(),
+        })
     }
 
     /// These settings, and where they say nothing, the others'.
@@ -165,7 +171,10 @@ impl Settings {
         let heartbeat_ms = self.heartbeat_ms.unwrap_or(HEARTBEAT_MS_DEFAULT);
         let election_ms = self.election_ms.unwrap_or(ELECTION_MS_DEFAULT);
         if election_ms < heartbeat_ms.saturating_mul(3) {
-            return Err(ConfigError::ElectionTooShort { election_ms, heartbeat_ms });
+            return Err(ConfigError::ElectionTooShort {
+                election_ms,
+                heartbeat_ms,
+            });
         }
         Ok(self.into_config(only))
     }
@@ -186,7 +195,9 @@ impl Settings {
             operator_password: self.operator_password,
             log_format: self.log_format.unwrap_or(LogFormat::Pretty),
             cookie_secure: self.cookie_secure.unwrap_or(false),
-            snapshot_every_entries: self.snapshot_every_entries.unwrap_or(SNAPSHOT_EVERY_ENTRIES_DEFAULT),
+            snapshot_every_entries: self
+                .snapshot_every_entries
+                .unwrap_or(SNAPSHOT_EVERY_ENTRIES_DEFAULT),
             log_keep_entries: self.log_keep_entries,
             heartbeat_interval: Duration::from_millis(self.heartbeat_ms.unwrap_or(HEARTBEAT_MS_DEFAULT)),
             election_timeout_min: Duration::from_millis(election_ms),
@@ -201,7 +212,10 @@ mod tests {
 
     #[test]
     fn what_stands_above_wins_and_silence_falls_through() {
-        let flags = Settings { node_id: Some(7), ..Settings::default() };
+        let flags = Settings {
+            node_id: Some(7),
+            ..Settings::default()
+        };
         let file: Settings = toml::from_str("node_id = 3\nlisten = \"127.0.0.1:9\"").unwrap();
         let config = flags.or(file).checked(None).unwrap();
         assert_eq!(config.node, NodeNumber(7));
@@ -216,7 +230,14 @@ mod tests {
 
     #[test]
     fn an_election_timeout_that_a_late_heartbeat_would_end_is_refused() {
-        let settings = Settings { heartbeat_ms: Some(100), election_ms: Some(200), ..Settings::default() };
-        assert!(matches!(settings.checked(None), Err(ConfigError::ElectionTooShort { .. })));
+        let settings = Settings {
+            heartbeat_ms: Some(100),
+            election_ms: Some(200),
+            ..Settings::default()
+        };
+        assert!(matches!(
+            settings.checked(None),
+            Err(ConfigError::ElectionTooShort { .. })
+        ));
     }
 }

@@ -28,29 +28,45 @@ const LOCK_FILE: &str = "LOCK";
 /// Why a data folder cannot be used. Nothing in it has been changed. All are terminal: an operator must act.
 #[derive(Debug, thiserror::Error)]
 pub enum DataFolderError {
-    #[error("the data folder {0} is in use by another ostraka process; stop that one first, or give this one its own --data-dir")]
+    #[error(
+        "the data folder {0} is in use by another ostraka process; stop that one first, or give this one its own --data-dir"
+    )]
     InUse(PathBuf),
     #[error(
         "the data folder {path} has format {found}, and this binary knows formats up to {DATA_FORMAT}; start the newer \
          ostraka that wrote it (nothing was changed)"
     )]
     Newer { path: PathBuf, found: u32 },
-    #[error("{path} is not a readable ostraka data folder: {what}; restore it from a peer or a backup, or give an empty --data-dir (nothing was changed)")]
+    #[error(
+        "{path} is not a readable ostraka data folder: {what}; restore it from a peer or a backup, or give an empty --data-dir (nothing was changed)"
+    )]
     Corrupt { path: PathBuf, what: String },
-    #[error("the data folder {path} belongs to node {found}, and this process is node {asked}; start it with --node-id {found}")]
-    OtherNode { path: PathBuf, found: NodeNumber, asked: NodeNumber },
+    #[error(
+        "the data folder {path} belongs to node {found}, and this process is node {asked}; start it with --node-id {found}"
+    )]
+    OtherNode {
+        path: PathBuf,
+        found: NodeNumber,
+        asked: NodeNumber,
+    },
     #[error(
         "the data folder {path} has lost its {group:?} log: {missing} is not there; restore it from a backup, or remove \
          this node from the cluster and add it again with an empty --data-dir (nothing was changed)"
     )]
-    LostLog { path: PathBuf, group: GroupName, missing: PathBuf },
+    LostLog {
+        path: PathBuf,
+        group: GroupName,
+        missing: PathBuf,
+    },
     #[error("the data folder {path} cannot be used: {source}{}", hint(.source))]
     Io { path: PathBuf, source: io::Error },
 }
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::StorageFull => "; free space on that disk, then start again: nothing acknowledged was lost",
+        io::ErrorKind::StorageFull => {
+            "; free space on that disk, then start again: nothing acknowledged was lost"
+        }
         io::ErrorKind::PermissionDenied => "; give this user the right to write there, or another --data-dir",
         io::ErrorKind::ReadOnlyFilesystem => "; the file system is read-only: repair or remount it",
         _ => "",
@@ -75,7 +91,10 @@ pub struct DataFolder {
 impl DataFolder {
     /// Opens the folder, or makes a new one where there is nothing.
     pub fn open(root: &Path, node: NodeNumber) -> Result<Self, DataFolderError> {
-        let io = |source| DataFolderError::Io { path: root.to_path_buf(), source };
+        let io = |source| DataFolderError::Io {
+            path: root.to_path_buf(),
+            source,
+        };
         fs::create_dir_all(root).map_err(io)?;
         let is_new = !root.join(FORMAT_FILE).exists();
         if is_new {
@@ -83,25 +102,42 @@ impl DataFolder {
         }
         let lock = take_lock(root)?;
         if is_new {
-            let fresh = FormatFile { format: DATA_FORMAT, node, groups: Vec::new() };
+            let fresh = FormatFile {
+                format: DATA_FORMAT,
+                node,
+                groups: Vec::new(),
+            };
             write_durably(root, FORMAT_FILE, &fresh).map_err(io)?;
         }
         let found = read_format(root)?;
         if found.node != node {
-            return Err(DataFolderError::OtherNode { path: root.to_path_buf(), found: found.node, asked: node });
+            return Err(DataFolderError::OtherNode {
+                path: root.to_path_buf(),
+                found: found.node,
+                asked: node,
+            });
         }
-        Ok(Self { root: root.to_path_buf(), _lock: lock })
+        Ok(Self {
+            root: root.to_path_buf(),
+            _lock: lock,
+        })
     }
 
     /// Opens an existing folder for reading offline, whichever node's it is.
     pub fn open_existing(root: &Path) -> Result<Self, DataFolderError> {
         if !root.join(FORMAT_FILE).exists() {
             let what = format!("it has no {FORMAT_FILE} file");
-            return Err(DataFolderError::Corrupt { path: root.to_path_buf(), what });
+            return Err(DataFolderError::Corrupt {
+                path: root.to_path_buf(),
+                what,
+            });
         }
         read_format(root)?;
         let lock = take_lock(root)?;
-        Ok(Self { root: root.to_path_buf(), _lock: lock })
+        Ok(Self {
+            root: root.to_path_buf(),
+            _lock: lock,
+        })
     }
 
     /// Refuses a folder in which this group had a log that is not there any more: a node that forgot what it
@@ -110,7 +146,11 @@ impl DataFolder {
         let missing = self.log(group);
         let had_log = read_format(&self.root)?.groups.contains(&group);
         if had_log && !missing.is_dir() {
-            return Err(DataFolderError::LostLog { path: self.root.clone(), group, missing });
+            return Err(DataFolderError::LostLog {
+                path: self.root.clone(),
+                group,
+                missing,
+            });
         }
         Ok(())
     }
@@ -122,8 +162,10 @@ impl DataFolder {
             return Ok(());
         }
         format.groups.push(group);
-        write_durably(&self.root, FORMAT_FILE, &format)
-            .map_err(|source| DataFolderError::Io { path: self.root.clone(), source })
+        write_durably(&self.root, FORMAT_FILE, &format).map_err(|source| DataFolderError::Io {
+            path: self.root.clone(),
+            source,
+        })
     }
 
     pub fn root(&self) -> &Path {
@@ -157,20 +199,31 @@ fn group_folder(group: GroupName) -> &'static str {
 /// A folder with other things in it is somebody else's: never write into it. A secrets file may be laid in beforehand,
 /// and a crash before FORMAT was written leaves LOCK.
 fn refuse_foreign_content(root: &Path) -> Result<(), DataFolderError> {
-    let io = |source| DataFolderError::Io { path: root.to_path_buf(), source };
+    let io = |source| DataFolderError::Io {
+        path: root.to_path_buf(),
+        source,
+    };
     for entry in fs::read_dir(root).map_err(io)? {
         let name = entry.map_err(io)?.file_name();
-        let is_expected = [LOCK_FILE, "secrets.json", "FORMAT.new", "lost+found"].iter().any(|known| name == *known);
+        let is_expected = [LOCK_FILE, "secrets.json", "FORMAT.new", "lost+found"]
+            .iter()
+            .any(|known| name == *known);
         if !is_expected {
             let what = format!("it has no {FORMAT_FILE} file but holds {name:?}");
-            return Err(DataFolderError::Corrupt { path: root.to_path_buf(), what });
+            return Err(DataFolderError::Corrupt {
+                path: root.to_path_buf(),
+                what,
+            });
         }
     }
     Ok(())
 }
 
 fn take_lock(root: &Path) -> Result<File, DataFolderError> {
-    let io = |source| DataFolderError::Io { path: root.to_path_buf(), source };
+    let io = |source| DataFolderError::Io {
+        path: root.to_path_buf(),
+        source,
+    };
     let lock = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -185,18 +238,30 @@ fn take_lock(root: &Path) -> Result<File, DataFolderError> {
 }
 
 fn read_format(root: &Path) -> Result<FormatFile, DataFolderError> {
-    let corrupt = |what: String| DataFolderError::Corrupt { path: root.to_path_buf(), what };
-    let text = fs::read(root.join(FORMAT_FILE))
-        .map_err(|source| DataFolderError::Io { path: root.to_path_buf(), source })?;
+    let corrupt = |what: String| DataFolderError::Corrupt {
+        path: root.to_path_buf(),
+        what,
+    };
+    let text = fs::read(root.join(FORMAT_FILE)).map_err(|source| DataFolderError::Io {
+        path: root.to_path_buf(),
+        source,
+    })?;
     // The number is read by itself first: a newer format may have any other fields.
     let value: serde_json::Value = serde_json::from_slice(&text)
         .map_err(|error| corrupt(format!("its {FORMAT_FILE} file is damaged ({error})")))?;
-    let found = value.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let found = value
+        .get("format")
+        .and_then(serde_json::Value::as_u64)
+        .unwrap_or(0);
     if found > u64::from(DATA_FORMAT) {
         let found = u32::try_from(found).unwrap_or(u32::MAX);
-        return Err(DataFolderError::Newer { path: root.to_path_buf(), found });
+        return Err(DataFolderError::Newer {
+            path: root.to_path_buf(),
+            found,
+        });
     }
-    serde_json::from_value(value).map_err(|error| corrupt(format!("its {FORMAT_FILE} file is damaged ({error})")))
+    serde_json::from_value(value)
+        .map_err(|error| corrupt(format!("its {FORMAT_FILE} file is damaged ({error})")))
 }
 
 /// Writes a file so that a power cut leaves either nothing or all of it: temporary name, fsync, rename, fsync of the
@@ -229,7 +294,10 @@ mod tests {
     fn a_folder_in_use_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let held = DataFolder::open(dir.path(), NODE).unwrap();
-        assert!(matches!(DataFolder::open(dir.path(), NODE), Err(DataFolderError::InUse(_))));
+        assert!(matches!(
+            DataFolder::open(dir.path(), NODE),
+            Err(DataFolderError::InUse(_))
+        ));
         drop(held);
         assert!(DataFolder::open(dir.path(), NODE).is_ok());
     }
@@ -240,7 +308,10 @@ mod tests {
         let text = br#"{"format": 2, "shape": "unknown to us"}"#;
         fs::write(dir.path().join(FORMAT_FILE), text).unwrap();
         let refused = DataFolder::open(dir.path(), NODE).unwrap_err();
-        assert!(matches!(refused, DataFolderError::Newer { found: 2, .. }), "{refused}");
+        assert!(
+            matches!(refused, DataFolderError::Newer { found: 2, .. }),
+            "{refused}"
+        );
         assert_eq!(fs::read(dir.path().join(FORMAT_FILE)).unwrap(), text);
     }
 
@@ -248,22 +319,35 @@ mod tests {
     fn a_damaged_format_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FORMAT_FILE), b"\0\0\0\0").unwrap();
-        assert!(matches!(DataFolder::open(dir.path(), NODE), Err(DataFolderError::Corrupt { .. })));
+        assert!(matches!(
+            DataFolder::open(dir.path(), NODE),
+            Err(DataFolderError::Corrupt { .. })
+        ));
     }
 
     #[test]
     fn somebody_elses_folder_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("thesis.txt"), b"do not touch").unwrap();
-        assert!(matches!(DataFolder::open(dir.path(), NODE), Err(DataFolderError::Corrupt { .. })));
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing may be written into it");
+        assert!(matches!(
+            DataFolder::open(dir.path(), NODE),
+            Err(DataFolderError::Corrupt { .. })
+        ));
+        assert_eq!(
+            fs::read_dir(dir.path()).unwrap().count(),
+            1,
+            "nothing may be written into it"
+        );
     }
 
     #[test]
     fn a_log_that_was_there_and_is_gone_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let folder = DataFolder::open(dir.path(), NODE).unwrap();
-        assert!(folder.check_log(GroupName::Vote).is_ok(), "a new node has none yet");
+        assert!(
+            folder.check_log(GroupName::Vote).is_ok(),
+            "a new node has none yet"
+        );
         fs::create_dir_all(folder.log(GroupName::Vote)).unwrap();
         folder.claim_log(GroupName::Vote).unwrap();
         assert!(folder.check_log(GroupName::Vote).is_ok());

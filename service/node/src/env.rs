@@ -35,7 +35,7 @@ pub enum Storage {
     /// In the data folder of the configuration.
     Disk,
     /// In memory that outlives the node: a simulator's disks.
-    Memory(MemoryStorage),
+    Memory(Box<MemoryStorage>),
 }
 
 /// A simulated machine's disks, and the secrets that would stand on them.
@@ -65,7 +65,14 @@ impl Env {
     /// The real disk, blocking work on threads, sentences to standard output.
     pub fn new(net: SharedNet, clock: SharedClock, entropy: SharedEntropy) -> Self {
         let console: Console = Arc::new(|sentence: &str| println!("{sentence}"));
-        Self { net, clock, entropy, storage: Storage::Disk, offload: Offload::Threads, console }
+        Self {
+            net,
+            clock,
+            entropy,
+            storage: Storage::Disk,
+            offload: Offload::Threads,
+            console,
+        }
     }
 }
 
@@ -85,6 +92,8 @@ pub struct OsEntropy;
 impl Entropy for OsEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         use rand::rand_core::TryRng;
-        rand::rngs::SysRng.try_fill_bytes(bytes).expect("the operating system has random bytes");
+        rand::rngs::SysRng
+            .try_fill_bytes(bytes)
+            .expect("the operating system has random bytes");
     }
 }

@@ -40,7 +40,12 @@ fn update(folder: &Path, free_bytes: u64, full: &AtomicBool) {
 
 /// Two thresholds, so that a disk at the edge does not flap.
 fn is_full(was_full: bool, free_bytes: u64) -> bool {
-    free_bytes < if was_full { STORAGE_FREE_BYTES_RESUME } else { STORAGE_FREE_BYTES_MIN }
+    free_bytes
+        < if was_full {
+            STORAGE_FREE_BYTES_RESUME
+        } else {
+            STORAGE_FREE_BYTES_MIN
+        }
 }
 
 /// Bytes that this process may still write there.

@@ -37,14 +37,22 @@ pub(super) fn cluster(args: ClusterArgs) -> Result<(), String> {
 async fn call(operator: &str, action: &ClusterAction) -> Result<Bytes, String> {
     let (method, path, body) = action.request();
     let unreachable = |what: String| {
-        format!("no operator port answers at {operator} ({what}); is the node running, and is this its --operator-listen?")
+        format!(
+            "no operator port answers at {operator} ({what}); is the node running, and is this its --operator-listen?"
+        )
     };
-    let stream = tokio::net::TcpStream::connect(operator).await.map_err(|error| unreachable(error.to_string()))?;
+    let stream = tokio::net::TcpStream::connect(operator)
+        .await
+        .map_err(|error| unreachable(error.to_string()))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| unreachable(error.to_string()))?;
     tokio::spawn(connection);
-    let body = if method == Method::GET { Bytes::new() } else { Bytes::from(body.to_string()) };
+    let body = if method == Method::GET {
+        Bytes::new()
+    } else {
+        Bytes::from(body.to_string())
+    };
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -52,10 +60,22 @@ async fn call(operator: &str, action: &ClusterAction) -> Result<Bytes, String> {
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(body))
         .map_err(|error| format!("{operator} is not an address: {error}"))?;
-    let response = sender.send_request(request).await.map_err(|error| unreachable(error.to_string()))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| unreachable(error.to_string()))?;
     let status = response.status();
-    let body = response.into_body().collect().await.map_err(|error| unreachable(error.to_string()))?.to_bytes();
-    if status == StatusCode::OK { Ok(body) } else { Err(refusal(status, &body)) }
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(|error| unreachable(error.to_string()))?
+        .to_bytes();
+    if status == StatusCode::OK {
+        Ok(body)
+    } else {
+        Err(refusal(status, &body))
+    }
 }
 
 /// The sentence in the answer, whatever else it holds.

@@ -13,7 +13,11 @@ use ostraka_replication::NodeNumber;
 use crate::config::{Service, Settings};
 
 #[derive(Debug, Parser)]
-#[command(name = "ostraka", version, about = "Real-time voting: one vote a user, none lost, everybody sees the count move")]
+#[command(
+    name = "ostraka",
+    version,
+    about = "Real-time voting: one vote a user, none lost, everybody sees the count move"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -22,7 +26,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a node (what happens without any command)
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Look at and change the cluster's membership, through a node's operator port
     Cluster(ClusterArgs),
     /// Recount a stopped node's whole log and compare it with its stored state; exit 0 only if they agree
@@ -51,7 +55,12 @@ pub(crate) struct ServeArgs {
 #[derive(Args, Debug)]
 pub(crate) struct ClusterArgs {
     /// Operator address of any node of the cluster
-    #[arg(long, global = true, env = "OSTRAKA_OPERATOR", default_value = "127.0.0.1:8081")]
+    #[arg(
+        long,
+        global = true,
+        env = "OSTRAKA_OPERATOR",
+        default_value = "127.0.0.1:8081"
+    )]
     operator: String,
     #[command(subcommand)]
     action: ClusterAction,
@@ -101,9 +110,11 @@ pub(crate) struct VerifyArgs {
 /// Exit codes: 0 done, 1 a failure that the sentence on stderr explains, 2 (clap's) wrong arguments.
 pub fn main() -> ExitCode {
     // Parsed as a command, so that the environment is read as for any other.
-    let command = Cli::parse().command.unwrap_or_else(|| Command::Serve(ServeOnly::parse_from(["serve"]).args));
+    let command = Cli::parse()
+        .command
+        .unwrap_or_else(|| Command::Serve(Box::new(ServeOnly::parse_from(["serve"]).args)));
     let done = match command {
-        Command::Serve(args) => serve::serve(args),
+        Command::Serve(args) => serve::serve(*args),
         Command::Cluster(args) => cluster::cluster(args),
         Command::Verify(args) => verify::verify(&args),
     };
@@ -123,13 +134,21 @@ impl ClusterAction {
         match self {
             Self::Status { .. } => (http::Method::GET, "/v1/cluster/status", json!(null)),
             Self::Init => (http::Method::POST, "/v1/cluster/init", json!({})),
-            Self::Add { node, peer } => {
-                (http::Method::POST, "/v1/cluster/add", json!({"node": NodeNumber(*node), "peer": peer}))
-            }
-            Self::Remove { node } => (http::Method::POST, "/v1/cluster/remove", json!({"node": NodeNumber(*node)})),
-            Self::TransferLeader { to } => {
-                (http::Method::POST, "/v1/cluster/transfer-leader", json!({"to": NodeNumber(*to)}))
-            }
+            Self::Add { node, peer } => (
+                http::Method::POST,
+                "/v1/cluster/add",
+                json!({"node": NodeNumber(*node), "peer": peer}),
+            ),
+            Self::Remove { node } => (
+                http::Method::POST,
+                "/v1/cluster/remove",
+                json!({"node": NodeNumber(*node)}),
+            ),
+            Self::TransferLeader { to } => (
+                http::Method::POST,
+                "/v1/cluster/transfer-leader",
+                json!({"to": NodeNumber(*to)}),
+            ),
         }
     }
 }
@@ -153,8 +172,19 @@ mod tests {
 
     #[test]
     fn serve_takes_one_service_and_flags() {
-        let cli = Cli::try_parse_from(["ostraka", "serve", "vote", "--listen", "127.0.0.1:1", "--data-dir", "d"]).unwrap();
-        let Some(Command::Serve(args)) = cli.command else { panic!("serve expected") };
+        let cli = Cli::try_parse_from([
+            "ostraka",
+            "serve",
+            "vote",
+            "--listen",
+            "127.0.0.1:1",
+            "--data-dir",
+            "d",
+        ])
+        .unwrap();
+        let Some(Command::Serve(args)) = cli.command else {
+            panic!("serve expected")
+        };
         assert_eq!(args.only, Some(Service::Vote));
         assert_eq!(args.settings.listen.as_deref(), Some("127.0.0.1:1"));
     }

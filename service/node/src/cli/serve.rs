@@ -17,7 +17,9 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), String> {
         .build()
         .map_err(|error| format!("the runtime does not start: {error}"))?;
     let env = Env::new(Arc::new(TokioNet), Arc::new(SystemClock), Arc::new(OsEntropy));
-    runtime.block_on(crate::run(env, config, stop_signal())).map_err(|error| error.to_string())
+    runtime
+        .block_on(crate::run(env, config, stop_signal()))
+        .map_err(|error| error.to_string())
 }
 
 fn configure(args: ServeArgs) -> Result<Config, crate::config::ConfigError> {

@@ -6,32 +6,55 @@ use crate::verify::{Report, verify as audit};
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), String> {
     let report = audit(&args.data_dir).map_err(|error| error.to_string())?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report).expect("a report is JSON"));
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&report).expect("a report is JSON")
+        );
     } else {
         print(&report);
     }
     if report.agrees {
         Ok(())
     } else {
-        Err(format!("the log and the stored state do not agree: {}", report.disagreements.join("; ")))
+        Err(format!(
+            "the log and the stored state do not agree: {}",
+            report.disagreements.join("; ")
+        ))
     }
 }
 
 fn print(report: &Report) {
     if report.trusted_index > 0 {
-        println!("The log before entry {} is purged; the snapshot there is taken on trust.", report.trusted_index);
+        println!(
+            "The log before entry {} is purged; the snapshot there is taken on trust.",
+            report.trusted_index
+        );
     }
     println!(
         "{} votes in the log up to entry {}: {} counted, {} duplicates, {} rejected, the rest retries or refused.",
-        report.votes_submitted, report.last_index, report.votes_counted, report.votes_duplicate, report.votes_rejected
+        report.votes_submitted,
+        report.last_index,
+        report.votes_counted,
+        report.votes_duplicate,
+        report.votes_rejected
     );
     for event in &report.events {
-        println!("  {} {:?}: {} votes {:?}", event.event_id, event.event_name, event.counted, event.totals);
+        println!(
+            "  {} {:?}: {} votes {:?}",
+            event.event_id, event.event_name, event.counted, event.totals
+        );
     }
     if report.entries_after_committed > 0 {
-        println!("{} entries at the end are durable here and not yet known to be committed.", report.entries_after_committed);
+        println!(
+            "{} entries at the end are durable here and not yet known to be committed.",
+            report.entries_after_committed
+        );
     }
-    println!("{} snapshots compared, at {:?}.", report.snapshots_compared.len(), report.snapshots_compared);
+    println!(
+        "{} snapshots compared, at {:?}.",
+        report.snapshots_compared.len(),
+        report.snapshots_compared
+    );
     if report.agrees {
         println!("The recount, the log applied again and the stored state agree.");
     }

@@ -27,8 +27,14 @@ pub struct ClusterStatus {
 impl fmt::Display for ClusterStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for group in &self.groups {
-            let leader = group.leader.map_or("none".to_string(), |node| format!("node {node}"));
-            writeln!(f, "{:?} log, seen from node {} ({}):", group.name, group.node, group.role)?;
+            let leader = group
+                .leader
+                .map_or("none".to_string(), |node| format!("node {node}"));
+            writeln!(
+                f,
+                "{:?} log, seen from node {} ({}):",
+                group.name, group.node, group.role
+            )?;
             writeln!(f, "  leader {leader}, term {}", group.term)?;
             writeln!(
                 f,
@@ -42,7 +48,9 @@ impl fmt::Display for ClusterStatus {
             for (kind, members) in [("voter", &group.voters), ("learner", &group.learners)] {
                 for (node, addr) in members {
                     let matched = group.replication.iter().find(|(of, _)| of == node);
-                    let matched = matched.map_or(String::new(), |(_, index)| format!(", has the log up to {}", index.0));
+                    let matched = matched.map_or(String::new(), |(_, index)| {
+                        format!(", has the log up to {}", index.0)
+                    });
                     writeln!(f, "  {kind} {node} at {}{matched}", addr.0)?;
                 }
             }
@@ -97,23 +105,36 @@ impl IntoResponse for Refused {
 type Done = Result<Json<serde_json::Value>, Refused>;
 
 pub(super) async fn status(State(operator): State<Arc<Operator>>) -> Json<ClusterStatus> {
-    Json(ClusterStatus { groups: operator.groups.iter().map(ostraka_replication::Group::status).collect() })
+    Json(ClusterStatus {
+        groups: operator
+            .groups
+            .iter()
+            .map(ostraka_replication::Group::status)
+            .collect(),
+    })
 }
 
 pub(super) async fn init(State(operator): State<Arc<Operator>>) -> Done {
     for group in &operator.groups {
         group.init(operator.own_peer_addr.clone()).await?;
     }
-    tracing::info!(peer = operator.own_peer_addr.0, "the operator formed a new cluster of this node");
+    tracing::info!(
+        peer = operator.own_peer_addr.0,
+        "the operator formed a new cluster of this node"
+    );
     Ok(Json(json!({"done": "a cluster of one node"})))
 }
 
 pub(super) async fn add(State(operator): State<Arc<Operator>>, Json(request): Json<AddNode>) -> Done {
     for group in &operator.groups {
-        group.add(request.node, request.peer.clone(), CATCH_UP_TIMEOUT).await?;
+        group
+            .add(request.node, request.peer.clone(), CATCH_UP_TIMEOUT)
+            .await?;
     }
     tracing::info!(node = %request.node, peer = request.peer.0, "the operator added a node");
-    Ok(Json(json!({"done": format!("node {} at {} is a voter", request.node, request.peer.0)})))
+    Ok(Json(
+        json!({"done": format!("node {} at {} is a voter", request.node, request.peer.0)}),
+    ))
 }
 
 pub(super) async fn remove(State(operator): State<Arc<Operator>>, Json(request): Json<RemoveNode>) -> Done {
@@ -121,7 +142,9 @@ pub(super) async fn remove(State(operator): State<Arc<Operator>>, Json(request):
         group.remove(request.node).await?;
     }
     tracing::info!(node = %request.node, "the operator removed a node");
-    Ok(Json(json!({"done": format!("node {} is no member any more", request.node)})))
+    Ok(Json(
+        json!({"done": format!("node {} is no member any more", request.node)}),
+    ))
 }
 
 pub(super) async fn transfer_leader(

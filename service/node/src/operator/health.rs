@@ -56,7 +56,9 @@ impl Health {
             reasons.push("the node is shutting down".to_string());
         }
         if self.storage_full.load(Ordering::Relaxed) {
-            reasons.push("the disk of the data folder is nearly full: votes are refused, reads go on".to_string());
+            reasons.push(
+                "the disk of the data folder is nearly full: votes are refused, reads go on".to_string(),
+            );
         }
         for group in groups {
             let status = group.status();
@@ -64,7 +66,10 @@ impl Health {
                 reasons.push(format!("{:?}: no leader is known", status.name));
             }
             if !self.recovered(status.name).load(Ordering::Relaxed) {
-                reasons.push(format!("{:?}: still applying the log that was there at the start", status.name));
+                reasons.push(format!(
+                    "{:?}: still applying the log that was there at the start",
+                    status.name
+                ));
             }
         }
         reasons
@@ -73,16 +78,31 @@ impl Health {
 
 /// Alive: the process answers.
 pub(super) async fn healthz() -> Json<HealthReport> {
-    Json(HealthReport { status: "alive", reasons: Vec::new() })
+    Json(HealthReport {
+        status: "alive",
+        reasons: Vec::new(),
+    })
 }
 
 /// Ready: 200, or 503 with the reasons.
 pub(super) async fn readyz(State(operator): State<Arc<Operator>>) -> (StatusCode, Json<HealthReport>) {
     let reasons = operator.health.reasons(&operator.groups);
     if reasons.is_empty() {
-        (StatusCode::OK, Json(HealthReport { status: "ready", reasons }))
+        (
+            StatusCode::OK,
+            Json(HealthReport {
+                status: "ready",
+                reasons,
+            }),
+        )
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, Json(HealthReport { status: "not ready", reasons }))
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(HealthReport {
+                status: "not ready",
+                reasons,
+            }),
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ostraka_replication::Group;
+use ostraka_replication::{Group, GroupStatus};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -20,6 +20,9 @@ pub fn metrics_of(mut registry: Registry, groups: Vec<Group>) -> Arc<dyn Fn() ->
     })
 }
 
+/// Name, help and where to read it.
+type Figure = (&'static str, &'static str, fn(&GroupStatus) -> u64);
+
 struct GroupCollector {
     groups: Vec<Group>,
 }
@@ -33,13 +36,27 @@ impl fmt::Debug for GroupCollector {
 impl Collector for GroupCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let statuses: Vec<_> = self.groups.iter().map(Group::status).collect();
-        let figures: [(&str, &str, fn(&ostraka_replication::GroupStatus) -> u64); 7] = [
-            ("raft_is_leader", "1 where this node leads the group", |group| u64::from(group.leader == Some(group.node))),
+        let figures: [Figure; 7] = [
+            ("raft_is_leader", "1 where this node leads the group", |group| {
+                u64::from(group.leader == Some(group.node))
+            }),
             ("raft_term", "Current term", |group| group.term),
-            ("raft_last_log_index", "Last entry in the log", |group| group.last_log_index.0),
-            ("raft_committed_index", "Last entry known to be committed", |group| group.committed_index.0),
-            ("raft_applied_index", "Last entry applied", |group| group.applied_index.0),
-            ("raft_snapshot_index", "Last entry in the newest snapshot", |group| group.snapshot_index.0),
+            ("raft_last_log_index", "Last entry in the log", |group| {
+                group.last_log_index.0
+            }),
+            (
+                "raft_committed_index",
+                "Last entry known to be committed",
+                |group| group.committed_index.0,
+            ),
+            ("raft_applied_index", "Last entry applied", |group| {
+                group.applied_index.0
+            }),
+            (
+                "raft_snapshot_index",
+                "Last entry in the newest snapshot",
+                |group| group.snapshot_index.0,
+            ),
             ("raft_voters", "Voting members", |group| group.voters.len() as u64),
         ];
         for (name, help, figure) in figures {

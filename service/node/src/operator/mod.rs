@@ -41,5 +41,10 @@ pub fn router(operator: Arc<Operator>) -> Router {
 
 async fn metrics(axum::extract::State(operator): axum::extract::State<Arc<Operator>>) -> Response {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    (StatusCode::OK, [(header::CONTENT_TYPE, content_type)], (operator.metrics)()).into_response()
+    (
+        StatusCode::OK,
+        [(header::CONTENT_TYPE, content_type)],
+        (operator.metrics)(),
+    )
+        .into_response()
 }

@@ -31,7 +31,9 @@ pub(super) struct Started {
 impl Started {
     pub(super) fn all(&self) -> Vec<Group> {
         let identity = self.identity.iter().map(|(group, _)| group.clone());
-        identity.chain(self.vote.iter().map(|(group, _)| group.clone())).collect()
+        identity
+            .chain(self.vote.iter().map(|(group, _)| group.clone()))
+            .collect()
     }
 }
 
@@ -51,9 +53,22 @@ pub(super) async fn start(
     folder: Option<&DataFolder>,
     health: &Health,
 ) -> Result<Started, RunError> {
-    let peers = Arc::new(PeerClient::new(Arc::clone(&env.net), secrets.cluster_key.0, config.node));
-    let starter = Starter { env, config, folder, health, peers };
-    let mut started = Started { identity: None, vote: None };
+    let peers = Arc::new(PeerClient::new(
+        Arc::clone(&env.net),
+        secrets.cluster_key.0,
+        config.node,
+    ));
+    let starter = Starter {
+        env,
+        config,
+        folder,
+        health,
+        peers,
+    };
+    let mut started = Started {
+        identity: None,
+        vote: None,
+    };
     if config.only != Some(Service::Vote) {
         let machine = Arc::new(RwLock::new(starter.identity_machine()?));
         let group = starter.group(GroupName::Identity, Arc::clone(&machine)).await?;
@@ -116,7 +131,10 @@ impl Starter<'_> {
 fn simulated(
     memory: &MemoryStorage,
     name: GroupName,
-) -> (ostraka_replication::log_store::memory::MemoryLogStore, SnapshotStore) {
+) -> (
+    ostraka_replication::log_store::memory::MemoryLogStore,
+    SnapshotStore,
+) {
     match name {
         GroupName::Identity => (memory.identity_log.open(), memory.identity_snapshots.clone()),
         GroupName::Vote => (memory.vote_log.open(), memory.vote_snapshots.clone()),
@@ -124,7 +142,11 @@ fn simulated(
 }
 
 /// A node that was never in a cluster forms one of itself, unless it was told to wait. Whether it did.
-pub(super) async fn bootstrap(groups: &[Group], config: &Config, own_addr: &PeerAddr) -> Result<bool, RunError> {
+pub(super) async fn bootstrap(
+    groups: &[Group],
+    config: &Config,
+    own_addr: &PeerAddr,
+) -> Result<bool, RunError> {
     let mut is_new = false;
     for group in groups {
         let status = group.status();

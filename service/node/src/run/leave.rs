@@ -22,7 +22,9 @@ pub(super) async fn hand_over_leadership(group: &Group) {
     match tokio::time::timeout(HAND_OVER_TIMEOUT, handed_over).await {
         Ok(Ok(())) => tracing::info!(group = ?group.name(), to = %heir, "leadership was handed over"),
         Ok(Err(error)) => tracing::warn!(group = ?group.name(), %error, "leadership was not handed over"),
-        Err(_) => tracing::warn!(group = ?group.name(), "leadership was not taken over in time: an election follows"),
+        Err(_) => {
+            tracing::warn!(group = ?group.name(), "leadership was not taken over in time: an election follows")
+        }
     }
 }
 
@@ -32,6 +34,9 @@ fn heir(group: &Group, own: NodeNumber) -> Option<NodeNumber> {
     }
     let status = group.status();
     let is_voter = |node: NodeNumber| status.voters.iter().any(|(voter, _)| *voter == node);
-    let others = status.replication.iter().filter(|(node, _)| *node != own && is_voter(*node));
+    let others = status
+        .replication
+        .iter()
+        .filter(|(node, _)| *node != own && is_voter(*node));
     others.max_by_key(|(_, matched)| *matched).map(|(node, _)| *node)
 }

@@ -2,6 +2,7 @@
 
 mod groups;
 mod leave;
+mod ports;
 mod services;
 
 use std::future::Future;
@@ -26,6 +27,7 @@ use crate::identity::AccountsError;
 use crate::operator::{Health, Operator};
 use crate::secrets::{Secrets, SecretsError};
 use crate::{operator, storage_guard};
+use ports::Ports;
 use services::Services;
 
 /// Requests that are being answered get this long when the node stops.
@@ -41,7 +43,13 @@ pub enum RunError {
     #[error(transparent)]
     Secrets(#[from] SecretsError),
     #[error("cannot listen on {addr} for {what}: {source}{}", bind_hint(.source))]
-    Bind { what: &'static str, addr: String, source: io::Error },
+    Bind {
+        what: &'static str,
+        addr: String,
+        source: io::Error,
+    },
+    #[error("a bound port cannot be served: {0}")]
+    Serve(io::Error),
     #[error(transparent)]
     Log(#[from] OpenError),
     #[error(transparent)]
@@ -67,7 +75,7 @@ fn bind_hint(error: &io::Error) -> &'static str {
 }
 
 /// Where a node listens, as bound.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
     pub public: SocketAddr,
     pub operator: SocketAddr,
@@ -91,8 +99,14 @@ pub struct Node {
 pub async fn run(env: Env, config: Config, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let console = Arc::clone(&env.console);
     let node = Node::start(env, config).await?;
-    let Addresses { public, operator, peer } = node.addresses();
-    console(&format!("public   http://{public}\noperator http://{operator}\npeers    {peer}\nstop with Ctrl-C"));
+    let Addresses {
+        public,
+        operator,
+        peer,
+    } = node.addresses();
+    console(&format!(
+        "public   http://{public}\noperator http://{operator}\npeers    {peer}\nstop with Ctrl-C"
+    ));
     let ended = {
         let (stop, failed) = (std::pin::pin!(stop), std::pin::pin!(node.failed()));
         tokio::select! {
@@ -118,20 +132,14 @@ impl Node {
             Storage::Memory(_) => None,
         };
         let secrets = secrets(&env, &config, folder.as_ref())?;
-        let public = bind(&env, "the public port", &config.listen).await?;
-        let operator_listener = bind(&env, "the operator port", &config.operator_listen).await?;
-        let peers = bind(&env, "the other nodes", &config.peer_listen).await?;
-        let bound = |listener: &dyn Listener, what, addr: &str| {
-            let failed = |source| RunError::Bind { what, addr: addr.to_string(), source };
-            listener.local_addr().map_err(failed)
-        };
-        let addresses = Addresses {
-            public: bound(&*public, "the public port", &config.listen)?,
-            operator: bound(&*operator_listener, "the operator port", &config.operator_listen)?,
-            peer: bound(&*peers, "the other nodes", &config.peer_listen)?,
-        };
-        let own_peer_addr =
-            PeerAddr(config.peer_advertise.clone().unwrap_or_else(|| addresses.peer.to_string()));
+        let ports = Ports::bind(&env, &config).await?;
+        let addresses = ports.addresses;
+        let own_peer_addr = PeerAddr(
+            config
+                .peer_advertise
+                .clone()
+                .unwrap_or_else(|| addresses.peer.to_string()),
+        );
 
         let health = Arc::new(Health::default());
         let started = groups::start(&env, &config, &secrets, folder.as_ref(), &health).await?;
@@ -139,21 +147,21 @@ impl Node {
         let all: Vec<Group> = started.all();
         all.iter().for_each(|group| peer_server.register(group));
         let serving = Arc::clone(&peer_server);
-        let mut tasks = vec![tokio::spawn(async move { serving.serve(peers).await })];
+        let mut tasks = vec![tokio::spawn(async move { serving.serve(ports.peer).await })];
         let is_new = groups::bootstrap(&all, &config, &own_peer_addr).await?;
 
         let (services, registry, edge) = Services::start(started, &env, &config, &secrets);
-        let failed = |what, addr: &str| {
-            let addr = addr.to_string();
-            move |source| RunError::Bind { what, addr, source }
-        };
-        let public = services
-            .serve(public, &edge)
-            .map_err(failed("the public port", &config.listen))?;
-        tasks.extend(all.iter().map(|group| tokio::spawn(groups::recover(group.clone(), Arc::clone(&health)))));
+        let public = services.serve(ports.public, &edge).map_err(RunError::Serve)?;
+        tasks.extend(
+            all.iter()
+                .map(|group| tokio::spawn(groups::recover(group.clone(), Arc::clone(&health)))),
+        );
         if let Some(folder) = &folder {
             let full = Arc::clone(health.storage_full());
-            tasks.push(tokio::spawn(storage_guard::watch(folder.root().to_path_buf(), full)));
+            tasks.push(tokio::spawn(storage_guard::watch(
+                folder.root().to_path_buf(),
+                full,
+            )));
         }
         let made = services.make_operator(config.operator_password.clone(), Arc::clone(&env.console));
         match made {
@@ -168,9 +176,17 @@ impl Node {
             health: Arc::clone(&health),
             metrics: operator::metrics_of(registry, all.clone()),
         };
-        let operator = serve_operator(operator_listener, operator, &edge)
-            .map_err(failed("the operator port", &config.operator_listen))?;
-        Ok(Self { addresses, groups: all, services, public, operator, health, tasks, _folder: folder })
+        let operator = serve_operator(ports.operator, operator, &edge).map_err(RunError::Serve)?;
+        Ok(Self {
+            addresses,
+            groups: all,
+            services,
+            public,
+            operator,
+            health,
+            tasks,
+            _folder: folder,
+        })
     }
 
     pub fn addresses(&self) -> &Addresses {
@@ -192,7 +208,9 @@ impl Node {
             tracing::warn!("some connections were cut off after {DRAIN_TIMEOUT:?}");
         }
         if !self.services.shutdown(FLUSH_TIMEOUT).await {
-            tracing::warn!("some submissions were left without an answer; their clients know the outcome as unknown");
+            tracing::warn!(
+                "some submissions were left without an answer; their clients know the outcome as unknown"
+            );
         }
         for group in &self.groups {
             leave::hand_over_leadership(group).await;
@@ -208,18 +226,23 @@ fn secrets(env: &Env, config: &Config, folder: Option<&DataFolder>) -> Result<Se
     match (&env.storage, folder) {
         (Storage::Memory(memory), _) => Ok(memory.secrets.clone()),
         (Storage::Disk, Some(folder)) => {
-            let path = config.secrets_file.clone().unwrap_or_else(|| folder.secrets_file());
+            let path = config
+                .secrets_file
+                .clone()
+                .unwrap_or_else(|| folder.secrets_file());
             Ok(Secrets::load_or_create(&path, &*env.entropy)?)
         }
         (Storage::Disk, None) => unreachable!("a node on disk has opened its folder"),
     }
 }
 
-async fn bind(env: &Env, what: &'static str, addr: &str) -> Result<Box<dyn Listener>, RunError> {
-    env.net.bind(addr).await.map_err(|source| RunError::Bind { what, addr: addr.to_string(), source })
-}
-
 fn serve_operator(listener: Box<dyn Listener>, operator: Operator, edge: &Edge) -> io::Result<Server> {
     let router = operator::router(Arc::new(operator));
-    Server::start("operator", listener, router, edge, ostraka_core::limits::OPERATOR_CONNECTIONS_MAX)
+    Server::start(
+        "operator",
+        listener,
+        router,
+        edge,
+        ostraka_core::limits::OPERATOR_CONNECTIONS_MAX,
+    )
 }

@@ -56,7 +56,15 @@ impl Services {
                 registry: &mut registry,
             })
         });
-        (Self { identity, vote, authenticator }, registry, edge)
+        (
+            Self {
+                identity,
+                vote,
+                authenticator,
+            },
+            registry,
+            edge,
+        )
     }
 
     /// The public port: the routes of every service that runs here, and the document that describes them.
@@ -72,7 +80,13 @@ impl Services {
             documents.push(vote::api_document());
         }
         let router = router.merge(openapi::router(documents));
-        Server::start("public", listener, router, edge, ostraka_core::limits::HTTP_CONNECTIONS_MAX)
+        Server::start(
+            "public",
+            listener,
+            router,
+            edge,
+            ostraka_core::limits::HTTP_CONNECTIONS_MAX,
+        )
     }
 
     /// Makes the first operator's account where there is none.
@@ -109,6 +123,13 @@ fn durability(env: &Env) -> Durability {
 }
 
 fn identity_settings(env: &Env, config: &Config) -> IdentitySettings {
-    let passwords = PasswordSettings { offload: env.offload, ..PasswordSettings::default() };
-    IdentitySettings { passwords, cookie_secure: config.cookie_secure, ..IdentitySettings::default() }
+    let passwords = PasswordSettings {
+        offload: env.offload,
+        ..PasswordSettings::default()
+    };
+    IdentitySettings {
+        passwords,
+        cookie_secure: config.cookie_secure,
+        ..IdentitySettings::default()
+    }
 }

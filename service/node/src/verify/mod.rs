@@ -34,7 +34,9 @@ pub enum VerifyError {
     Snapshots(#[from] SnapshotError),
     #[error("the snapshot at entry {index} cannot be read: {what}")]
     Snapshot { index: u64, what: String },
-    #[error("the log begins after entry {0}, and no snapshot reaches that far: the state before cannot be known")]
+    #[error(
+        "the log begins after entry {0}, and no snapshot reaches that far: the state before cannot be known"
+    )]
     NoBeginning(u64),
 }
 
@@ -100,7 +102,12 @@ impl Audit {
             report.trusted_index = oldest.index();
         }
         snapshots.retain(|stored| stored.index() > report.trusted_index);
-        Ok(Self { state, recount: (purged == 0).then(Recount::default), snapshots, report })
+        Ok(Self {
+            state,
+            recount: (purged == 0).then(Recount::default),
+            snapshots,
+            report,
+        })
     }
 
     fn entry(&mut self, record: &Record) -> Result<(), VerifyError> {
@@ -110,7 +117,13 @@ impl Audit {
         }
         match record.kind {
             RecordKind::Blank | RecordKind::Membership => self.state.skip(index),
-            RecordKind::Normal => self.batch(EntryMeta { index, stamped_at: record.stamped_at }, &record.body),
+            RecordKind::Normal => self.batch(
+                EntryMeta {
+                    index,
+                    stamped_at: record.stamped_at,
+                },
+                &record.body,
+            ),
         }
         self.report.last_index = index.0;
         if let Some(place) = self.snapshots.iter().position(|stored| stored.index() == index.0) {
@@ -124,7 +137,9 @@ impl Audit {
         let batch = match Batch::decode(body) {
             Ok(batch) => batch,
             Err(error) => {
-                self.report.disagreements.push(format!("entry {} cannot be read: {error}", meta.index.0));
+                self.report
+                    .disagreements
+                    .push(format!("entry {} cannot be read: {error}", meta.index.0));
                 self.state.skip(meta.index);
                 return;
             }
@@ -133,14 +148,19 @@ impl Audit {
             recount.entry(meta, &batch);
         }
         let applied = self.state.apply(meta, &batch);
-        let votes = applied.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Vote(_)));
+        let votes = applied
+            .outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Outcome::Vote(_)));
         self.report.votes_submitted += votes.count() as u64;
     }
 
     fn compare(&mut self, stored: &StoredSnapshot) -> Result<(), VerifyError> {
         let index = stored.index();
         if digest(&read(stored)?) != digest(&self.state) {
-            self.report.disagreements.push(format!("the snapshot at entry {index} is not what the log gives there"));
+            self.report.disagreements.push(format!(
+                "the snapshot at entry {index} is not what the log gives there"
+            ));
         }
         self.report.snapshots_compared.push(index);
         Ok(())
@@ -152,14 +172,19 @@ impl Audit {
             report.disagreements.extend(recount.differences(&self.state));
             if recount.votes_submitted != report.votes_submitted {
                 let (recounted, applied) = (recount.votes_submitted, report.votes_submitted);
-                report.disagreements.push(format!("{recounted} votes in the log, {applied} outcomes"));
+                report
+                    .disagreements
+                    .push(format!("{recounted} votes in the log, {applied} outcomes"));
             }
         }
         if let Err(broken) = self.state.check_invariants() {
             report.disagreements.push(broken.to_string());
         }
         for stored in &self.snapshots {
-            let what = format!("the snapshot at entry {} is ahead of the log's last entry", stored.index());
+            let what = format!(
+                "the snapshot at entry {} is ahead of the log's last entry",
+                stored.index()
+            );
             report.disagreements.push(what);
         }
         report.events = self.state.events().map(EventReport::of).collect();
@@ -167,7 +192,9 @@ impl Audit {
         report.votes_duplicate = self.state.events().map(Event::duplicates).sum();
         report.votes_rejected = self.state.events().map(Event::rejected).sum();
         let committed = log.committed().map_or(0, |id| id.index);
-        report.entries_after_committed = report.last_index.saturating_sub(committed.max(report.trusted_index));
+        report.entries_after_committed = report
+            .last_index
+            .saturating_sub(committed.max(report.trusted_index));
         report.agrees = report.disagreements.is_empty();
         self.report
     }
@@ -186,7 +213,10 @@ impl EventReport {
 }
 
 fn read(stored: &StoredSnapshot) -> Result<State, VerifyError> {
-    let broken = |what: String| VerifyError::Snapshot { index: stored.index(), what };
+    let broken = |what: String| VerifyError::Snapshot {
+        index: stored.index(),
+        what,
+    };
     let mut reader = stored.open().map_err(|error| broken(error.to_string()))?;
     snapshot::read(&mut reader).map_err(|error| broken(error.to_string()))
 }

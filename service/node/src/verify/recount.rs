@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ostraka_core::limits::{EXTRA_SUBMISSIONS_PER_VOTER_MAX, PROBE_KEYS_PER_EVENT_MAX};
 use ostraka_core::{
-    Batch, Command, EntryMeta, EventId, EventKind, NewEvent, RequestKey, State, SubmissionKey, UnixMs, VoteRecord,
-    VoterNumber,
+    Batch, Command, EntryMeta, EventId, EventKind, NewEvent, RequestKey, State, SubmissionKey, UnixMs,
+    VoteRecord, VoterNumber,
 };
 
 /// One event, recounted.
@@ -63,8 +63,16 @@ impl Recount {
         for command in &batch.commands {
             match command {
                 Command::CreateEvent(spec) => self.create(spec),
-                Command::OpenEvent { event, by, by_operator } => self.turn(*event, *by, *by_operator, EventCount::open),
-                Command::CloseEvent { event, by, by_operator } => {
+                Command::OpenEvent {
+                    event,
+                    by,
+                    by_operator,
+                } => self.turn(*event, *by, *by_operator, EventCount::open),
+                Command::CloseEvent {
+                    event,
+                    by,
+                    by_operator,
+                } => {
                     self.turn(*event, *by, *by_operator, EventCount::close);
                 }
                 Command::CastVote(vote) => self.vote(vote),
@@ -117,7 +125,9 @@ impl Recount {
         let mut differences = Vec::new();
         if state.events().count() != self.events.len() {
             let (stored, counted) = (state.events().count(), self.events.len());
-            differences.push(format!("the state has {stored} events, the log created {counted}"));
+            differences.push(format!(
+                "the state has {stored} events, the log created {counted}"
+            ));
         }
         for event in state.events() {
             let Some(recounted) = self.events.get(&event.id()) else {
@@ -134,7 +144,11 @@ impl Recount {
             }
             let sum: u64 = recounted.totals.iter().sum();
             if event.kind() == EventKind::Public && sum != recounted.voters.len() {
-                differences.push(format!("event {}: {sum} votes of {} voters", event.id(), recounted.voters.len()));
+                differences.push(format!(
+                    "event {}: {sum} votes of {} voters",
+                    event.id(),
+                    recounted.voters.len()
+                ));
             }
         }
         differences
@@ -160,7 +174,9 @@ impl EventCount {
     }
 
     fn vote(&mut self, vote: &VoteRecord) {
-        let Some(total) = self.totals.get_mut(usize::from(vote.contestant.0)) else { return };
+        let Some(total) = self.totals.get_mut(usize::from(vote.contestant.0)) else {
+            return;
+        };
         let is_open = self.opened && !self.closed;
         if self.spec.kind == EventKind::Canary {
             let probe = (vote.voter, vote.key);
@@ -173,7 +189,10 @@ impl EventCount {
             }
             *total += u64::from(is_open);
         } else if is_open {
-            let was_rejected = self.rejected.get(&vote.voter).is_some_and(|keys| keys.contains(&vote.key));
+            let was_rejected = self
+                .rejected
+                .get(&vote.voter)
+                .is_some_and(|keys| keys.contains(&vote.key));
             *total += u64::from(!was_rejected && self.voters.insert(vote.voter));
         } else {
             let keys = self.rejected.entry(vote.voter).or_default();
@@ -222,7 +241,10 @@ mod tests {
 
     fn log() -> Vec<(EntryMeta, Batch)> {
         let entry = |index, at, commands| {
-            let meta = EntryMeta { index: LogIndex(index), stamped_at: UnixMs(at) };
+            let meta = EntryMeta {
+                index: LogIndex(index),
+                stamped_at: UnixMs(at),
+            };
             (meta, Batch { commands })
         };
         vec![

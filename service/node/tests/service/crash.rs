@@ -15,7 +15,8 @@ use crate::support::stage::{Issuer, create_event, leaderboard, login};
 const ROUNDS_DEFAULT: u32 = 5;
 
 fn rounds() -> u32 {
-    std::env::var("OSTRAKA_CRASH_ROUNDS").map_or(ROUNDS_DEFAULT, |text| text.parse().expect("a number of rounds"))
+    std::env::var("OSTRAKA_CRASH_ROUNDS")
+        .map_or(ROUNDS_DEFAULT, |text| text.parse().expect("a number of rounds"))
 }
 
 /// Everything that voters were told over all rounds.
@@ -29,30 +30,51 @@ impl Ledger {
     fn write(&mut self, cast: Cast) {
         if let Some(before) = self.casts.get(&cast.voter) {
             let heard = before.acknowledged.is_none() || before.acknowledged == cast.acknowledged;
-            assert!(heard, "voter {} was told two different things: {before:?} and {cast:?}", cast.voter);
+            assert!(
+                heard,
+                "voter {} was told two different things: {before:?} and {cast:?}",
+                cast.voter
+            );
         }
         self.casts.insert(cast.voter, cast);
     }
 
     fn totals(&self) -> [u64; 2] {
-        let count = |contestant| self.casts.values().filter(|cast| cast.contestant == contestant).count() as u64;
+        let count = |contestant| {
+            self.casts
+                .values()
+                .filter(|cast| cast.contestant == contestant)
+                .count() as u64
+        };
         [count(0), count(1)]
     }
 
     /// Every acknowledged vote still has its status; votes whose outcome was not heard are sent again.
     fn check(&mut self, addr: &str, event: &str, issuer: &Issuer) {
-        let unheard: Vec<u32> =
-            self.casts.values().filter(|cast| cast.acknowledged.is_none()).map(|cast| cast.voter).collect();
+        let unheard: Vec<u32> = self
+            .casts
+            .values()
+            .filter(|cast| cast.acknowledged.is_none())
+            .map(|cast| cast.voter)
+            .collect();
         for voter in unheard {
             let again = cast(addr, event, issuer, voter);
-            assert!(again.acknowledged.is_some(), "the node is up, so voter {voter} gets an answer");
+            assert!(
+                again.acknowledged.is_some(),
+                "the node is up, so voter {voter} gets an answer"
+            );
             self.write(again);
         }
         for cast in self.casts.values() {
             let vote = cast.acknowledged.as_ref().unwrap();
-            let answer =
-                Call::get(&format!("/v1/vote/{vote}/status")).token(&issuer.voter(cast.voter)).send(addr);
-            assert_eq!(answer.status, 200, "the acknowledged vote of voter {} is lost: {answer:?}", cast.voter);
+            let answer = Call::get(&format!("/v1/vote/{vote}/status"))
+                .token(&issuer.voter(cast.voter))
+                .send(addr);
+            assert_eq!(
+                answer.status, 200,
+                "the acknowledged vote of voter {} is lost: {answer:?}",
+                cast.voter
+            );
             assert_eq!(answer.json()["vote_status"], "processed");
         }
         let board = leaderboard(addr, &issuer.voter(1), event);
@@ -61,7 +83,11 @@ impl Ledger {
             let is_second = entry["contestant_id"].as_str().unwrap().ends_with("c1");
             shown[usize::from(is_second)] = entry["total_votes"].as_u64().unwrap();
         }
-        assert_eq!(shown, self.totals(), "the tally is exactly one vote for every voter");
+        assert_eq!(
+            shown,
+            self.totals(),
+            "the tally is exactly one vote for every voter"
+        );
     }
 }
 
@@ -84,7 +110,10 @@ fn nothing_acknowledged_is_lost_and_nobody_counts_twice() {
         let options = node.kill_nine();
         let casts = crowd.finish();
         let heard = casts.iter().filter(|cast| cast.acknowledged.is_some()).count();
-        assert!(heard > 0, "round {round} tested nothing: no vote was acknowledged before the kill");
+        assert!(
+            heard > 0,
+            "round {round} tested nothing: no vote was acknowledged before the kill"
+        );
         casts.into_iter().for_each(|cast| ledger.write(cast));
         node = NodeProcess::start(options);
         login(&node.options.public, "operator", OPERATOR_PASSWORD);

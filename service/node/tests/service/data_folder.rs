@@ -30,7 +30,15 @@ fn content(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// Starts a node that must not start; what it said.
 fn refused(data_dir: &Path) -> String {
     let mut child = ostraka()
-        .args(["serve", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--operator-listen",
+            "127.0.0.1:0",
+            "--peer-listen",
+            "127.0.0.1:0",
+        ])
         .arg("--data-dir")
         .arg(data_dir)
         .stdout(std::process::Stdio::null())
@@ -54,7 +62,12 @@ fn refused(data_dir: &Path) -> String {
 fn used_folder() -> (tempfile::TempDir, PathBuf) {
     let stage = Stage::new();
     let event = stage.event(&["Ada"]);
-    assert_eq!(stage.send(&vote_call(&stage.issuer.voter(7), 7, &event, 0)).status, 200);
+    assert_eq!(
+        stage
+            .send(&vote_call(&stage.issuer.voter(7), 7, &event, 0))
+            .status,
+        200
+    );
     let Stage { node, dir, .. } = stage;
     let (_, status) = node.stop();
     assert!(status.success());
@@ -68,7 +81,10 @@ fn a_newer_format() {
     std::fs::write(data.join("FORMAT"), br#"{"format": 999, "node": 1}"#).unwrap();
     let before = content(&data);
     let sentence = refused(&data);
-    assert!(sentence.contains("format 999") && sentence.contains("newer"), "{sentence}");
+    assert!(
+        sentence.contains("format 999") && sentence.contains("newer"),
+        "{sentence}"
+    );
     assert!(content(&data) == before, "nothing is touched");
 }
 
@@ -76,8 +92,15 @@ fn a_newer_format() {
 fn another_process_has_it() {
     let stage = Stage::new();
     let sentence = refused(&stage.dir.path().join("data"));
-    assert!(sentence.contains("in use by another ostraka process"), "{sentence}");
-    let (status, _, stderr) = run_ostraka(&["verify", "--data-dir", stage.dir.path().join("data").to_str().unwrap()]);
+    assert!(
+        sentence.contains("in use by another ostraka process"),
+        "{sentence}"
+    );
+    let (status, _, stderr) = run_ostraka(&[
+        "verify",
+        "--data-dir",
+        stage.dir.path().join("data").to_str().unwrap(),
+    ]);
     assert!(!status.success() && stderr.contains("in use"), "{stderr}");
 }
 
@@ -91,8 +114,14 @@ fn a_corrupt_log() {
     }
     std::fs::write(&db, &bytes).unwrap();
     let sentence = refused(&data);
-    assert!(sentence.contains("vote/log") && sentence.contains("restore"), "{sentence}");
-    assert!(!sentence.contains("RUST_BACKTRACE"), "a sentence, not a panic: {sentence}");
+    assert!(
+        sentence.contains("vote/log") && sentence.contains("restore"),
+        "{sentence}"
+    );
+    assert!(
+        !sentence.contains("RUST_BACKTRACE"),
+        "a sentence, not a panic: {sentence}"
+    );
     assert!(std::fs::read(&db).unwrap() == bytes, "the evidence is kept");
     let (status, _, _) = run_ostraka(&["verify", "--data-dir", data.to_str().unwrap()]);
     assert!(!status.success());
@@ -119,7 +148,14 @@ fn a_port_in_use() {
     let stage = Stage::new();
     let dir = tempfile::tempdir().unwrap();
     let output = ostraka()
-        .args(["serve", "--operator-listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0", "--listen"])
+        .args([
+            "serve",
+            "--operator-listen",
+            "127.0.0.1:0",
+            "--peer-listen",
+            "127.0.0.1:0",
+            "--listen",
+        ])
         .arg(stage.public())
         .arg("--data-dir")
         .arg(dir.path().join("data"))
@@ -127,7 +163,10 @@ fn a_port_in_use() {
         .unwrap();
     let sentence = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(sentence.contains(stage.public()) && sentence.contains("in use"), "{sentence}");
+    assert!(
+        sentence.contains(stage.public()) && sentence.contains("in use"),
+        "{sentence}"
+    );
 }
 
 /// A small file system of its own. Needs root; says so where it is not.
@@ -139,9 +178,14 @@ impl SmallDisk {
     fn mount(path: &Path, megabytes: u32) -> Option<Self> {
         std::fs::create_dir_all(path).unwrap();
         let options = format!("size={megabytes}m");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path).status();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(path)
+            .status();
         if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self { path: path.to_path_buf() });
+            return Some(Self {
+                path: path.to_path_buf(),
+            });
         }
         println!("INCONCLUSIVE: a full disk was not tested, because mounting a small one needs root");
         None
@@ -155,7 +199,12 @@ impl Drop for SmallDisk {
 }
 
 /// Votes until one is refused; what was acknowledged, and the refusal.
-fn vote_until_refused(addr: &str, issuer: &Issuer, event: &str, first: u32) -> (Vec<(u32, String)>, serde_json::Value) {
+fn vote_until_refused(
+    addr: &str,
+    issuer: &Issuer,
+    event: &str,
+    first: u32,
+) -> (Vec<(u32, String)>, serde_json::Value) {
     let mut acknowledged = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(60);
     for voter in first.. {
@@ -174,7 +223,9 @@ fn vote_until_refused(addr: &str, issuer: &Issuer, event: &str, first: u32) -> (
 #[test]
 fn a_full_disk_refuses_votes_serves_reads_and_recovers_by_itself() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(disk) = SmallDisk::mount(&dir.path().join("disk"), 200) else { return };
+    let Some(disk) = SmallDisk::mount(&dir.path().join("disk"), 200) else {
+        return;
+    };
     let data_dir = disk.path.join("data");
     let node = NodeProcess::start(NodeOptions::new(1, &data_dir));
     let addr = node.options.public.clone();
@@ -183,8 +234,18 @@ fn a_full_disk_refuses_votes_serves_reads_and_recovers_by_itself() {
     let event = create_event(&addr, &operator, &["Ada"]);
     let ballast = disk.path.join("ballast");
     let free = |path: &Path| {
-        let stat = Command::new("df").args(["--output=avail", "-B1"]).arg(path).output().unwrap();
-        String::from_utf8_lossy(&stat.stdout).lines().nth(1).unwrap().trim().parse::<usize>().unwrap()
+        let stat = Command::new("df")
+            .args(["--output=avail", "-B1"])
+            .arg(path)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&stat.stdout)
+            .lines()
+            .nth(1)
+            .unwrap()
+            .trim()
+            .parse::<usize>()
+            .unwrap()
     };
     std::fs::write(&ballast, vec![0; free(&disk.path) - 20 * 1024 * 1024]).unwrap();
     let (acknowledged, problem) = vote_until_refused(&addr, &issuer, &event, 10);
@@ -193,17 +254,28 @@ fn a_full_disk_refuses_votes_serves_reads_and_recovers_by_itself() {
 
     // Reads go on, and the operator is told.
     for (voter, vote) in &acknowledged {
-        let status = Call::get(&format!("/v1/vote/{vote}/status")).token(&issuer.voter(*voter)).send(&addr);
+        let status = Call::get(&format!("/v1/vote/{vote}/status"))
+            .token(&issuer.voter(*voter))
+            .send(&addr);
         assert_eq!(status.json()["vote_status"], "processed");
     }
-    let board = Call::get(&format!("/v1/event/{event}/leaderboard")).token(&operator).send(&addr);
-    assert_eq!(board.json()["contestants"][0]["total_votes"], acknowledged.len() as u64);
+    let board = Call::get(&format!("/v1/event/{event}/leaderboard"))
+        .token(&operator)
+        .send(&addr);
+    assert_eq!(
+        board.json()["contestants"][0]["total_votes"],
+        acknowledged.len() as u64
+    );
     assert_eq!(Call::get("/readyz").send(&node.options.operator).status, 503);
 
     std::fs::remove_file(&ballast).unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     let voter = 1_000_000;
-    while vote_call(&issuer.voter(voter), voter, &event, 0).send(&addr).status != 200 {
+    while vote_call(&issuer.voter(voter), voter, &event, 0)
+        .send(&addr)
+        .status
+        != 200
+    {
         assert!(Instant::now() < deadline, "no recovery when space returned");
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -212,7 +284,9 @@ fn a_full_disk_refuses_votes_serves_reads_and_recovers_by_itself() {
 #[test]
 fn a_disk_that_is_full_to_the_last_byte_acknowledges_nothing_that_is_lost() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(disk) = SmallDisk::mount(&dir.path().join("disk"), 200) else { return };
+    let Some(disk) = SmallDisk::mount(&dir.path().join("disk"), 200) else {
+        return;
+    };
     let data_dir = disk.path.join("data");
     let mut node = NodeProcess::start(NodeOptions::new(1, &data_dir));
     let addr = node.options.public.clone();
@@ -221,7 +295,10 @@ fn a_disk_that_is_full_to_the_last_byte_acknowledges_nothing_that_is_lost() {
     let event = create_event(&addr, &operator, &["Ada"]);
     // Filled at once, quicker than the guard looks: the log's own writes meet the end of the disk.
     let ballast = disk.path.join("ballast");
-    let fill = Command::new("dd").args(["if=/dev/zero", "bs=1M"]).arg(format!("of={}", ballast.display())).output();
+    let fill = Command::new("dd")
+        .args(["if=/dev/zero", "bs=1M"])
+        .arg(format!("of={}", ballast.display()))
+        .output();
     assert!(!fill.unwrap().status.success(), "the disk is full");
     let mut acknowledged = Vec::new();
     for voter in 10..200 {
@@ -235,12 +312,18 @@ fn a_disk_that_is_full_to_the_last_byte_acknowledges_nothing_that_is_lost() {
     }
     let log = node.log();
     assert!(log.contains("disk"), "the log names the disk: {log}");
-    let options = if node.has_exited() { node.options.clone() } else { node.kill_nine() };
+    let options = if node.has_exited() {
+        node.options.clone()
+    } else {
+        node.kill_nine()
+    };
     std::fs::remove_file(&ballast).unwrap();
     let node = NodeProcess::start(options);
     login(&addr, "operator", OPERATOR_PASSWORD);
     for (voter, vote) in &acknowledged {
-        let status = Call::get(&format!("/v1/vote/{vote}/status")).token(&issuer.voter(*voter)).send(&addr);
+        let status = Call::get(&format!("/v1/vote/{vote}/status"))
+            .token(&issuer.voter(*voter))
+            .send(&addr);
         assert_eq!(status.status, 200, "voter {voter}'s acknowledged vote is lost");
     }
     drop(node);

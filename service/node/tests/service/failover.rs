@@ -16,7 +16,8 @@ const VOTES_PER_SECOND: u32 = 2_000;
 const THREADS: u32 = 32;
 
 fn rounds() -> u32 {
-    std::env::var("OSTRAKA_FAILOVER_ROUNDS").map_or(ROUNDS_DEFAULT, |text| text.parse().expect("a number of rounds"))
+    std::env::var("OSTRAKA_FAILOVER_ROUNDS")
+        .map_or(ROUNDS_DEFAULT, |text| text.parse().expect("a number of rounds"))
 }
 
 /// One vote through a surviving node.
@@ -49,7 +50,12 @@ fn vote_at_rate(
                     let voter = next_voter.fetch_add(1, Ordering::Relaxed);
                     let addr = &nodes[voter as usize % nodes.len()];
                     let vote = submit(addr, &event, &issuer, voter);
-                    sent.push(Sent { voter, vote, intended, answered: Instant::now() });
+                    sent.push(Sent {
+                        voter,
+                        vote,
+                        intended,
+                        answered: Instant::now(),
+                    });
                     intended += every;
                 }
                 sent
@@ -59,21 +65,34 @@ fn vote_at_rate(
 }
 
 fn submit(addr: &str, event: &str, issuer: &Issuer, voter: u32) -> Result<String, String> {
-    let answer = vote_call(&issuer.voter(voter), voter, event, voter % 2).try_send(addr).map_err(|e| e.to_string())?;
+    let answer = vote_call(&issuer.voter(voter), voter, event, voter % 2)
+        .try_send(addr)
+        .map_err(|e| e.to_string())?;
     if answer.status != 200 {
         return Err(format!("{answer:?}"));
     }
     let body = answer.json();
-    assert_eq!(body["vote_status"], "processed", "voter {voter} votes for the first time: {body}");
+    assert_eq!(
+        body["vote_status"], "processed",
+        "voter {voter} votes for the first time: {body}"
+    );
     Ok(body["vote_id"].as_str().unwrap().to_string())
 }
 
 /// The longest time in which no vote was answered, from the kill on.
 fn silence_after(kill: Instant, sent: &[Sent]) -> Duration {
-    let mut answers: Vec<Instant> = sent.iter().map(|one| one.answered).filter(|at| *at >= kill).collect();
+    let mut answers: Vec<Instant> = sent
+        .iter()
+        .map(|one| one.answered)
+        .filter(|at| *at >= kill)
+        .collect();
     answers.sort();
     let starts = std::iter::once(kill).chain(answers.iter().copied());
-    starts.zip(&answers).map(|(from, to)| *to - from).max().unwrap_or_default()
+    starts
+        .zip(&answers)
+        .map(|(from, to)| *to - from)
+        .max()
+        .unwrap_or_default()
 }
 
 #[test]
@@ -83,8 +102,12 @@ fn a_killed_leader_costs_slowness_and_nothing_else() {
     let mut acknowledged: Vec<(u32, String)> = Vec::new();
     for round in 0..rounds() {
         let leader = cluster.leader();
-        let survivors: Vec<String> =
-            cluster.alive().into_iter().filter(|place| *place != leader).map(|place| cluster.public(place).to_string()).collect();
+        let survivors: Vec<String> = cluster
+            .alive()
+            .into_iter()
+            .filter(|place| *place != leader)
+            .map(|place| cluster.public(place).to_string())
+            .collect();
         let stop = Arc::new(AtomicBool::new(false));
         let crowd = vote_at_rate(&survivors, &cluster.event, &cluster.issuer, &next_voter, &stop);
         std::thread::sleep(Duration::from_millis(700 + u64::from(round * 211 % 600)));
@@ -92,13 +115,25 @@ fn a_killed_leader_costs_slowness_and_nothing_else() {
         cluster.kill_nine(leader);
         std::thread::sleep(Duration::from_millis(2_500));
         stop.store(true, Ordering::Relaxed);
-        let sent: Vec<Sent> = crowd.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
-        assert!(sent.iter().any(|one| one.answered > kill), "round {round}: no vote was answered after the kill");
+        let sent: Vec<Sent> = crowd
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect();
+        assert!(
+            sent.iter().any(|one| one.answered > kill),
+            "round {round}: no vote was answered after the kill"
+        );
         let slowest = sent.iter().map(|one| one.answered - one.intended).max().unwrap();
         let (votes, silence) = (sent.len(), silence_after(kill, &sent));
-        println!("round {round}: {votes} votes, silence after the kill {silence:?}, slowest answer {slowest:?}");
+        println!(
+            "round {round}: {votes} votes, silence after the kill {silence:?}, slowest answer {slowest:?}"
+        );
         for one in sent {
-            acknowledged.push((one.voter, one.vote.unwrap_or_else(|error| panic!("round {round}, voter {}: {error}", one.voter))));
+            acknowledged.push((
+                one.voter,
+                one.vote
+                    .unwrap_or_else(|error| panic!("round {round}, voter {}: {error}", one.voter)),
+            ));
         }
         cluster.start(leader);
     }
@@ -113,18 +148,32 @@ fn check(cluster: &mut Cluster, acknowledged: &[(u32, String)]) {
         for (voter, vote) in acknowledged {
             let call = Call::get(&format!("/v1/vote/{vote}/status")).token(&cluster.issuer.voter(*voter));
             let answer = call.send(addr);
-            assert_eq!(answer.status, 200, "node {}: voter {voter}'s vote is lost: {answer:?}", place + 1);
+            assert_eq!(
+                answer.status,
+                200,
+                "node {}: voter {voter}'s vote is lost: {answer:?}",
+                place + 1
+            );
             assert_eq!(answer.json()["vote_status"], "processed");
         }
         let board = leaderboard(addr, &cluster.issuer.voter(1), &cluster.event);
-        let total: u64 =
-            board["contestants"].as_array().unwrap().iter().map(|entry| entry["total_votes"].as_u64().unwrap()).sum();
+        let total: u64 = board["contestants"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["total_votes"].as_u64().unwrap())
+            .sum();
         assert_eq!(total, acknowledged.len() as u64, "node {}", place + 1);
     }
     for place in cluster.alive() {
         cluster.kill_nine(place);
         let report = assert_verified(&cluster.options[place].data_dir);
-        assert_eq!(report["votes_counted"], acknowledged.len() as u64, "node {}", place + 1);
+        assert_eq!(
+            report["votes_counted"],
+            acknowledged.len() as u64,
+            "node {}",
+            place + 1
+        );
     }
 }
 
@@ -138,7 +187,10 @@ fn leadership_is_handed_over_and_a_member_leaves() {
         crate::support::process::run_ostraka(&[&["cluster", "--operator", &operator], args].concat())
     };
     // Asked of a node that leads nothing: it passes the request on.
-    let (status, stdout, stderr) = run((leader + 2) % 3, &["transfer-leader", "--to", &(to + 1).to_string()]);
+    let (status, stdout, stderr) = run(
+        (leader + 2) % 3,
+        &["transfer-leader", "--to", &(to + 1).to_string()],
+    );
     assert!(status.success(), "{stdout}{stderr}");
     let deadline = Instant::now() + Duration::from_secs(20);
     while cluster.leader() != to {
@@ -159,10 +211,19 @@ fn leadership_is_handed_over_and_a_member_leaves() {
 fn a_duplicate_through_another_node_is_found_and_a_retry_there_gets_the_first_answer() {
     let cluster = Cluster::of_three(&[]);
     let token = cluster.issuer.voter(7);
-    let first = vote_call(&token, 7, &cluster.event, 0).send(cluster.public(0)).json();
+    let first = vote_call(&token, 7, &cluster.event, 0)
+        .send(cluster.public(0))
+        .json();
     for place in [1, 2] {
-        assert_eq!(vote_call(&token, 7, &cluster.event, 0).send(cluster.public(place)).json(), first);
-        let other = vote_call(&token, 7, &cluster.event, 1).header("idempotency-key", "second").send(cluster.public(place));
+        assert_eq!(
+            vote_call(&token, 7, &cluster.event, 0)
+                .send(cluster.public(place))
+                .json(),
+            first
+        );
+        let other = vote_call(&token, 7, &cluster.event, 1)
+            .header("idempotency-key", "second")
+            .send(cluster.public(place));
         assert_eq!(other.json()["vote_status"], "duplicate");
     }
 }

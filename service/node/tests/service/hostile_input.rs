@@ -36,12 +36,21 @@ fn bodies_that_are_too_large_are_refused_before_they_are_read() {
     let event = stage.event(&["Ada"]);
     let before = stage.node.resident_bytes();
     let ten_megabytes = vec![b' '; 10 * 1024 * 1024];
-    for path in ["/v1/auth/login", "/v1/auth/register", "/v1/event/create", "/v1/vote/submit"] {
+    for path in [
+        "/v1/auth/login",
+        "/v1/auth/register",
+        "/v1/event/create",
+        "/v1/vote/submit",
+    ] {
         for _ in 0..5 {
             let call = Call::post_bytes(path, &ten_megabytes).token(&stage.operator_token);
             // The answer may be lost when the server closes while we still send: then the connection is closed.
             if let Ok(answer) = call.try_send(stage.public()) {
-                assert_eq!(answer.assert_problem()["type"], "urn:ostraka:problem:body-too-large", "{path}");
+                assert_eq!(
+                    answer.assert_problem()["type"],
+                    "urn:ostraka:problem:body-too-large",
+                    "{path}"
+                );
             }
         }
     }
@@ -51,7 +60,11 @@ fn bodies_that_are_too_large_are_refused_before_they_are_read() {
     chunked.extend_from_slice(b"\r\n\r\nA00000\r\n");
     chunked.extend_from_slice(&ten_megabytes);
     let answer = raw(stage.public(), &chunked, Duration::from_secs(5));
-    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&answer));
+    assert!(
+        answer.is_empty() || answer.starts_with(b"HTTP/1.1 413"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
     let grown = stage.node.resident_bytes().saturating_sub(before);
     assert!(grown < GROWTH_BYTES_MAX, "grew by {grown} bytes");
     assert_unharmed(&stage, 7, &event);
@@ -63,14 +76,32 @@ fn json_in_every_wrong_shape_is_a_problem() {
     let event = stage.event(&["Ada"]);
     let deep = "[".repeat(3_000);
     let shapes: [&[u8]; 12] = [
-        b"", b"{", b"[]", b"null", b"7", b"\"vote\"", b"{\"user_id\":}", b"\xff\xfe\x00", b"{\"user_id\":\"u1\",\"user_id\":\"u2\"}",
-        b"{\"user_id\":{\"$gt\":\"\"}}", b"{\"user_id\":\"u99999999999999999999\"}", deep.as_bytes(),
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"7",
+        b"\"vote\"",
+        b"{\"user_id\":}",
+        b"\xff\xfe\x00",
+        b"{\"user_id\":\"u1\",\"user_id\":\"u2\"}",
+        b"{\"user_id\":{\"$gt\":\"\"}}",
+        b"{\"user_id\":\"u99999999999999999999\"}",
+        deep.as_bytes(),
     ];
-    for path in ["/v1/auth/login", "/v1/auth/register", "/v1/event/create", "/v1/vote/submit"] {
+    for path in [
+        "/v1/auth/login",
+        "/v1/auth/register",
+        "/v1/event/create",
+        "/v1/vote/submit",
+    ] {
         for shape in shapes {
             let answer = stage.send(&Call::post_bytes(path, shape).token(&stage.operator_token));
             let sent = String::from_utf8_lossy(&shape[..shape.len().min(40)]);
-            assert!(answer.status == 400 || answer.status == 429, "{path} {sent}: {answer:?}");
+            assert!(
+                answer.status == 400 || answer.status == 429,
+                "{path} {sent}: {answer:?}"
+            );
             answer.assert_problem();
         }
     }
@@ -83,9 +114,25 @@ fn ids_and_tokens_of_every_wrong_kind_are_refused() {
     let event = stage.event(&["Ada"]);
     let token = stage.issuer.voter(7);
     let long = "e".repeat(4_000);
-    let ids = ["e0", "e", "E1", "e+1", "e1.0", "e4294967296", "..%2f..", "%ff%fe", "e1%00", "💥", long.as_str()];
+    let ids = [
+        "e0",
+        "e",
+        "E1",
+        "e+1",
+        "e1.0",
+        "e4294967296",
+        "..%2f..",
+        "%ff%fe",
+        "e1%00",
+        "💥",
+        long.as_str(),
+    ];
     for id in ids {
-        for path in [format!("/v1/event/{id}/leaderboard"), format!("/v1/contestants/{id}"), format!("/v1/vote/{id}/status")] {
+        for path in [
+            format!("/v1/event/{id}/leaderboard"),
+            format!("/v1/contestants/{id}"),
+            format!("/v1/vote/{id}/status"),
+        ] {
             let answer = stage.send(&Call::get(&path).token(&token));
             assert!([400, 404].contains(&answer.status), "{path}: {answer:?}");
         }
@@ -106,11 +153,16 @@ fn a_foreign_vote_id_opens_nothing() {
     let event = stage.event(&["Ada"]);
     let other = Stage::new();
     let other_event = other.event(&["Ada"]);
-    let foreign = other.send(&vote_call(&other.issuer.voter(7), 7, &other_event, 0)).json();
+    let foreign = other
+        .send(&vote_call(&other.issuer.voter(7), 7, &other_event, 0))
+        .json();
     let foreign = foreign["vote_id"].as_str().unwrap().to_string();
     assert_unharmed(&stage, 7, &event);
     let answer = stage.send(&Call::get(&format!("/v1/vote/{foreign}/status")).token(&stage.issuer.voter(7)));
-    assert_eq!(answer.assert_problem()["type"], "urn:ostraka:problem:vote-not-found");
+    assert_eq!(
+        answer.assert_problem()["type"],
+        "urn:ostraka:problem:vote-not-found"
+    );
 }
 
 #[test]
@@ -151,7 +203,11 @@ fn garbage_and_half_open_connections_are_closed_and_cost_nothing() {
         let mut answer = Vec::new();
         let end = stream.read_to_end(&mut answer);
         let still_open = end.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
-        assert!(!still_open, "a half-open connection is still open after {:?}", started.elapsed());
+        assert!(
+            !still_open,
+            "a half-open connection is still open after {:?}",
+            started.elapsed()
+        );
     }
     let grown = stage.node.resident_bytes().saturating_sub(before);
     assert!(grown < GROWTH_BYTES_MAX, "grew by {grown} bytes");
@@ -163,7 +219,11 @@ fn garbage_on_the_peer_port_and_a_wrong_cluster_key_are_refused() {
     let stage = Stage::new();
     let event = stage.event(&["Ada"]);
     let peer = stage.node.options.peer.clone();
-    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\0\x01\x02", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"] {
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        b"\0\x01\x02",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    ] {
         for _ in 0..20 {
             raw(&peer, bytes, Duration::from_millis(50));
         }
@@ -177,11 +237,23 @@ fn a_stream_without_a_token_or_event_is_a_problem_and_not_a_stream() {
     let event = stage.event(&["Ada"]);
     let stream = |event: &str| Call::get(&format!("/v1/event/{event}/stream"));
     let token = stage.issuer.voter(7);
-    assert_eq!(stage.send(&stream(&event)).assert_problem()["type"], "urn:ostraka:problem:unauthenticated");
-    assert_eq!(stage.send(&stream("e4000").token(&token)).assert_problem()["type"], "urn:ostraka:problem:event-not-found");
-    assert_eq!(stage.send(&stream("4000").token(&token)).assert_problem()["type"], "urn:ostraka:problem:malformed-id");
+    assert_eq!(
+        stage.send(&stream(&event)).assert_problem()["type"],
+        "urn:ostraka:problem:unauthenticated"
+    );
+    assert_eq!(
+        stage.send(&stream("e4000").token(&token)).assert_problem()["type"],
+        "urn:ostraka:problem:event-not-found"
+    );
+    assert_eq!(
+        stage.send(&stream("4000").token(&token)).assert_problem()["type"],
+        "urn:ostraka:problem:malformed-id"
+    );
     // A cookie must not let another site's page vote.
     let cookie = format!("ostraka_token={token}");
-    let vote = Call::post("/v1/vote/submit", &json!({"user_id": "u7", "event_id": event, "contestant_id": format!("{event}-c0")}));
+    let vote = Call::post(
+        "/v1/vote/submit",
+        &json!({"user_id": "u7", "event_id": event, "contestant_id": format!("{event}-c0")}),
+    );
     assert_eq!(stage.send(&vote.header("cookie", &cookie)).status, 401);
 }

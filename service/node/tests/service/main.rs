@@ -1,5 +1,11 @@
 //! The running service, tested as its users meet it: the real binary, real sockets, real kills.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a table is as long as the contract it checks"
+)]
+
 mod contract;
 mod crash;
 mod data_folder;

@@ -36,7 +36,11 @@ impl Watcher {
             "GET /v1/event/{event}/stream HTTP/1.1\r\nhost: {addr}\r\naccept: text/event-stream\r\n{name}: {value}\r\n{resume}\r\n"
         );
         stream.write_all(request.as_bytes()).unwrap();
-        Self { stream, buffer: String::new(), last_id: last_id.map(str::to_owned) }
+        Self {
+            stream,
+            buffer: String::new(),
+            last_id: last_id.map(str::to_owned),
+        }
     }
 
     /// The next event with data within the time; `None` when there is none or the stream has ended.
@@ -64,14 +68,20 @@ impl Watcher {
         while let Some(end) = self.buffer.find("\n\n") {
             let block: String = self.buffer.drain(..end + 2).collect();
             let field = |name: &str| {
-                let found = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+                let found = block
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
                 found.map(|value| value.trim_start().trim_end_matches('\r').to_string())
             };
             let Some(data) = field("data") else { continue };
             let id = field("id");
             self.last_id = id.clone().or(self.last_id.take());
             let data = serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error} in {data}"));
-            return Some(Shown { kind: field("event").unwrap(), id, data });
+            return Some(Shown {
+                kind: field("event").unwrap(),
+                id,
+                data,
+            });
         }
         None
     }
@@ -91,7 +101,12 @@ struct Audience {
 impl Audience {
     fn see(&mut self, shown: &Shown) {
         let version = shown.id.as_ref().expect("every event has an id").parse().unwrap();
-        assert!(version >= self.version, "the version goes back: {} after {}", version, self.version);
+        assert!(
+            version >= self.version,
+            "the version goes back: {} after {}",
+            version,
+            self.version
+        );
         self.version = version;
         for entry in shown.data["contestants"].as_array().unwrap() {
             let id = entry["contestant_id"].as_str().unwrap().to_string();
@@ -109,12 +124,20 @@ impl Audience {
 fn watch_until(watcher: &mut Watcher, audience: &mut Audience, votes: u64) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while audience.sum() < votes {
-        assert!(Instant::now() < deadline, "only {} of {votes} votes seen", audience.sum());
+        assert!(
+            Instant::now() < deadline,
+            "only {} of {votes} votes seen",
+            audience.sum()
+        );
         if let Some(shown) = watcher.next(Duration::from_secs(2)) {
             audience.see(&shown);
         }
     }
-    assert_eq!(audience.sum(), votes, "the screen never shows more than was voted");
+    assert_eq!(
+        audience.sum(),
+        votes,
+        "the screen never shows more than was voted"
+    );
 }
 
 #[test]
@@ -129,15 +152,36 @@ fn totals_never_go_back_across_a_restart() {
     assert_eq!(first.kind, "snapshot");
     audience.see(&first);
     for voter in 10..60 {
-        assert_eq!(stage.send(&vote_call(&stage.issuer.voter(voter), voter, &event, voter % 3)).status, 200);
+        assert_eq!(
+            stage
+                .send(&vote_call(&stage.issuer.voter(voter), voter, &event, voter % 3))
+                .status,
+            200
+        );
     }
     watch_until(&mut watcher, &mut audience, 50);
 
-    let Stage { node, issuer, dir: _dir, .. } = stage;
+    let Stage {
+        node,
+        issuer,
+        dir: _dir,
+        ..
+    } = stage;
     let node = NodeProcess::start(node.kill_nine());
-    login(&node.options.public, "operator", crate::support::process::OPERATOR_PASSWORD);
-    let mut again = Watcher::connect(&node.options.public, (name, &value), &event, watcher.last_id.as_deref());
-    let resumed = again.next(Duration::from_secs(10)).expect("a snapshot after the restart");
+    login(
+        &node.options.public,
+        "operator",
+        crate::support::process::OPERATOR_PASSWORD,
+    );
+    let mut again = Watcher::connect(
+        &node.options.public,
+        (name, &value),
+        &event,
+        watcher.last_id.as_deref(),
+    );
+    let resumed = again
+        .next(Duration::from_secs(10))
+        .expect("a snapshot after the restart");
     assert_eq!(resumed.kind, "snapshot");
     audience.see(&resumed);
     assert_eq!(audience.sum(), 50);
@@ -175,7 +219,12 @@ fn closing_is_told_with_the_final_result_and_a_cookie_is_enough() {
     let cookie = format!("ostraka_token={}", stage.issuer.voter(500));
     let mut watcher = Watcher::connect(stage.public(), ("cookie", &cookie), &event, None);
     assert_eq!(watcher.next(Duration::from_secs(10)).unwrap().kind, "snapshot");
-    assert_eq!(stage.send(&vote_call(&stage.issuer.voter(7), 7, &event, 0)).status, 200);
+    assert_eq!(
+        stage
+            .send(&vote_call(&stage.issuer.voter(7), 7, &event, 0))
+            .status,
+        200
+    );
     let close = Call::post(&format!("/v1/event/{event}/close"), &json!({})).token(&stage.operator_token);
     assert_eq!(stage.send(&close).status, 200);
     let mut last = None;
@@ -187,8 +236,16 @@ fn closing_is_told_with_the_final_result_and_a_cookie_is_enough() {
         }
     }
     let last = last.expect("something was shown");
-    assert_eq!((last.kind.as_str(), &last.data["status"]), ("closed", &json!("closed")));
-    let total: u64 = last.data["contestants"].as_array().unwrap().iter().map(|c| c["total_votes"].as_u64().unwrap()).sum();
+    assert_eq!(
+        (last.kind.as_str(), &last.data["status"]),
+        ("closed", &json!("closed"))
+    );
+    let total: u64 = last.data["contestants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["total_votes"].as_u64().unwrap())
+        .sum();
     assert_eq!(total, 1);
 }
 

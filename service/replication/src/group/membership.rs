@@ -61,7 +61,11 @@ impl Group {
         let Some((node, addr)) = view.leader.filter(|_| !view.leads) else {
             return self.change_here(change, within).await;
         };
-        let target = Target { group: self.inner.config.name, node, addr };
+        let target = Target {
+            group: self.inner.config.name,
+            node,
+            addr,
+        };
         match self.inner.peers.change_membership(&target, within, &change).await {
             Ok(MembershipAnswer(answer)) => answer,
             Err(error) => Err(GroupError::Membership(format!(
@@ -71,7 +75,11 @@ impl Group {
         }
     }
 
-    pub(crate) async fn change_here(&self, change: MembershipChange, within: Duration) -> Result<(), GroupError> {
+    pub(crate) async fn change_here(
+        &self,
+        change: MembershipChange,
+        within: Duration,
+    ) -> Result<(), GroupError> {
         match change {
             MembershipChange::Add { node, addr } => self.add_here(node, addr, within).await,
             MembershipChange::Remove { node } => self.remove_here(node).await,

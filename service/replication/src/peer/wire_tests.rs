@@ -69,8 +69,12 @@ fn propose_answer() -> impl Strategy<Value = ProposeAnswer> {
             hint.map(|(node, addr)| (NodeNumber(node), PeerAddr(addr)))
         )),
         Just(ProposeAnswer::Unknown),
-        prop_oneof![Just(Refusal::Overloaded), Just(Refusal::StorageFull), Just(Refusal::TooLarge)]
-            .prop_map(ProposeAnswer::Refused),
+        prop_oneof![
+            Just(Refusal::Overloaded),
+            Just(Refusal::StorageFull),
+            Just(Refusal::TooLarge)
+        ]
+        .prop_map(ProposeAnswer::Refused),
         ".{0,40}".prop_map(ProposeAnswer::Stopped),
     ]
 }

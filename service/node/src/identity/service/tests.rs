@@ -194,7 +194,11 @@ async fn what_the_log_says_is_what_the_client_is_told() {
         (SubmitError::Unknown, RegisterError::Unknown),
         (
             SubmitError::Refused(Refusal::Overloaded),
-            RegisterError::Overloaded("full".to_owned()),
+            RegisterError::Overloaded(Refusal::Overloaded.to_string()),
+        ),
+        (
+            SubmitError::Refused(Refusal::StorageFull),
+            RegisterError::StorageFull,
         ),
         (SubmitError::Stopped("gone".to_owned()), RegisterError::Stopped),
     ] {

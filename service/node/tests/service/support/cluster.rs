@@ -29,12 +29,24 @@ impl Cluster {
         let secrets = data_dir(1).join("secrets.json");
         let mut nodes = vec![Some(first)];
         for number in [2, 3] {
-            let options = NodeOptions::new(number, &data_dir(number))
-                .with(flags)
-                .with(&["--bootstrap", "wait", "--secrets-file", secrets.to_str().unwrap()]);
+            let options = NodeOptions::new(number, &data_dir(number)).with(flags).with(&[
+                "--bootstrap",
+                "wait",
+                "--secrets-file",
+                secrets.to_str().unwrap(),
+            ]);
             let node = NodeProcess::start(options);
             let via = nodes[0].as_ref().unwrap().options.operator.clone();
-            let add = ["cluster", "--operator", &via, "add", "--node", &number.to_string(), "--peer", &node.options.peer];
+            let add = [
+                "cluster",
+                "--operator",
+                &via,
+                "add",
+                "--node",
+                &number.to_string(),
+                "--peer",
+                &node.options.peer,
+            ];
             let (status, stdout, stderr) = run_ostraka(&add);
             assert!(status.success(), "{stdout}{stderr}\n{}", node.log());
             nodes.push(Some(node));
@@ -43,7 +55,13 @@ impl Cluster {
         let event = create_event(&addr, &operator, &["Ada", "Bo"]);
         let options = nodes.iter().flatten().map(|node| node.options.clone()).collect();
         let issuer = Arc::new(Issuer::of(&secrets));
-        let cluster = Self { nodes, options, issuer, event, _dir: dir };
+        let cluster = Self {
+            nodes,
+            options,
+            issuer,
+            event,
+            _dir: dir,
+        };
         (0..3).for_each(|place| cluster.wait_ready(place));
         cluster
     }
@@ -53,18 +71,26 @@ impl Cluster {
     }
 
     pub(crate) fn alive(&self) -> Vec<usize> {
-        (0..self.nodes.len()).filter(|place| self.nodes[*place].is_some()).collect()
+        (0..self.nodes.len())
+            .filter(|place| self.nodes[*place].is_some())
+            .collect()
     }
 
     /// What the node says of its groups; `None` when it does not answer.
     pub(crate) fn status(&self, place: usize) -> Option<Value> {
-        let answer = Call::get("/v1/cluster/status").try_send(&self.options[place].operator).ok()?;
+        let answer = Call::get("/v1/cluster/status")
+            .try_send(&self.options[place].operator)
+            .ok()?;
         (answer.status == 200).then(|| answer.json())
     }
 
     fn vote_group(&self, place: usize) -> Option<Value> {
         let status = self.status(place)?;
-        status["groups"].as_array()?.iter().find(|group| group["name"] == "Vote").cloned()
+        status["groups"]
+            .as_array()?
+            .iter()
+            .find(|group| group["name"] == "Vote")
+            .cloned()
     }
 
     /// The place of the vote log's leader, as the living agree on it.
@@ -82,7 +108,10 @@ impl Cluster {
             {
                 return *leader as usize - 1;
             }
-            assert!(Instant::now() < deadline, "the nodes do not agree on a leader: {said:?}");
+            assert!(
+                Instant::now() < deadline,
+                "the nodes do not agree on a leader: {said:?}"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -103,8 +132,15 @@ impl Cluster {
             if answer.as_ref().is_ok_and(|answer| answer.status == 200) {
                 return;
             }
-            let log = self.nodes[place].as_ref().map(NodeProcess::log).unwrap_or_default();
-            assert!(Instant::now() < deadline, "node {} does not get ready: {answer:?}\n{log}", place + 1);
+            let log = self.nodes[place]
+                .as_ref()
+                .map(NodeProcess::log)
+                .unwrap_or_default();
+            assert!(
+                Instant::now() < deadline,
+                "node {} does not get ready: {answer:?}\n{log}",
+                place + 1
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -116,12 +152,18 @@ impl Cluster {
             let applied: Vec<Option<u64>> = self
                 .alive()
                 .iter()
-                .map(|place| self.vote_group(*place).and_then(|group| group["applied_index"].as_u64()))
+                .map(|place| {
+                    self.vote_group(*place)
+                        .and_then(|group| group["applied_index"].as_u64())
+                })
                 .collect();
             if applied[0].is_some() && applied.iter().all(|other| other == &applied[0]) {
                 return;
             }
-            assert!(Instant::now() < deadline, "the nodes do not converge: {applied:?}");
+            assert!(
+                Instant::now() < deadline,
+                "the nodes do not converge: {applied:?}"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -17,7 +17,10 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let found = self
+            .headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
@@ -28,11 +31,30 @@ impl Answer {
 
     /// The answer is a problem of RFC 9457 with our fields, and says this.
     pub(crate) fn assert_problem(&self) -> Value {
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
         let problem = self.json();
-        assert!(problem["type"].as_str().is_some_and(|uri| uri.starts_with("urn:ostraka:problem:")), "{problem}");
-        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{problem}");
-        assert!(problem["trace_id"].as_str().is_some_and(|trace| trace.len() == 32), "{problem}");
+        assert!(
+            problem["type"]
+                .as_str()
+                .is_some_and(|uri| uri.starts_with("urn:ostraka:problem:")),
+            "{problem}"
+        );
+        assert!(
+            problem["detail"]
+                .as_str()
+                .is_some_and(|detail| !detail.is_empty()),
+            "{problem}"
+        );
+        assert!(
+            problem["trace_id"]
+                .as_str()
+                .is_some_and(|trace| trace.len() == 32),
+            "{problem}"
+        );
         assert_eq!(problem["status"], self.status, "{problem}");
         problem
     }
@@ -49,7 +71,12 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn get(path: &str) -> Self {
-        Self { method: "GET".into(), path: path.into(), headers: Vec::new(), body: Vec::new() }
+        Self {
+            method: "GET".into(),
+            path: path.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     pub(crate) fn post(path: &str, body: &Value) -> Self {
@@ -57,12 +84,18 @@ impl Call {
     }
 
     pub(crate) fn post_bytes(path: &str, body: &[u8]) -> Self {
-        let call = Self { method: "POST".into(), path: path.into(), headers: Vec::new(), body: body.to_vec() };
+        let call = Self {
+            method: "POST".into(),
+            path: path.into(),
+            headers: Vec::new(),
+            body: body.to_vec(),
+        };
         call.header("content-type", "application/json")
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.headers
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.headers.push((name.into(), value.into()));
         self
     }
@@ -72,7 +105,10 @@ impl Call {
     }
 
     fn render(&self, addr: &str) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n", self.method, self.path);
+        let mut head = format!(
+            "{} {} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n",
+            self.method, self.path
+        );
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -82,7 +118,8 @@ impl Call {
 
     /// Sends it and reads the answer to its end.
     pub(crate) fn send(&self, addr: &str) -> Answer {
-        self.try_send(addr).unwrap_or_else(|error| panic!("{} {}: {error}", self.method, self.path))
+        self.try_send(addr)
+            .unwrap_or_else(|error| panic!("{} {}: {error}", self.method, self.path))
     }
 
     pub(crate) fn try_send(&self, addr: &str) -> std::io::Result<Answer> {
@@ -93,7 +130,7 @@ impl Call {
         let sent = stream.write_all(&self.render(addr));
         let mut bytes = Vec::new();
         match stream.read_to_end(&mut bytes) {
-            Err(error) if bytes.is_empty() => return Err(sent.err().unwrap_or(error)),
+            Err(error) if bytes.is_empty() => Err(sent.err().unwrap_or(error)),
             _ => parse(&bytes),
         }
     }
@@ -101,14 +138,24 @@ impl Call {
 
 fn parse(bytes: &[u8]) -> std::io::Result<Answer> {
     let broken = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, what.to_string());
-    let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n").ok_or_else(|| broken("no head"))?;
+    let head_end = bytes
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .ok_or_else(|| broken("no head"))?;
     let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
     let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|code| code.parse().ok());
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_string(), value.trim().to_string()))
         .collect();
     let body = bytes[head_end + 4..].to_vec();
-    Ok(Answer { status: status.ok_or_else(|| broken("no status"))?, headers, body })
+    Ok(Answer {
+        status: status.ok_or_else(|| broken("no status"))?,
+        headers,
+        body,
+    })
 }

@@ -24,7 +24,13 @@ pub(crate) struct Crowd {
 
 impl Crowd {
     /// `next_voter` hands out numbers that no other crowd uses.
-    pub(crate) fn start(addr: &str, event: &str, issuer: &Arc<Issuer>, next_voter: &Arc<AtomicU32>, threads: usize) -> Self {
+    pub(crate) fn start(
+        addr: &str,
+        event: &str,
+        issuer: &Arc<Issuer>,
+        next_voter: &Arc<AtomicU32>,
+        threads: usize,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let threads = (0..threads)
             .map(|_| {
@@ -50,7 +56,10 @@ impl Crowd {
 
     pub(crate) fn finish(self) -> Vec<Cast> {
         self.stop.store(true, Ordering::Relaxed);
-        self.threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        self.threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
     }
 }
 
@@ -58,7 +67,11 @@ impl Crowd {
 pub(crate) fn cast(addr: &str, event: &str, issuer: &Issuer, voter: u32) -> Cast {
     let contestant = voter % 2;
     let answer = vote_call(&issuer.voter(voter), voter, event, contestant).try_send(addr);
-    Cast { voter, contestant, acknowledged: answer.ok().as_ref().and_then(acknowledged) }
+    Cast {
+        voter,
+        contestant,
+        acknowledged: answer.ok().as_ref().and_then(acknowledged),
+    }
 }
 
 fn acknowledged(answer: &Answer) -> Option<String> {

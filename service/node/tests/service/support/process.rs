@@ -45,7 +45,14 @@ impl NodeOptions {
             .args(["--node-id", &self.node.to_string()])
             .arg("--data-dir")
             .arg(&self.data_dir)
-            .args(["--listen", &self.public, "--operator-listen", &self.operator, "--peer-listen", &self.peer])
+            .args([
+                "--listen",
+                &self.public,
+                "--operator-listen",
+                &self.operator,
+                "--peer-listen",
+                &self.peer,
+            ])
             .args(&self.extra)
             .env("OSTRAKA_OPERATOR_PASSWORD", OPERATOR_PASSWORD)
             .stdin(Stdio::null());
@@ -73,10 +80,23 @@ pub(crate) struct NodeProcess {
 impl NodeProcess {
     pub(crate) fn start(options: NodeOptions) -> Self {
         let log_path = options.data_dir.with_extension("log");
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(&log_path).unwrap();
-        let mut child = options.command().stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log_path)
+            .unwrap();
+        let mut child = options
+            .command()
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         let stdout = child.stdout.take().unwrap();
-        let mut node = Self { child, options, log_path };
+        let mut node = Self {
+            child,
+            options,
+            log_path,
+        };
         node.read_banner(stdout);
         node
     }
@@ -95,9 +115,13 @@ impl NodeProcess {
         let mut missing = 3;
         while missing > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
-            let line = lines_rx
-                .recv_timeout(left)
-                .unwrap_or_else(|_| panic!("node {} did not start; its log:\n{}", self.options.node, self.log()));
+            let line = lines_rx.recv_timeout(left).unwrap_or_else(|_| {
+                panic!(
+                    "node {} did not start; its log:\n{}",
+                    self.options.node,
+                    self.log()
+                )
+            });
             let mut words = line.split_whitespace();
             let slot = match words.next() {
                 Some("public") => &mut self.options.public,
@@ -123,14 +147,21 @@ impl NodeProcess {
 
     /// SIGTERM, and the exit status within 30 s.
     pub(crate) fn stop(mut self) -> (NodeOptions, ExitStatus) {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        let status = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(status.success());
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return (self.options.clone(), status);
             }
-            assert!(Instant::now() < deadline, "no graceful stop within 30 s; log:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "no graceful stop within 30 s; log:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -166,7 +197,8 @@ pub(crate) fn run_ostraka(args: &[&str]) -> (ExitStatus, String, String) {
 
 /// `ostraka verify` on a stopped node's folder must agree.
 pub(crate) fn assert_verified(data_dir: &Path) -> serde_json::Value {
-    let (status, stdout, stderr) = run_ostraka(&["verify", "--data-dir", data_dir.to_str().unwrap(), "--json"]);
+    let (status, stdout, stderr) =
+        run_ostraka(&["verify", "--data-dir", data_dir.to_str().unwrap(), "--json"]);
     assert!(status.success(), "verify does not agree: {stdout}{stderr}");
     serde_json::from_str(&stdout).unwrap()
 }

@@ -20,17 +20,29 @@ pub(crate) struct Issuer {
 impl Issuer {
     pub(crate) fn of(secrets_file: &Path) -> Self {
         let secrets = Secrets::load_or_create(secrets_file, &OsEntropy).unwrap();
-        Self { tokens: Tokens::new(&secrets) }
+        Self {
+            tokens: Tokens::new(&secrets),
+        }
     }
 
     pub(crate) fn voter(&self, number: u32) -> String {
-        self.tokens.sign(VoterNumber(number), Role::Voter, now(), Duration::from_secs(3_600))
+        self.tokens.sign(
+            VoterNumber(number),
+            Role::Voter,
+            now(),
+            Duration::from_secs(3_600),
+        )
     }
 
     /// A token that ran out a minute ago.
     pub(crate) fn expired(&self, number: u32) -> String {
         let hour_ago = UnixMs(now().0 - 3_600_000);
-        self.tokens.sign(VoterNumber(number), Role::Voter, hour_ago, Duration::from_secs(3_540))
+        self.tokens.sign(
+            VoterNumber(number),
+            Role::Voter,
+            hour_ago,
+            Duration::from_secs(3_540),
+        )
     }
 }
 
@@ -58,7 +70,12 @@ impl Stage {
         let node = NodeProcess::start(NodeOptions::new(1, &data_dir).with(flags));
         let issuer = Issuer::of(&data_dir.join("secrets.json"));
         let operator_token = login(&node.options.public, "operator", OPERATOR_PASSWORD);
-        Self { node, issuer, operator_token, dir }
+        Self {
+            node,
+            issuer,
+            operator_token,
+            dir,
+        }
     }
 
     pub(crate) fn public(&self) -> &str {
@@ -80,7 +97,10 @@ impl Stage {
 }
 
 pub(crate) fn login(addr: &str, username: &str, password: &str) -> String {
-    let call = Call::post("/v1/auth/login", &json!({"username": username, "password": password}));
+    let call = Call::post(
+        "/v1/auth/login",
+        &json!({"username": username, "password": password}),
+    );
     // A node that was just started answers 503 until its log has a leader.
     for _ in 0..100 {
         let answer = call.send(addr);
@@ -99,13 +119,17 @@ pub(crate) fn create_event(addr: &str, operator_token: &str, contestants: &[&str
         .map(|name| json!({"contestant_name": name, "contestant_description": "", "contestant_image_url": "https://example.org/a.png"}))
         .collect();
     let body = json!({"user_id": "u1", "event_name": "Final", "contestants": contestants});
-    let answer = Call::post("/v1/event/create", &body).token(operator_token).send(addr);
+    let answer = Call::post("/v1/event/create", &body)
+        .token(operator_token)
+        .send(addr);
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()["event_id"].as_str().unwrap().to_string()
 }
 
 pub(crate) fn leaderboard(addr: &str, token: &str, event: &str) -> Value {
-    let answer = Call::get(&format!("/v1/event/{event}/leaderboard")).token(token).send(addr);
+    let answer = Call::get(&format!("/v1/event/{event}/leaderboard"))
+        .token(token)
+        .send(addr);
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }

@@ -15,6 +15,7 @@ mod barrier;
 mod mark;
 mod offline;
 mod reader;
+mod segments;
 mod shared;
 mod trees;
 mod writer;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use ostraka_core::limits::LOG_CACHE_BYTES_MAX;
 
 use super::mark::Mark;
+use super::segments;
 use super::shared::Positions;
 use crate::durable_fs;
 use crate::log_store::record::{self, Assembler, Record, RecordError};
@@ -130,6 +131,7 @@ pub(super) fn check_format(folder: &Path) -> Result<(), OpenError> {
 
 /// Opens sled and checks what can be checked at once: positions, both ends of the log, the high-water mark.
 pub(super) fn open(folder: &Path) -> Result<Found, OpenError> {
+    check_segments(folder)?;
     let trees = open_trees(folder)?;
     let inspected = catch_unwind(AssertUnwindSafe(|| inspect(&trees)));
     let inspected = inspected.unwrap_or_else(|_| Err("the storage engine panicked".to_owned()));
@@ -155,6 +157,21 @@ pub(super) fn open(folder: &Path) -> Result<Found, OpenError> {
         positions,
         torn,
     })
+}
+
+/// Refuses a damaged file before the engine mends it its own way.
+fn check_segments(folder: &Path) -> Result<(), OpenError> {
+    let db = db_path(folder);
+    if !db.exists() {
+        return Ok(());
+    }
+    match segments::first_damaged(&db).map_err(|source| io_error(folder, source))? {
+        None => Ok(()),
+        Some(offset) => Err(OpenError::Damaged {
+            folder: folder.to_path_buf(),
+            detail: format!("the head of the segment at byte {offset} of {DB_FILE} is not what was written"),
+        }),
+    }
 }
 
 fn open_trees(folder: &Path) -> Result<Trees, OpenError> {

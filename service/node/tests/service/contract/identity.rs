@@ -1,0 +1,251 @@
+//! Login and registration.
+
+use serde_json::{Value, json};
+
+use super::{row, run};
+use crate::support::http::Call;
+use crate::support::stage::Stage;
+
+#[test]
+fn login() {
+    let stage = Stage::new();
+    let login = |body: Value| Call::post("/v1/auth/login", &body);
+    let password = crate::support::process::OPERATOR_PASSWORD;
+    run(
+        &stage,
+        &[
+            row(
+                "right",
+                login(json!({"username": "operator", "password": password})),
+                200,
+                "",
+            ),
+            row(
+                "extra fields",
+                login(json!({"username": "operator", "password": password, "x": 1})),
+                200,
+                "",
+            ),
+            row(
+                "wrong password",
+                login(json!({"username": "operator", "password": "no"})),
+                401,
+                "wrong-credentials",
+            ),
+            row(
+                "unknown user",
+                login(json!({"username": "nobody", "password": "no"})),
+                401,
+                "wrong-credentials",
+            ),
+            row(
+                "no password",
+                login(json!({"username": "operator"})),
+                400,
+                "invalid-field",
+            ),
+            row(
+                "wrong type",
+                login(json!({"username": 7, "password": "no"})),
+                400,
+                "invalid-field",
+            ),
+            row(
+                "not JSON",
+                Call::post_bytes("/v1/auth/login", b"{"),
+                400,
+                "malformed-json",
+            ),
+            row(
+                "nothing",
+                Call::post_bytes("/v1/auth/login", b""),
+                400,
+                "malformed-json",
+            ),
+            row(
+                "wrong method",
+                Call::get("/v1/auth/login"),
+                405,
+                "method-not-allowed",
+            ),
+        ],
+    );
+    let answer = stage.send(&login(json!({"username": "operator", "password": password})));
+    assert_eq!(answer.json()["userId"], "u1");
+    let cookie = answer.header("set-cookie").unwrap();
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
+        "{cookie}"
+    );
+}
+
+#[test]
+fn too_many_logins() {
+    let stage = Stage::new();
+    let call = Call::post(
+        "/v1/auth/login",
+        &json!({"username": "victim", "password": "guess"}),
+    );
+    let refused = (0..200)
+        .map(|_| stage.send(&call))
+        .find(|answer| answer.status == 429)
+        .expect("a limit");
+    assert_eq!(
+        refused.assert_problem()["type"],
+        "urn:ostraka:problem:too-many-requests"
+    );
+    assert!(
+        refused
+            .header("retry-after")
+            .is_some_and(|seconds| seconds.parse::<u32>().is_ok())
+    );
+}
+
+fn registration(username: &str) -> Value {
+    json!({
+        "username": username,
+        "email": format!("{username}@example.org"),
+        "date_of_birth": "1990-05-17",
+        "password": "a long enough password",
+    })
+}
+
+#[test]
+fn register() {
+    let stage = Stage::new();
+    let operator = stage.operator_token.clone();
+    let register = |body: &Value| Call::post("/v1/auth/register", body);
+    let with = |body: &Value| register(body).token(&operator);
+    let mut camel = registration("camel");
+    camel["dateOfBirth"] = camel["date_of_birth"].take();
+    camel.as_object_mut().unwrap().remove("date_of_birth");
+    let changed = |field: &str, value: Value| {
+        let mut body = registration("changed");
+        body[field] = value;
+        body
+    };
+    let without = |field: &str| {
+        let mut body = registration("without");
+        body.as_object_mut().unwrap().remove(field);
+        body
+    };
+    let mut same_email = registration("other");
+    same_email["email"] = "Ada@example.org".into();
+    run(
+        &stage,
+        &[
+            row("right", with(&registration("ada")), 201, ""),
+            row("camelCase", with(&camel), 201, ""),
+            row("no password", with(&without("password")), 201, ""),
+            row(
+                "taken username",
+                with(&registration("ADA")),
+                409,
+                "username-taken",
+            ),
+            row("taken email", with(&same_email), 409, "email-taken"),
+            row("no username", with(&without("username")), 400, "invalid-field"),
+            row("no email", with(&without("email")), 400, "invalid-field"),
+            row(
+                "no date of birth",
+                with(&without("date_of_birth")),
+                400,
+                "invalid-field",
+            ),
+            row(
+                "wrong email",
+                with(&changed("email", "nowhere".into())),
+                400,
+                "invalid-field",
+            ),
+            row(
+                "wrong date",
+                with(&changed("date_of_birth", "1990-02-31".into())),
+                400,
+                "invalid-field",
+            ),
+            row(
+                "wrong type",
+                with(&changed("username", 5.into())),
+                400,
+                "invalid-field",
+            ),
+            row(
+                "short password",
+                with(&changed("password", "short".into())),
+                400,
+                "invalid-field",
+            ),
+            row(
+                "not JSON",
+                Call::post_bytes("/v1/auth/register", b"nope").token(&operator),
+                400,
+                "malformed-json",
+            ),
+            row("no token", register(&registration("bo")), 401, "unauthenticated"),
+            row(
+                "bad token",
+                register(&registration("bo")).token("x.y.z"),
+                401,
+                "unauthenticated",
+            ),
+            row(
+                "expired",
+                register(&registration("bo")).token(&stage.issuer.expired(1)),
+                401,
+                "unauthenticated",
+            ),
+            row(
+                "user gone",
+                register(&registration("bo")).token(&stage.issuer.voter(4_000_000)),
+                404,
+                "user-gone",
+            ),
+            row(
+                "a voter",
+                register(&registration("bo")).token(&stage.issuer.voter(2)),
+                403,
+                "not-permitted",
+            ),
+        ],
+    );
+    let answer = stage.send(&with(&registration("eve")));
+    assert!(
+        answer.json()["user_id"].as_str().unwrap().starts_with('u'),
+        "{answer:?}"
+    );
+    let token = crate::support::stage::login(stage.public(), "eve", "a long enough password");
+    assert_ne!(token, stage.operator_token);
+}
+
+#[test]
+fn too_many_registrations() {
+    let stage = Stage::new();
+    // Without a password nothing is hashed, so that a crowd on slow hardware is still quicker than the refill.
+    let register = |number: u32| {
+        let mut body = registration(&format!("crowd{number}"));
+        body.as_object_mut().unwrap().remove("password");
+        stage.send(&Call::post("/v1/auth/register", &body).token(&stage.operator_token))
+    };
+    let register = &register;
+    let refused = std::thread::scope(|scope| {
+        let crowd: Vec<_> = (0..8)
+            .map(|thread| {
+                let mut numbers = thread * 1_000..thread * 1_000 + 300;
+                scope.spawn(move || {
+                    numbers.find_map(|number| Some(register(number)).filter(|a| a.status == 429))
+                })
+            })
+            .collect();
+        crowd
+            .into_iter()
+            .filter_map(|thread| thread.join().unwrap())
+            .next()
+    });
+    let refused = refused.expect("a limit");
+    assert_eq!(
+        refused.assert_problem()["type"],
+        "urn:ostraka:problem:too-many-requests"
+    );
+    assert!(refused.header("retry-after").is_some());
+}
