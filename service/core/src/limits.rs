@@ -206,9 +206,8 @@ pub const MEMBERSHIP_CHANGE_MS_MAX: u64 = 10_000;
 /// what waits longest waits under two seconds. More is refused at once.
 pub const INGEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Batches that one node has submitted and not yet answered: one at the disk, one on its way there. More only makes
-/// batches smaller, and each costs its own round through the log (with 8, 1,024 connections made batches of 107 votes;
-/// with 2, of 260, and the slowest answers came in less than half the time).
+/// Batches that one node has submitted and not yet answered: one at the disk, one on its way there. More makes batches
+/// smaller, and each costs its own round through the log.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 2;
 
 /// Milliseconds in which a submission must have its answer. Covers the election of a new leader and one resubmission.
