@@ -58,6 +58,16 @@ pub enum DataFolderError {
         group: GroupName,
         missing: PathBuf,
     },
+    #[error(
+        "the secrets file {file} of the data folder {path} is gone; put it back, or copy it from another node of the \
+         cluster: with a new one, no token, vote id or retry would be known any more"
+    )]
+    LostSecrets { path: PathBuf, file: PathBuf },
+    #[error(
+        "the data folder {0} was used with other secrets; give the secrets file of its own cluster (nothing was \
+         changed)"
+    )]
+    OtherSecrets(PathBuf),
     #[error("the data folder {path} cannot be used: {source}{}", hint(.source))]
     Io { path: PathBuf, source: io::Error },
 }
@@ -79,6 +89,9 @@ struct FormatFile {
     node: NodeNumber,
     /// Groups whose log was made here; a log that is listed and gone was lost, and is never begun anew.
     groups: Vec<GroupName>,
+    /// Fingerprint of the secrets that the folder is used with: with others, no token, vote id or retry would be known.
+    #[serde(default)]
+    secrets: Option<String>,
 }
 
 /// An opened folder; the lock is held until it is dropped.
@@ -106,6 +119,7 @@ impl DataFolder {
                 format: DATA_FORMAT,
                 node,
                 groups: Vec::new(),
+                secrets: None,
             };
             write_durably(root, FORMAT_FILE, &fresh).map_err(io)?;
         }
@@ -138,6 +152,34 @@ impl DataFolder {
             root: root.to_path_buf(),
             _lock: lock,
         })
+    }
+
+    /// Refuses a secrets file that is gone from a folder that was used with one.
+    pub fn check_secrets_file(&self, file: &Path) -> Result<(), DataFolderError> {
+        let was_used = read_format(&self.root)?.secrets.is_some();
+        if was_used && !file.exists() {
+            return Err(DataFolderError::LostSecrets {
+                path: self.root.clone(),
+                file: file.to_path_buf(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Binds the folder to these secrets at its first use, and refuses others ever after.
+    pub fn bind_secrets(&self, fingerprint: &str) -> Result<(), DataFolderError> {
+        let mut format = read_format(&self.root)?;
+        match &format.secrets {
+            Some(known) if known == fingerprint => Ok(()),
+            Some(_) => Err(DataFolderError::OtherSecrets(self.root.clone())),
+            None => {
+                format.secrets = Some(fingerprint.to_string());
+                write_durably(&self.root, FORMAT_FILE, &format).map_err(|source| DataFolderError::Io {
+                    path: self.root.clone(),
+                    source,
+                })
+            }
+        }
     }
 
     /// Refuses a folder in which this group had a log that is not there any more: a node that forgot what it

@@ -16,7 +16,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::env::Entropy;
@@ -114,6 +114,15 @@ impl Secrets {
             submission_key: key("submission", ""),
             cluster_key: key("cluster", ""),
         }
+    }
+
+    /// Names these secrets without telling them: 16 hex digits of a hash of a derived key.
+    pub fn fingerprint(&self) -> String {
+        let digest = Sha256::new()
+            .chain_update(b"ostraka secrets fingerprint")
+            .chain_update(self.cluster_key.0)
+            .finalize();
+        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Reads the file, or makes it with a fresh secret where there is none. The file is on disk, its folder included,

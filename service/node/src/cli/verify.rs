@@ -55,6 +55,10 @@ fn print(report: &Report) {
         report.snapshots_compared.len(),
         report.snapshots_compared
     );
+    println!(
+        "{} entries of the identity log are whole; accounts are not recounted.",
+        report.identity_entries
+    );
     if report.agrees {
         println!("The recount, the log applied again and the stored state agree.");
     }

@@ -230,7 +230,10 @@ fn secrets(env: &Env, config: &Config, folder: Option<&DataFolder>) -> Result<Se
                 .secrets_file
                 .clone()
                 .unwrap_or_else(|| folder.secrets_file());
-            Ok(Secrets::load_or_create(&path, &*env.entropy)?)
+            folder.check_secrets_file(&path)?;
+            let secrets = Secrets::load_or_create(&path, &*env.entropy)?;
+            folder.bind_secrets(&secrets.fingerprint())?;
+            Ok(secrets)
         }
         (Storage::Disk, None) => unreachable!("a node on disk has opened its folder"),
     }

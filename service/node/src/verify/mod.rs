@@ -5,6 +5,7 @@
 //! oldest snapshot that reaches back to it is taken on trust, and the report says so.
 
 mod recount;
+mod scratch;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -20,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data_folder::{DataFolder, DataFolderError};
 use recount::Recount;
+use scratch::Scratch;
 
 /// Why nothing could be verified. Terminal: an operator must act.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,11 @@ pub enum VerifyError {
     Folder(#[from] DataFolderError),
     #[error(transparent)]
     Log(#[from] OpenError),
+    #[error(
+        "the {group:?} log cannot be copied to {} to be looked into ({source}): free space there, or set TMPDIR",
+        std::env::temp_dir().display()
+    )]
+    Copy { group: GroupName, source: io::Error },
     #[error(transparent)]
     Entry(#[from] ReadError),
     #[error(transparent)]
@@ -49,6 +56,8 @@ pub struct Report {
     /// The entry whose snapshot was trusted as the beginning; 0 where the whole log was there.
     pub trusted_index: u64,
     pub last_index: u64,
+    /// Entries of the identity log, read with their checksums; accounts are not recounted.
+    pub identity_entries: u64,
     /// Entries behind the last position that is known to be committed: durable here, decided by the cluster.
     pub entries_after_committed: u64,
     pub votes_submitted: u64,
@@ -67,16 +76,54 @@ pub struct EventReport {
     pub totals: Vec<u64>,
 }
 
-/// Verifies the vote log of the node whose data folder this is. The node must not be running.
+/// Verifies the vote log, and reads the identity log to its end, of the node whose data folder this is. The node must not be running.
 pub fn verify(data_dir: &Path) -> Result<Report, VerifyError> {
     let folder = DataFolder::open_existing(data_dir)?;
-    let log = OfflineLog::open(&folder.log(GroupName::Vote))?;
+    let scratch = Scratch::new().map_err(|source| VerifyError::Copy {
+        group: GroupName::Vote,
+        source,
+    })?;
+    let identity_entries = match open_copy(&folder, &scratch, GroupName::Identity)? {
+        Some(log) => read_whole(&log)?,
+        None => 0,
+    };
+    let Some(log) = open_copy(&folder, &scratch, GroupName::Vote)? else {
+        return Ok(Report {
+            agrees: true,
+            identity_entries,
+            ..Report::default()
+        });
+    };
     let snapshots = SnapshotStore::open_read_only(&folder.snapshots(GroupName::Vote));
     let mut audit = Audit::begin(&log, snapshots)?;
     for record in log.entries() {
         audit.entry(&record?)?;
     }
+    audit.report.identity_entries = identity_entries;
     Ok(audit.finish(&log))
+}
+
+/// Opens a copy of a group's log. `None` where this node never had one; an error where it had and it is gone.
+fn open_copy(
+    folder: &DataFolder,
+    scratch: &Scratch,
+    group: GroupName,
+) -> Result<Option<OfflineLog>, VerifyError> {
+    folder.check_log(group)?;
+    let original = folder.log(group);
+    if !original.is_dir() {
+        return Ok(None);
+    }
+    let copy = scratch
+        .copy(&format!("{group:?}"), &original)
+        .map_err(|source| VerifyError::Copy { group, source })?;
+    Ok(Some(OfflineLog::open(&copy)?))
+}
+
+/// Reads every entry, which checks its checksum and its place. How many there are.
+fn read_whole(log: &OfflineLog) -> Result<u64, ReadError> {
+    log.entries()
+        .try_fold(0, |count, record| record.map(|_| count + 1))
 }
 
 /// The walk along the log.

@@ -127,6 +127,65 @@ fn a_corrupt_log() {
     assert!(!status.success());
 }
 
+/// One flipped byte where the log's entries are.
+fn flip(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let place = bytes.iter().rposition(|byte| *byte != 0).unwrap() / 2;
+    bytes[place] ^= 0x01;
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn verify_changes_nothing_in_what_it_finds_damaged() {
+    let (_dir, data) = used_folder();
+    flip(&data.join("vote/log/db"));
+    let before = content(&data);
+    let (status, _, stderr) = run_ostraka(&["verify", "--data-dir", data.to_str().unwrap()]);
+    assert!(!status.success(), "a damaged log does not verify: {stderr}");
+    assert!(content(&data) == before, "an audit changes nothing");
+}
+
+#[test]
+fn a_log_without_its_mark_is_refused() {
+    let (_dir, data) = used_folder();
+    std::fs::write(data.join("vote/log/MARK"), b"").unwrap();
+    let sentence = refused(&data);
+    assert!(
+        sentence.contains("MARK") && sentence.contains("vote/log"),
+        "{sentence}"
+    );
+    let (status, _, _) = run_ostraka(&["verify", "--data-dir", data.to_str().unwrap()]);
+    assert!(!status.success());
+}
+
+#[test]
+fn lost_and_foreign_secrets() {
+    let (_dir, data) = used_folder();
+    let file = data.join("secrets.json");
+    let own = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let sentence = refused(&data);
+    assert!(
+        sentence.contains("secrets.json") && sentence.contains("is gone"),
+        "{sentence}"
+    );
+    assert!(!file.exists(), "no new one is made in its place");
+    let (_other_dir, other) = used_folder();
+    std::fs::copy(other.join("secrets.json"), &file).unwrap();
+    let sentence = refused(&data);
+    assert!(sentence.contains("other secrets"), "{sentence}");
+    std::fs::write(&file, own).unwrap();
+    drop(NodeProcess::start(NodeOptions::new(1, &data)));
+}
+
+#[test]
+fn verify_sees_a_damaged_or_missing_identity_log() {
+    let (_dir, data) = used_folder();
+    std::fs::remove_dir_all(data.join("identity")).unwrap();
+    let (status, _, stderr) = run_ostraka(&["verify", "--data-dir", data.to_str().unwrap()]);
+    assert!(!status.success() && stderr.contains("Identity"), "{stderr}");
+}
+
 #[test]
 fn a_lost_log_beside_a_snapshot_or_accounts_is_not_a_new_node() {
     let (_dir, data) = used_folder();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::cluster::Cluster;
 use crate::support::http::Call;
-use crate::support::process::assert_verified;
+use crate::support::process::{NodeOptions, NodeProcess, assert_verified, run_ostraka};
 use crate::support::stage::{Issuer, leaderboard, vote_call};
 
 /// Kills in the ordinary run; `OSTRAKA_FAILOVER_ROUNDS` asks for a longer campaign.
@@ -184,7 +184,7 @@ fn leadership_is_handed_over_and_a_member_leaves() {
     let to = (leader + 1) % 3;
     let run = |via: usize, args: &[&str]| {
         let operator = cluster.options[via].operator.clone();
-        crate::support::process::run_ostraka(&[&["cluster", "--operator", &operator], args].concat())
+        run_ostraka(&[&["cluster", "--operator", &operator], args].concat())
     };
     // Asked of a node that leads nothing: it passes the request on.
     let (status, stdout, stderr) = run(
@@ -205,6 +205,44 @@ fn leadership_is_handed_over_and_a_member_leaves() {
     cluster.kill_nine(leader);
     // Two of two are left: a vote still goes in.
     submit(cluster.public(to), &cluster.event, &cluster.issuer, 50).expect("the two are a quorum");
+}
+
+#[test]
+fn a_node_that_cannot_join_is_refused_with_a_sentence_and_leaves_nothing_behind() {
+    let cluster = Cluster::of_three(&[]);
+    let stranger_dir = tempfile::tempdir().unwrap();
+    let stranger = NodeOptions::new(4, &stranger_dir.path().join("data")).with(&["--bootstrap", "wait"]);
+    let stranger = NodeProcess::start(stranger);
+    let operator = cluster.options[0].operator.clone();
+    let peer_of_two = cluster.options[1].peer.clone();
+    for (node, peer) in [
+        ("0", "127.0.0.1:1"),
+        ("4", "127.0.0.1:1"),
+        ("4", "nonsense"),
+        ("4", peer_of_two.as_str()),
+        ("4", stranger.options.peer.as_str()),
+    ] {
+        let add = [
+            "cluster",
+            "--operator",
+            &operator,
+            "add",
+            "--node",
+            node,
+            "--peer",
+            peer,
+        ];
+        let (status, stdout, stderr) = run_ostraka(&add);
+        assert!(
+            !status.success() && stderr.starts_with("ostraka: "),
+            "{node} at {peer}: {stdout}{stderr}"
+        );
+    }
+    let status = cluster.status(0).unwrap();
+    for group in status["groups"].as_array().unwrap() {
+        assert_eq!(group["learners"].as_array().unwrap().len(), 0, "{group}");
+        assert_eq!(group["voters"].as_array().unwrap().len(), 3, "{group}");
+    }
 }
 
 #[test]

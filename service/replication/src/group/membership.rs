@@ -7,7 +7,7 @@ use openraft::ChangeMembers;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, InitializeError, RaftError};
 use openraft::metrics::RaftMetrics;
 use ostraka_core::LogIndex;
-use ostraka_core::limits::{MEMBERSHIP_CHANGE_MS_MAX, SNAPSHOT_INSTALL_MS_MAX};
+use ostraka_core::limits::{MEMBERSHIP_CHANGE_MS_MAX, PEER_CALL_MS_MAX, SNAPSHOT_INSTALL_MS_MAX};
 
 use super::status::index_of;
 use super::{Group, GroupError};
@@ -89,6 +89,9 @@ impl Group {
 
     async fn add_here(&self, node: NodeNumber, addr: PeerAddr, within: Duration) -> Result<(), GroupError> {
         self.must_lead()?;
+        if node.0 == 0 {
+            return Err(GroupError::Membership("nodes are numbered from 1".to_owned()));
+        }
         let deadline = runtime::now() + within;
         let known = self.status();
         if let Some((_, known_addr)) = known.voters.iter().find(|(voter, _)| *voter == node) {
@@ -100,7 +103,38 @@ impl Group {
                 Err(GroupError::Membership(sentence))
             };
         }
+        self.must_reach(node, &addr).await?;
         changed(deadline, || self.raft().add_learner(node, addr.clone(), false)).await?;
+        let caught_up = self.promote(node, deadline).await;
+        if caught_up.is_err() {
+            // Nothing half-done stays behind; the operator mends the cause and asks again.
+            let forgotten = self.remove_here(node).await;
+            tracing::warn!(%node, ?forgotten, "a node that was being added did not catch up and was taken out again");
+        }
+        caught_up
+    }
+
+    /// A node that does not answer, is another one or has another secret is not made a member.
+    async fn must_reach(&self, node: NodeNumber, addr: &PeerAddr) -> Result<(), GroupError> {
+        if node == self.inner.config.node {
+            return Ok(());
+        }
+        let target = Target {
+            group: self.inner.config.name,
+            node,
+            addr: addr.clone(),
+        };
+        let within = Duration::from_millis(PEER_CALL_MS_MAX);
+        match self.inner.peers.read_index(&target, within).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(GroupError::Membership(format!(
+                "node {node} cannot be added: at {addr} it is {error}"
+            ))),
+        }
+    }
+
+    /// Waits until a learner has the log, and makes it a voter.
+    async fn promote(&self, node: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
         let target = self.status().last_log_index;
         self.wait_metrics(deadline, |metrics| {
             let replication = metrics.replication.as_ref();

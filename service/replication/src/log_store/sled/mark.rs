@@ -37,11 +37,25 @@ impl Mark {
             .truncate(false)
             .open(path)?;
         let (sequence, value) = read_newest(&file)?;
-        Ok(Self {
+        let mut mark = Self {
             file,
             sequence,
             value,
-        })
+        };
+        if sequence == 0 {
+            // Durable before the first entry is: from now on a log with entries and no mark has lost it.
+            mark.lower(None)?;
+        }
+        Ok(mark)
+    }
+
+    /// Whether a mark was ever written here and one of its slots is whole.
+    pub(super) fn is_there(path: &Path) -> io::Result<bool> {
+        match File::open(path) {
+            Ok(file) => Ok(read_newest(&file)?.0 > 0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The mark as stored, without creating anything. `None` where no log was ever marked.

@@ -47,8 +47,8 @@ pub enum OpenError {
     NewerFormat { folder: PathBuf, found: u32 },
     /// Terminal for this folder.
     #[error(
-        "the log in {folder} is damaged ({detail}): restore the folder from a backup, or remove this node from the \
-         cluster and add it again with an empty folder; nothing was deleted"
+        "the log in {folder} is damaged ({detail}): copy the folder if it must be examined, then restore it from a \
+         backup, or remove this node from the cluster and add it again with an empty folder"
     )]
     Damaged { folder: PathBuf, detail: String },
     /// Terminal for this folder.
@@ -139,7 +139,14 @@ pub(super) fn open(folder: &Path) -> Result<Found, OpenError> {
         folder: folder.to_path_buf(),
         detail,
     })?;
-    let marked = Mark::read(&mark_path(folder)).map_err(|source| io_error(folder, source))?;
+    let mark = mark_path(folder);
+    if positions.last.is_some() && !Mark::is_there(&mark).map_err(|source| io_error(folder, source))? {
+        return Err(OpenError::Damaged {
+            folder: folder.to_path_buf(),
+            detail: format!("its {MARK_FILE} file is missing or damaged, so it may have lost entries"),
+        });
+    }
+    let marked = Mark::read(&mark).map_err(|source| io_error(folder, source))?;
     if positions.last < marked {
         let ends = |log_id: Option<LogId>| log_id.map_or("nothing".to_owned(), |id| id.to_string());
         let detail = format!(

@@ -1,0 +1,49 @@
+//! A copy of a log to look into. The storage engine mends a file when it opens it, and an audit must not change what it
+//! audits.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A folder for copies, in the system's temporary folder; removed when it is dropped.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn new() -> io::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("ostraka-verify-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+
+    /// Copies a folder of plain files and folders; the copy's path.
+    pub(super) fn copy(&self, name: &str, from: &Path) -> io::Result<PathBuf> {
+        let to = self.0.join(name);
+        copy_folder(from, &to)?;
+        Ok(to)
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!(
+                "ostraka: the copies in {} could not be removed: {error}",
+                self.0.display()
+            );
+        }
+    }
+}
