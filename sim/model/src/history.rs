@@ -1,0 +1,117 @@
+//! A history: what clients did and were told, what viewers saw, what the nodes wrote to their disks, in order of
+//! simulated time. All that checkers may look at.
+
+use ostraka_core::{EventId, LogIndex, UnixMs};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{FaultId, NodeIndex, OperationId, SimMicros, ViewerIndex};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    pub records: Vec<Record>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub at: SimMicros,
+    pub what: Happening,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Happening {
+    /// The client of the plan's operation sends its request.
+    Invoked { operation: OperationId },
+    Answered { operation: OperationId, answer: Answer },
+    /// What a viewer's stream said.
+    Saw { viewer: ViewerIndex, sight: Sight },
+    FaultBegan { fault: FaultId, node: Option<NodeIndex> },
+    /// `bites`: how often it did harm (messages lost, changes lost, barriers failed, ...). 0: it was none.
+    FaultEnded { fault: FaultId, bites: u64 },
+    Node { node: NodeIndex, life: Life },
+    /// An entry of the vote log, as a barrier of this node's disk covered it.
+    Durable { node: NodeIndex, entry: LoggedEntry },
+    /// This node's disk dropped every entry from `from` on (a follower whose leader knows better).
+    Truncated { node: NodeIndex, from: LogIndex },
+    /// A snapshot of the vote state, as this node's disk holds it.
+    Snapshot { node: NodeIndex, index: LogIndex, digest: u64, bytes: u64 },
+    /// Faults are over from here on.
+    StormOver,
+    /// What a node says of itself when all has healed, or at the end of the time for it.
+    Settled { node: NodeIndex, applied: LogIndex, boards: Vec<Standings> },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedEntry {
+    pub index: LogIndex,
+    pub term: u64,
+    pub stamped_at: UnixMs,
+    /// The encoded batch (core's codec); empty for entries that are none.
+    pub body: Vec<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Life {
+    Started,
+    /// The public port answers.
+    Ready,
+    LostPower,
+    Killed,
+    StoppedGracefully,
+    /// By itself, with its sentence.
+    Failed(String),
+    Leads { term: u64 },
+    Paused,
+    Resumed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    EventCreated { event: EventId },
+    EventStatus { event: EventId, status: Status, version: u64 },
+    Vote { vote_id: String, status: VoteStatus },
+    /// The status endpoint's answer.
+    Status { vote_id: String, status: VoteStatus },
+    Board(Standings),
+    /// Certainly not done: refused with this HTTP status and problem code.
+    Refused { status: u16, code: String },
+    /// Perhaps done, perhaps not, perhaps later.
+    Unknown { reason: String },
+    /// Not sent: what it asks about was never known.
+    Skipped,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Status {
+    Scheduled,
+    Open,
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum VoteStatus {
+    Acked,
+    Processed,
+    Duplicate,
+    RejectedNotOpen,
+    RejectedClosed,
+    RejectedOther,
+}
+
+/// Totals at a version, by contestant in the order of creation; a total is `None` while results are hidden.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standings {
+    pub event: EventId,
+    pub status: Status,
+    pub version: u64,
+    pub totals: Vec<Option<u64>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sight {
+    Connected { node: NodeIndex, resumed_from: Option<u64> },
+    Snapshot(Standings),
+    /// Contestant and total, of those that changed since `previous_version`.
+    Tally { event: EventId, status: Status, version: u64, previous_version: u64, totals: Vec<(u16, u64)> },
+    Closed(Standings),
+    Disconnected,
+}

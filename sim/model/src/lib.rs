@@ -1,0 +1,6 @@
+//! What a simulated run is, and how it is judged: plans, histories, an oracle that never calls the service's logic, and
+//! one checker for each invariant. Pure: no async, no clock, no network.
+
+pub mod history;
+pub mod ids;
+pub mod plan;
