@@ -55,6 +55,7 @@ error_codes! {
     InvalidField, "invalid-field", 400, Terminal, "Invalid field";
     MalformedId, "malformed-id", 400, Terminal, "Malformed id";
     MalformedHeader, "malformed-header", 400, Terminal, "Malformed header";
+    MalformedRequest, "malformed-request", 400, Terminal, "Malformed request";
     MalformedQuery, "malformed-query", 400, Terminal, "Malformed query";
     Unauthenticated, "unauthenticated", 401, Terminal, "No valid token";
     WrongCredentials, "wrong-credentials", 401, Terminal, "Wrong credentials";
@@ -77,12 +78,14 @@ error_codes! {
     Misdirected, "misdirected", 421, Retryable, "Not served here";
     TooManyRequests, "too-many-requests", 429, Retryable, "Too many requests";
     TooManySubmissions, "too-many-submissions", 429, Terminal, "Too many submissions in this event";
+    HeadTooLarge, "head-too-large", 431, Terminal, "Headers too large";
     Internal, "internal", 500, Unknown, "Internal error";
     Overloaded, "overloaded", 503, Retryable, "Overloaded";
     Draining, "draining", 503, Retryable, "Shutting down";
     NoLeader, "no-leader", 503, Retryable, "No leader";
     OutcomeUnknown, "outcome-unknown", 503, Unknown, "Outcome unknown";
     StorageFull, "storage-full", 503, Retryable, "Storage full";
+    HttpVersion, "http-version", 505, Terminal, "HTTP version not supported";
 }
 
 impl ErrorCode {

@@ -159,6 +159,15 @@ pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of the JSON that creates an event: what one batch can carry, and as much again for JSON's own signs.
 pub const EVENT_BODY_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 
+/// Milliseconds, and bytes, for which a connection that is over is still read from, so that its last answer arrives. A
+/// client that is still sending when it is refused looks up within a round trip or two; one that does not is cut off.
+pub const HTTP_LINGER_MS_MAX: u64 = 1_000;
+pub const HTTP_LINGER_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Milliseconds of pause after a connection could not be accepted: it fails for want of files or memory, which a busy
+/// loop does not bring back.
+pub const ACCEPT_PAUSE_MS: u64 = 50;
+
 /// Log lines a second about requests that were refused for the client's mistake; the rest of that second is counted,
 /// not written, so that a flood of bad requests does not become a flood of log lines.
 pub const REFUSAL_LOG_LINES_PER_SECOND_MAX: u32 = 20;
@@ -190,6 +199,10 @@ pub const PEER_PING_ANSWER_MS_MAX: u64 = 2_000;
 
 /// Milliseconds within which a new peer connection must show the cluster key: half-open ones end there.
 pub const PEER_HELLO_MS_MAX: u64 = 5_000;
+
+/// Milliseconds without a word from the leader, or for the leader from a quorum, after which a node is not ready for
+/// traffic. A change of leader takes 600, and is no reason to send clients elsewhere; a lost quorum is.
+pub const QUORUM_SILENCE_MS_MAX: u64 = 2_000;
 
 /// Milliseconds that one attempt of a submission waits before the next looks for a leader anew. A change of leader ends
 /// it earlier.

@@ -2,12 +2,14 @@
 //! the path of every vote, so it is not made of middleware layers, each of which would allocate.
 
 use std::any::Any;
+use std::fmt::Display;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, header};
+use axum::http::{HeaderMap, HeaderValue, Request, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use ostraka_api::ErrorCode;
@@ -103,23 +105,40 @@ impl Served {
         self.shared.metrics.response(route, response.status().as_u16());
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             self.log_problem(&problem, route, trace);
-            *response.body_mut() = problem.body(format_trace_id(trace.context.trace_id));
+            *response.body_mut() = Body::from(problem.body(format_trace_id(trace.context.trace_id)));
             // The router has measured the body that stood here before.
             response.headers_mut().remove(header::CONTENT_LENGTH);
         }
-        let headers = response.headers_mut();
-        headers.insert(TRACEPARENT, traceparent_value(trace.context));
-        if trace.origin == TraceOrigin::Amzn
-            && let Ok(value) = HeaderValue::from_str(&format_amzn(trace.context))
-        {
-            headers.insert(X_AMZN_TRACE_ID, value);
-        }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
+        dress(&mut response, trace);
         response
+    }
+
+    /// Answers what is no request and ends its connection, as bytes: there is no hyper behind it any more. `why` stands
+    /// in the log line, not in the answer.
+    pub(super) fn refuse(&self, problem: &Problem, peer: SocketAddr, why: &dyn Display) -> Vec<u8> {
+        let trace = self.shared.trace_ids.incoming(&HeaderMap::new());
+        let trace_id = format_trace_id(trace.context.trace_id);
+        let status = problem.status();
+        self.shared.metrics.response(Route::Other, status.as_u16());
+        self.log_refusal(|| {
+            let (status, detail) = (status.as_u16(), problem.detail.as_ref());
+            tracing::info!(%peer, status, trace_id, detail, %why, "a connection was refused");
+        });
+        let body = problem.body(trace_id);
+        let mut response = problem.clone().into_response();
+        dress(&mut response, trace);
+        let mut bytes = format!("HTTP/1.1 {status}\r\n").into_bytes();
+        for (name, value) in response.headers() {
+            bytes.extend_from_slice(name.as_ref());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(
+            format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes(),
+        );
+        bytes.extend_from_slice(&body);
+        bytes
     }
 
     fn log_problem(&self, problem: &Problem, route: Route, trace: IncomingTrace) {
@@ -134,6 +153,22 @@ impl Served {
     pub(super) fn log_refusal(&self, write: impl FnOnce()) {
         self.shared.log_budget.spend(write);
     }
+}
+
+/// Headers that every answer has.
+fn dress(response: &mut Response, trace: IncomingTrace) {
+    let headers = response.headers_mut();
+    headers.insert(TRACEPARENT, traceparent_value(trace.context));
+    if trace.origin == TraceOrigin::Amzn
+        && let Ok(value) = HeaderValue::from_str(&format_amzn(trace.context))
+    {
+        headers.insert(X_AMZN_TRACE_ID, value);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
 }
 
 fn after_panic(panic: &(dyn Any + Send), route: Route, trace: IncomingTrace) -> Response {

@@ -11,7 +11,9 @@ pub mod server;
 pub mod trace;
 
 mod log_budget;
+mod refusal;
 mod route;
+mod wire;
 
 pub use auth::Authenticator;
 pub use edge::Edge;

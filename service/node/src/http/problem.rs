@@ -40,9 +40,9 @@ impl Problem {
     }
 
     /// The body, with the trace id that finds the request in logs.
-    pub(super) fn body(&self, trace_id: String) -> Body {
+    pub(super) fn body(&self, trace_id: String) -> Vec<u8> {
         let body = ProblemBody::new(self.code, self.detail.as_ref(), trace_id);
-        Body::from(serde_json::to_vec(&body).expect("a problem is plain strings and numbers"))
+        serde_json::to_vec(&body).expect("a problem is plain strings and numbers")
     }
 }
 

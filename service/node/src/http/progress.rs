@@ -1,9 +1,7 @@
 //! Whether a connection still gets anywhere. One look every few seconds, and no timer for a single request, finds idle
 //! connections, slow senders of headers and readers that do not read.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -11,8 +9,6 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use ostraka_core::limits::{HTTP_STALL_MS_MAX, HTTP_WATCH_MS};
-use ostraka_replication::BoxIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What one connection has done so far, and for whom. Written by its own task, read by its own watchdog, its handlers
 /// and its streaming bodies.
@@ -50,6 +46,11 @@ impl Progress {
         self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
+    /// Whether a request is being answered.
+    pub(super) fn is_answering(&self) -> bool {
+        self.requests_open.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn begin_request(self: &Arc<Self>) -> OpenRequest {
         self.request_heads.fetch_add(1, Ordering::Relaxed);
         self.keep_busy()
@@ -75,7 +76,7 @@ impl Progress {
         }
     }
 
-    fn note_write(&self, pending: bool) {
+    pub(super) fn note_write(&self, pending: bool) {
         if pending {
             self.write_blocked.store(true, Ordering::Release);
             return;
@@ -113,7 +114,7 @@ impl Watchdog {
         let request_heads = progress.request_heads.load(Ordering::Relaxed);
         let writes = progress.writes.load(Ordering::Relaxed);
         let nothing_written = writes == self.writes;
-        let open = progress.requests_open.load(Ordering::Relaxed) > 0;
+        let open = progress.is_answering();
         let blocked = progress.write_blocked.load(Ordering::Relaxed);
         let idle = !open && nothing_written && request_heads == self.request_heads;
         self.idle_looks = if idle { self.idle_looks + 1 } else { 0 };
@@ -128,58 +129,6 @@ impl Watchdog {
             return Some(Stalled::NotReading);
         }
         (self.idle_looks >= Self::LOOKS_MAX).then_some(Stalled::NoRequest)
-    }
-}
-
-/// A connection whose writes are noted in its [`Progress`].
-pub(crate) struct WatchedIo {
-    io: BoxIo,
-    progress: Arc<Progress>,
-}
-
-impl WatchedIo {
-    pub(crate) fn new(io: BoxIo, progress: Arc<Progress>) -> Self {
-        Self { io, progress }
-    }
-}
-
-impl AsyncRead for WatchedIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for WatchedIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.progress.note_write(written.is_pending());
-        written
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.progress.note_write(written.is_pending());
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

@@ -1,31 +1,34 @@
 //! Serves a router over a listener that was handed in: HTTP/1.1, pipelined, bounded, drained at the end.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use futures_util::FutureExt;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
-use ostraka_core::limits::HTTP_BUFFER_BYTES_MAX;
+use ostraka_api::ErrorCode;
+use ostraka_core::limits::{
+    ACCEPT_PAUSE_MS, HTTP_BUFFER_BYTES_MAX, HTTP_LINGER_BYTES_MAX, HTTP_LINGER_MS_MAX, HTTP_STALL_MS_MAX,
+};
 use ostraka_replication::{BoxIo, Listener};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::edge::Edge;
-use super::progress::{Progress, Watchdog, WatchedIo};
-
-/// Pause after a failed accept: it fails for want of files or memory, which a busy loop does not bring back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// What a connection over the limit is told before it is closed.
-const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    retry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+use super::problem::Problem;
+use super::progress::{Progress, Watchdog};
+use super::refusal;
+use super::wire::Wire;
 
 /// A port that is being served.
 pub struct Server {
@@ -100,7 +103,7 @@ impl Port {
                     Ok((io, peer)) => self.take(io, peer, &mut connections),
                     Err(error) => {
                         tracing::warn!(port = self.name, %error, "a connection could not be accepted");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
                     }
                 },
             }
@@ -109,11 +112,13 @@ impl Port {
 
     fn take(&self, mut io: BoxIo, peer: SocketAddr, connections: &mut JoinSet<()>) {
         if connections.len() >= self.connections_max {
-            self.edge.log_refusal(|| {
-                tracing::warn!(port = self.name, %peer, open = connections.len(), "too many connections: one was refused");
-            });
+            let problem = Problem::new(
+                ErrorCode::Overloaded,
+                "This node has as many connections as it takes; come back later or ask another.",
+            );
+            let answer = self.edge.refuse(&problem.retry_after_s(1), peer, &self.name);
             // One attempt into the empty socket buffer; a refused peer is not waited for.
-            let _ = io.write_all(TOO_MANY_CONNECTIONS).now_or_never();
+            let _ = io.write_all(&answer).now_or_never();
             return;
         }
         let connection = serve_connection(io, peer, Arc::clone(&self.edge), self.stop.child_token());
@@ -128,7 +133,7 @@ async fn serve_connection(
     stop: CancellationToken,
 ) {
     let progress = Arc::new(Progress::of(peer.ip()));
-    let io = TokioIo::new(WatchedIo::new(io, Arc::clone(&progress)));
+    let wire = Wire::new(io, Arc::clone(&progress));
     let service = service_fn(|request| {
         let (edge, open) = (Arc::clone(&edge), progress.begin_request());
         let progress = Arc::clone(&progress);
@@ -138,39 +143,92 @@ async fn serve_connection(
             Ok::<_, Infallible>(response)
         }
     });
-    let connection = http1::Builder::new()
-        .pipeline_flush(true)
+    let mut connection = http1::Builder::new()
         .keep_alive(true)
         // hyper's own timer for request heads costs an allocation a request; the watchdog below covers it.
         .header_read_timeout(None)
         .max_buf_size(HTTP_BUFFER_BYTES_MAX)
+        // The wire gathers answers; hyper need not keep the pieces of each apart for it.
+        .writev(false)
         // The header would read the machine's clock, which no simulator controls.
         .auto_date_header(false)
-        .serve_connection(io, service);
-    let mut connection = pin!(connection);
+        .serve_connection(TokioIo::new(wire.clone()), service);
     let mut watchdog = Watchdog::default();
     let mut looks = tokio::time::interval(Watchdog::PERIOD);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut stopping = false;
-    loop {
+    let served = loop {
         tokio::select! {
             biased;
-            served = connection.as_mut() => {
-                if let Err(error) = served {
-                    tracing::debug!(%peer, %error, "a connection ended early");
+            ended = poll_fn(|cx| poll_connection(&mut connection, &wire, cx)) => match ended {
+                Ok(served) => break served,
+                Err(error) => {
+                    tracing::debug!(%peer, %error, "a connection took no answer");
+                    return;
                 }
-                return;
-            }
+            },
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
-            _ = looks.tick() => if let Some(stalled) = watchdog.look(&progress) {
-                edge.log_refusal(|| tracing::info!(%peer, ?stalled, "a connection that got nowhere was closed"));
-                return;
-            },
+            _ = looks.tick() => {
+                if let Some(stalled) = watchdog.look(&progress) {
+                    edge.log_refusal(|| tracing::info!(%peer, ?stalled, "a connection that got nowhere was closed"));
+                    return;
+                }
+                wire.rest();
+            }
         }
+    };
+    let unread = connection.into_parts().read_buf;
+    if let Err(error) = served {
+        let Some(problem) = refusal::of(&error, wire.take_bare_answer(), &unread) else {
+            return log_broken(&edge, peer, &error, progress.is_answering());
+        };
+        wire.push(&edge.refuse(&problem, peer, &error));
     }
+    close(wire, stopping).await;
+}
+
+/// Lets hyper do all it can for the moment, then sends what came of it. An error if that cannot be sent, else how hyper
+/// ended.
+fn poll_connection<S>(
+    connection: &mut http1::Connection<TokioIo<Wire>, S>,
+    wire: &Wire,
+    cx: &mut Context<'_>,
+) -> Poll<std::io::Result<hyper::Result<()>>>
+where
+    S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
+{
+    if let Poll::Ready(served) = Pin::new(connection).poll(cx) {
+        return Poll::Ready(Ok(served));
+    }
+    match wire.poll_send(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        _ => Poll::Pending,
+    }
+}
+
+/// A peer that goes away while it is answered is no news; one that leaves in the middle of its request is.
+fn log_broken(edge: &super::edge::Served, peer: SocketAddr, error: &hyper::Error, answering: bool) {
+    if error.is_incomplete_message() && !answering {
+        edge.log_refusal(|| tracing::info!(%peer, %error, "a connection ended in the middle of a request"));
+    } else {
+        tracing::debug!(%peer, %error, "a connection ended early");
+    }
+}
+
+/// Sends the last answers and ends the connection so that they arrive: a socket that is closed while bytes come in takes
+/// back what its peer has not read yet (RFC 9112 section 9.6). So what still comes is read and thrown away for a moment.
+async fn close(wire: Wire, at_once: bool) {
+    let sending = tokio::time::timeout(Duration::from_millis(HTTP_STALL_MS_MAX), wire.finish());
+    if !matches!(sending.await, Ok(Ok(()))) || at_once {
+        return;
+    }
+    let (mut rest, mut nowhere) = (wire.take(HTTP_LINGER_BYTES_MAX), tokio::io::sink());
+    let reading = tokio::io::copy(&mut rest, &mut nowhere);
+    // However it ends, the connection is over.
+    let _ = tokio::time::timeout(Duration::from_millis(HTTP_LINGER_MS_MAX), reading).await;
 }
 
 #[cfg(test)]

@@ -165,23 +165,108 @@ fn a_foreign_vote_id_opens_nothing() {
     );
 }
 
+/// What is no HTTP/1.1 request, and the problem that answers it.
+fn no_requests() -> Vec<(Vec<u8>, u16, &'static str)> {
+    let head =
+        |line: &str| format!("POST /v1/vote/submit HTTP/1.1\r\nhost: x\r\n{line}\r\n\r\n").into_bytes();
+    let long = "a".repeat(1024 * 1024);
+    vec![
+        (head("content-length: -5"), 400, "malformed-request"),
+        (
+            head("content-length: 5\r\ncontent-length: 6"),
+            400,
+            "malformed-request",
+        ),
+        (
+            head("content-length: 340282366920938463463374607431768211456"),
+            400,
+            "malformed-request",
+        ),
+        (
+            head("content-length: 18446744073709551615"),
+            413,
+            "body-too-large",
+        ),
+        (head("transfer-encoding: identity"), 400, "malformed-request"),
+        (head("not a header"), 400, "malformed-request"),
+        (head(&format!("x: {long}")), 431, "head-too-large"),
+        (head(&"x: y\r\n".repeat(1_000)), 431, "head-too-large"),
+        (
+            format!("GET /{long} HTTP/1.1\r\n\r\n").into_bytes(),
+            431,
+            "head-too-large",
+        ),
+        (b"GET / HTTP/9.9\r\n\r\n".to_vec(), 400, "malformed-request"),
+        (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), 400, "malformed-request"),
+        (b"\0\0\0\0\0\0\0\0\r\n\r\n".to_vec(), 400, "malformed-request"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), 505, "http-version"),
+    ]
+}
+
+#[test]
+fn what_is_no_request_is_answered_logged_and_closed() {
+    let stage = Stage::new();
+    let event = stage.event(&["Ada"]);
+    let token = stage.issuer.voter(7);
+    let wanted =
+        json!({"user_id": "u7", "event_id": event, "contestant_id": format!("{event}-c0")}).to_string();
+    let vote = format!(
+        "POST /v1/vote/submit HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{wanted}",
+        wanted.len()
+    );
+    for (bytes, status, kind) in no_requests() {
+        for before in ["", vote.as_str()] {
+            // The budget of log lines is 20 a second, and each of these is to be found in the log.
+            std::thread::sleep(Duration::from_millis(60));
+            let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
+            let mut stream = TcpStream::connect(stage.public()).unwrap();
+            let peer = stream.local_addr().unwrap().to_string();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let _ = stream.write_all(&[before.as_bytes(), &bytes].concat());
+            let mut answers = Vec::new();
+            stream
+                .read_to_end(&mut answers)
+                .unwrap_or_else(|error| panic!("{shown:?}: {error}"));
+            let answers = String::from_utf8(answers).unwrap();
+            let heads = answers.matches("traceparent: ").count();
+            assert_eq!(heads, 1 + usize::from(!before.is_empty()), "{shown:?}: {answers}");
+            assert_eq!(
+                answers.contains("\"vote_id\""),
+                !before.is_empty(),
+                "{shown:?}: {answers}"
+            );
+            let last = &answers[answers
+                .rfind(&format!("HTTP/1.1 {status} "))
+                .unwrap_or_else(|| panic!("{shown:?}: {answers}"))..];
+            assert!(last.contains("connection: close"), "{last}");
+            let (_, body) = last.split_once("\r\n\r\n").unwrap();
+            let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert_eq!(
+                problem["type"],
+                format!("urn:ostraka:problem:{kind}"),
+                "{shown:?}"
+            );
+            let trace_id = problem["trace_id"].as_str().unwrap();
+            let log = stage.node.log();
+            let line = log
+                .lines()
+                .find(|line| line.contains(trace_id))
+                .expect("a log line");
+            assert!(line.contains(&peer), "{line}");
+        }
+    }
+    assert_unharmed(&stage, 8, &event);
+}
+
 #[test]
 fn garbage_and_half_open_connections_are_closed_and_cost_nothing() {
     let stage = Stage::new();
     let event = stage.event(&["Ada"]);
     let before = stage.node.resident_bytes();
-    let endless_header = [b"GET / HTTP/1.1\r\nx: ".to_vec(), vec![b'a'; 1024 * 1024]].concat();
-    let garbage: [&[u8]; 6] = [
-        b"\x16\x03\x01\x02\x00\x01\x00",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"POST /v1/vote/submit HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
-        b"\0\0\0\0\0\0\0\0\r\n\r\n",
-        &endless_header,
-    ];
     for _ in 0..20 {
-        for bytes in garbage {
-            raw(stage.public(), bytes, Duration::from_millis(100));
+        for (bytes, ..) in no_requests() {
+            raw(stage.public(), &bytes, Duration::from_millis(100));
         }
     }
     // Half open: heads and bodies that never end. All are held at once, and all are closed in time.

@@ -188,25 +188,165 @@ async fn a_body_that_is_announced_too_large_or_never_comes_is_refused() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_head_that_is_too_large_or_is_none_ends_the_connection_at_once() {
-    let port = Port::start(10);
-    let large = format!(
-        "GET /fine HTTP/1.1\r\nx: {}\r\n\r\n",
-        "y".repeat(2 * HTTP_BUFFER_BYTES_MAX)
-    );
-    for head in [
-        large.as_str(),
-        "\u{1}\u{2}\u{3} nonsense\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    ] {
-        let mut pipe = port.connect();
-        let began = Instant::now();
-        let _ = pipe.write_all(head.as_bytes()).await;
-        let answer = read_all(pipe).await;
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
-        assert_eq!(began.elapsed(), Duration::ZERO);
+/// What hyper cannot read, and what its sender is told.
+fn no_requests() -> Vec<(Vec<u8>, &'static str)> {
+    let head = |lines: &str| format!("POST /takes HTTP/1.1\r\nhost: x\r\n{lines}\r\n").into_bytes();
+    let long = "y".repeat(2 * HTTP_BUFFER_BYTES_MAX);
+    vec![
+        (head("content-length: -1\r\n"), "400 malformed-request"),
+        (
+            head("content-length: 5\r\ncontent-length: 6\r\n"),
+            "400 malformed-request",
+        ),
+        (head("content-length: 5, 6\r\n"), "400 malformed-request"),
+        (head("content-length: 0x10\r\n"), "400 malformed-request"),
+        (
+            head("content-length: 99999999999999999999999\r\n"),
+            "400 malformed-request",
+        ),
+        (
+            head("content-length: 18446744073709551615\r\n"),
+            "413 body-too-large",
+        ),
+        (head("transfer-encoding: gzip\r\n"), "400 malformed-request"),
+        (head("no colon\r\n"), "400 malformed-request"),
+        (head("x: \u{0}\r\n"), "400 malformed-request"),
+        (head(&format!("x: {long}\r\n")), "431 head-too-large"),
+        (head(&"x: y\r\n".repeat(200)), "431 head-too-large"),
+        (
+            format!("GET /{long} HTTP/1.1\r\n\r\n").into_bytes(),
+            "431 head-too-large",
+        ),
+        (b"GET /fine HTTP/9.9\r\n\r\n".to_vec(), "400 malformed-request"),
+        (b"\x01\x02\x03 nonsense\r\n\r\n".to_vec(), "400 malformed-request"),
+        (
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+            "400 malformed-request",
+        ),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), "505 http-version"),
+    ]
+}
+
+/// Statuses and problem types of whole answers, in order: "200" or "400 malformed-request".
+fn summary(mut answers: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    while !answers.is_empty() {
+        let (head, rest) = answers.split_once("\r\n\r\n").expect("a whole head");
+        let status = head.split(' ').nth(1).unwrap();
+        let length = head.split("content-length: ").nth(1).expect("a length");
+        let length = length.split("\r\n").next().unwrap().parse().unwrap();
+        let (body, rest) = rest.split_at(length);
+        answers = rest;
+        if !head.contains("application/problem+json") {
+            found.push(status.to_owned());
+            continue;
+        }
+        let problem: serde_json::Value = serde_json::from_str(body).expect("a problem is JSON");
+        assert_eq!(problem["status"].to_string(), status);
+        assert!(
+            head.contains(problem["trace_id"].as_str().unwrap()),
+            "{head} {body}"
+        );
+        let kind = problem["type"].as_str().unwrap().rsplit(':').next().unwrap();
+        found.push(format!("{status} {kind}"));
     }
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_request_is_told_so_and_loses_no_answer_before_it() {
+    let port = Port::start(10);
+    let fine = b"GET /fine HTTP/1.1\r\nhost: x\r\n\r\n".to_vec();
+    let slow = b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n".to_vec();
+    let told = b"POST /takes HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}".to_vec();
+    for (bytes, expected) in no_requests() {
+        for before in [
+            vec![],
+            vec![&fine],
+            vec![&fine, &slow, &fine],
+            vec![&told],
+            vec![&fine; 40],
+        ] {
+            let (mut reader, mut writer) = tokio::io::split(port.connect());
+            let sent: Vec<u8> = before
+                .iter()
+                .copied()
+                .chain([&bytes])
+                .flatten()
+                .copied()
+                .collect();
+            let sending = tokio::spawn(async move { writer.write_all(&sent).await });
+            let mut answers = String::new();
+            reader.read_to_string(&mut answers).await.unwrap();
+            let _ = sending.await;
+            let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]);
+            let mut all: Vec<_> = before
+                .iter()
+                .map(|request| {
+                    if *request == &told {
+                        "415 unsupported-media-type"
+                    } else {
+                        "200"
+                    }
+                })
+                .collect();
+            all.push(expected);
+            assert_eq!(
+                summary(&answers),
+                all,
+                "{shown:?} after {} requests",
+                before.len()
+            );
+            assert!(
+                answers.ends_with('}') && answers.contains("connection: close"),
+                "{answers}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_does_not_wait_for_the_next_request() {
+    let port = Port::start(10);
+    let mut pipe = port.connect();
+    pipe.write_all(b"GET /fine HTTP/1.1\r\nhost: x\r\n\r\nGET /fi")
+        .await
+        .unwrap();
+    let began = Instant::now();
+    assert!(
+        read_until(&mut pipe, "\r\n\r\nfine")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    pipe.write_all(
+        b"ne HTTP/1.1\r\nhost: x\r\n\r\nGET /slow HTTP/1.1\r\nhost: x\r\n\r\nGET /fine HTTP/1.1\r\n",
+    )
+    .await
+    .unwrap();
+    assert!(
+        read_until(&mut pipe, "\r\n\r\nfine")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_goes_on_sending_gets_its_answer_and_is_cut_off() {
+    let port = Port::start(10);
+    let (mut reader, mut writer) = tokio::io::split(port.connect());
+    let sending = tokio::spawn(async move {
+        let began = Instant::now();
+        while writer.write_all(&[b'a'; 1_000]).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        began.elapsed()
+    });
+    let mut answers = String::new();
+    reader.read_to_string(&mut answers).await.unwrap();
+    assert_eq!(summary(&answers), ["431 head-too-large"]);
+    let held = sending.await.unwrap();
+    assert!(held < Duration::from_millis(2 * HTTP_LINGER_MS_MAX), "{held:?}");
 }
 
 #[tokio::test(start_paused = true)]
