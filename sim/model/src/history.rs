@@ -19,25 +19,64 @@ pub struct Record {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Happening {
+    /// The cluster is whole: every node of the plan is a voter of both logs. The plan's times count from here, so this
+    /// stands at time 0 (as does whatever came before it). `true_time` is what an exact clock shows at this moment.
+    Formed {
+        true_time: UnixMs,
+    },
     /// The client of the plan's operation sends its request.
-    Invoked { operation: OperationId },
-    Answered { operation: OperationId, answer: Answer },
+    Invoked {
+        operation: OperationId,
+    },
+    Answered {
+        operation: OperationId,
+        answer: Answer,
+    },
     /// What a viewer's stream said.
-    Saw { viewer: ViewerIndex, sight: Sight },
-    FaultBegan { fault: FaultId, node: Option<NodeIndex> },
-    /// `bites`: how often it did harm (messages lost, changes lost, barriers failed, ...). 0: it was none.
-    FaultEnded { fault: FaultId, bites: u64 },
-    Node { node: NodeIndex, life: Life },
+    Saw {
+        viewer: ViewerIndex,
+        sight: Sight,
+    },
+    /// `node`: whom it hit. None: it hits no single node, or the one it was meant for is down already.
+    FaultBegan {
+        fault: FaultId,
+        node: Option<NodeIndex>,
+    },
+    /// `bites`: how often it did harm (messages lost or held up, nodes that lost power, barriers that failed or were slow,
+    /// clocks moved, submissions refused, ...). 0: it did none.
+    FaultEnded {
+        fault: FaultId,
+        bites: u64,
+    },
+    Node {
+        node: NodeIndex,
+        life: Life,
+    },
     /// An entry of the vote log, as a barrier of this node's disk covered it.
-    Durable { node: NodeIndex, entry: LoggedEntry },
+    Durable {
+        node: NodeIndex,
+        entry: LoggedEntry,
+    },
     /// This node's disk dropped every entry from `from` on (a follower whose leader knows better).
-    Truncated { node: NodeIndex, from: LogIndex },
+    Truncated {
+        node: NodeIndex,
+        from: LogIndex,
+    },
     /// A snapshot of the vote state, as this node's disk holds it.
-    Snapshot { node: NodeIndex, index: LogIndex, digest: u64, bytes: u64 },
+    Snapshot {
+        node: NodeIndex,
+        index: LogIndex,
+        digest: u64,
+        bytes: u64,
+    },
     /// Faults are over from here on.
     StormOver,
-    /// What a node says of itself when all has healed, or at the end of the time for it.
-    Settled { node: NodeIndex, applied: LogIndex, boards: Vec<Standings> },
+    /// What a node says of itself when all has healed, or at the end of the time for it: one for each node that runs.
+    Settled {
+        node: NodeIndex,
+        applied: LogIndex,
+        boards: Vec<Standings>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +84,7 @@ pub struct LoggedEntry {
     pub index: LogIndex,
     pub term: u64,
     pub stamped_at: UnixMs,
-    /// The encoded batch (core's codec); empty for entries that are none.
+    /// The encoded batch (core's codec); empty for entries that are none (a leader's blank entry, a membership).
     pub body: Vec<u8>,
 }
 
@@ -54,28 +93,55 @@ pub enum Life {
     Started,
     /// The public port answers.
     Ready,
-    LostPower,
+    /// Changes no barrier had covered: `lost` are gone, `kept` had reached the disk by luck.
+    LostPower {
+        lost: u64,
+        kept: u64,
+    },
     Killed,
     StoppedGracefully,
     /// By itself, with its sentence.
     Failed(String),
-    Leads { term: u64 },
+    Leads {
+        term: u64,
+    },
     Paused,
     Resumed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    EventCreated { event: EventId },
-    EventStatus { event: EventId, status: Status, version: u64 },
-    Vote { vote_id: String, status: VoteStatus },
+    EventCreated {
+        event: EventId,
+    },
+    EventStatus {
+        event: EventId,
+        status: Status,
+        version: u64,
+    },
+    Vote {
+        vote_id: String,
+        status: VoteStatus,
+    },
     /// The status endpoint's answer.
-    Status { vote_id: String, status: VoteStatus },
-    Board(Standings),
-    /// Certainly not done: refused with this HTTP status and problem code.
-    Refused { status: u16, code: String },
+    Status {
+        vote_id: String,
+        status: VoteStatus,
+    },
+    /// `linearizable`: the node had a quorum's word; else it shows what it knows and says that it may be stale.
+    Board {
+        standings: Standings,
+        linearizable: bool,
+    },
+    /// Certainly not done: refused with this HTTP status and problem code (`storage-full`: the type's last part).
+    Refused {
+        status: u16,
+        code: String,
+    },
     /// Perhaps done, perhaps not, perhaps later.
-    Unknown { reason: String },
+    Unknown {
+        reason: String,
+    },
     /// Not sent: what it asks about was never known.
     Skipped,
 }
@@ -108,10 +174,19 @@ pub struct Standings {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sight {
-    Connected { node: NodeIndex, resumed_from: Option<u64> },
+    Connected {
+        node: NodeIndex,
+        resumed_from: Option<u64>,
+    },
     Snapshot(Standings),
     /// Contestant and total, of those that changed since `previous_version`.
-    Tally { event: EventId, status: Status, version: u64, previous_version: u64, totals: Vec<(u16, u64)> },
+    Tally {
+        event: EventId,
+        status: Status,
+        version: u64,
+        previous_version: u64,
+        totals: Vec<(u16, u64)>,
+    },
     Closed(Standings),
     Disconnected,
 }

@@ -13,9 +13,9 @@ macro_rules! number {
 
 number!(/// What a run is made from.
     Seed(u64));
-number!(/// Simulated time since the start of the run, in milliseconds: the truth, which no node's clock knows.
+number!(/// Simulated time since the cluster was formed, in milliseconds: the truth, which no node's clock knows.
     SimMs(u64));
-number!(/// Simulated time since the start of the run, in microseconds.
+number!(/// Simulated time since the cluster was formed, in microseconds.
     SimMicros(u64));
 number!(/// A node's place in the cluster, from 0; its `NodeNumber` is one more.
     NodeIndex(u8));
@@ -27,3 +27,22 @@ number!(/// An event of the plan, whatever id the service will give it.
     EventSlot(u8));
 number!(/// One submission, however often it is sent; its `Idempotency-Key` is made of it.
     SubmissionTag(u32));
+
+impl SimMs {
+    /// Saturates: a plan file may hold any number.
+    pub fn micros(self) -> SimMicros {
+        SimMicros(self.0.saturating_mul(1_000))
+    }
+
+    #[must_use]
+    pub fn plus(self, millis: SimMs) -> SimMs {
+        SimMs(self.0.saturating_add(millis.0))
+    }
+}
+
+impl SimMicros {
+    #[must_use]
+    pub fn plus_ms(self, millis: u64) -> SimMicros {
+        SimMicros(self.0.saturating_add(millis.saturating_mul(1_000)))
+    }
+}

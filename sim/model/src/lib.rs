@@ -3,4 +3,5 @@
 
 pub mod history;
 pub mod ids;
+pub mod names;
 pub mod plan;
