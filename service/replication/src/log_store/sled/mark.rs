@@ -1,5 +1,8 @@
 //! The high-water mark: the log id up to which this log was once durable, kept beside sled.
 //!
+//! With it stands the number of the last [seal](crate::sled_folder::seal) before that barrier, by which a walk tells, before
+//! sled opens the folder, whether all of it is there: entries, Raft's vote and positions.
+//!
 //! sled takes a damaged stretch of its file for the torn end of a crash, and opens with everything behind it gone. Raft
 //! forbids a node to forget what it has acknowledged, so the mark stands outside: a log that opens shorter than its mark
 //! is refused.
@@ -15,21 +18,37 @@ use std::path::Path;
 use crate::log_store::meta;
 use crate::types::LogId;
 
-/// Bytes of a slot: a sequence number (8), then an encoded log id padded with zeros, or zeros alone for "empty log".
+/// Bytes of a slot: flags (1), a sequence number (8), an encoded log id or zeros for "empty log" (21), the number of the
+/// newest [seal](crate::sled_folder::seal) that a barrier has passed (8), CRC-32 (4), zeros.
 const SLOT_BYTES: usize = 64;
 const SLOTS: u64 = 2;
 const LOG_ID_BYTES: usize = 21;
-const SEALED_BYTES: usize = 1 + 8 + LOG_ID_BYTES;
+const LOG_ID_END: usize = 1 + 8 + LOG_ID_BYTES;
+const SEALED_BYTES: usize = LOG_ID_END + 8;
+const FLAG_LOG_ID: u8 = 1;
+/// Slots of the first version have no seal; their checksum stands behind the log id.
+const FLAG_SEAL: u8 = 2;
 
 pub(super) struct Mark {
     file: File,
     sequence: u64,
-    value: Option<LogId>,
+    value: Marked,
+    /// The highest seal that was ever given, durable or not.
+    seal_given: u64,
+}
+
+/// What was once durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marked {
+    pub(super) last: Option<LogId>,
+    /// `None` where no seal was written yet, by an earlier version.
+    pub(super) seal: Option<u64>,
 }
 
 impl Mark {
-    /// Opens or creates the file; the caller syncs the folder.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    /// Opens or creates the file; the caller syncs the folder. `seal_stored`: the seal found in the log, which a crash may
+    /// have left ahead of the mark. No number is given twice.
+    pub(super) fn open(path: &Path, seal_stored: u64) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -41,47 +60,49 @@ impl Mark {
             file,
             sequence,
             value,
+            seal_given: seal_stored.max(value.seal.unwrap_or(0)),
         };
         if sequence == 0 {
             // Durable before the first entry is: from now on a log with entries and no mark has lost it.
+            mark.value.seal = Some(0);
             mark.lower(None)?;
         }
         Ok(mark)
     }
 
-    /// Whether a mark was ever written here and one of its slots is whole.
-    pub(super) fn is_there(path: &Path) -> io::Result<bool> {
+    /// The mark as stored, without creating anything. `None` where there is no file, or no slot in it is whole.
+    pub(super) fn read(path: &Path) -> io::Result<Option<Marked>> {
         match File::open(path) {
-            Ok(file) => Ok(read_newest(&file)?.0 > 0),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The mark as stored, without creating anything. `None` where no log was ever marked.
-    pub(super) fn read(path: &Path) -> io::Result<Option<LogId>> {
-        match File::open(path) {
-            Ok(file) => Ok(read_newest(&file)?.1),
+            Ok(file) => {
+                let (sequence, value) = read_newest(&file)?;
+                Ok((sequence > 0).then_some(value))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Everything up to `last` is durable.
-    pub(super) fn raise(&mut self, last: Option<LogId>) -> io::Result<()> {
-        if last == self.value {
-            return Ok(());
-        }
-        self.write(last)
+    /// A new seal, to be stored before the next barrier.
+    pub(super) fn give_seal(&mut self) -> u64 {
+        self.seal_given += 1;
+        self.seal_given
+    }
+
+    /// Everything up to `last` is durable, and everything before `seal`.
+    pub(super) fn raise(&mut self, last: Option<LogId>, seal: u64) -> io::Result<()> {
+        let seal = Some(seal);
+        assert!(seal > self.value.seal, "seals only grow");
+        self.write(Marked { last, seal })
     }
 
     /// The log is about to be cut back to `last`. Durable on return.
     pub(super) fn lower(&mut self, last: Option<LogId>) -> io::Result<()> {
-        self.write(last)?;
+        let seal = self.value.seal;
+        self.write(Marked { last, seal })?;
         self.file.sync_data()
     }
 
-    fn write(&mut self, value: Option<LogId>) -> io::Result<()> {
+    fn write(&mut self, value: Marked) -> io::Result<()> {
         let sequence = self.sequence + 1;
         self.file
             .write_all_at(&encode(sequence, value), (sequence % SLOTS) * SLOT_BYTES as u64)?;
@@ -91,20 +112,26 @@ impl Mark {
     }
 }
 
-fn encode(sequence: u64, value: Option<LogId>) -> [u8; SLOT_BYTES] {
+fn encode(sequence: u64, value: Marked) -> [u8; SLOT_BYTES] {
     let mut slot = [0; SLOT_BYTES];
     slot[1..9].copy_from_slice(&sequence.to_be_bytes());
-    if let Some(log_id) = value {
-        slot[0] = 1;
-        slot[9..SEALED_BYTES].copy_from_slice(&meta::encode_log_id(&log_id));
+    if let Some(log_id) = value.last {
+        slot[0] = FLAG_LOG_ID;
+        slot[9..LOG_ID_END].copy_from_slice(&meta::encode_log_id(&log_id));
     }
-    let crc = crc32fast::hash(&slot[..SEALED_BYTES]);
-    slot[SEALED_BYTES..SEALED_BYTES + 4].copy_from_slice(&crc.to_be_bytes());
+    let mut end = LOG_ID_END;
+    if let Some(seal) = value.seal {
+        slot[0] |= FLAG_SEAL;
+        slot[LOG_ID_END..SEALED_BYTES].copy_from_slice(&seal.to_be_bytes());
+        end = SEALED_BYTES;
+    }
+    let crc = crc32fast::hash(&slot[..end]);
+    slot[end..end + 4].copy_from_slice(&crc.to_be_bytes());
     slot
 }
 
-fn read_newest(file: &File) -> io::Result<(u64, Option<LogId>)> {
-    let mut newest = (0, None);
+fn read_newest(file: &File) -> io::Result<(u64, Marked)> {
+    let mut newest = (0, Marked::default());
     for number in 0..SLOTS {
         let mut slot = [0; SLOT_BYTES];
         match file.read_exact_at(&mut slot, number * SLOT_BYTES as u64) {
@@ -121,17 +148,21 @@ fn read_newest(file: &File) -> io::Result<(u64, Option<LogId>)> {
 }
 
 /// `None` for a slot never written, or torn.
-fn decode(slot: &[u8; SLOT_BYTES]) -> Option<(u64, Option<LogId>)> {
-    let (sealed, rest) = slot.split_at(SEALED_BYTES);
-    if crc32fast::hash(sealed).to_be_bytes() != rest[..4] {
+fn decode(slot: &[u8; SLOT_BYTES]) -> Option<(u64, Marked)> {
+    let number = |place: usize| Some(u64::from_be_bytes(*slot[place..].first_chunk()?));
+    let has = |flag: u8| slot[0] & flag != 0;
+    let end = if has(FLAG_SEAL) { SEALED_BYTES } else { LOG_ID_END };
+    let crc = u32::from_be_bytes(*slot[end..].first_chunk()?);
+    if crc != crc32fast::hash(&slot[..end]) {
         return None;
     }
-    let sequence = u64::from_be_bytes(sealed[1..9].try_into().ok()?);
-    let value = match sealed[0] {
-        0 => None,
-        _ => Some(meta::decode_log_id(&sealed[9..]).ok()?),
+    let last = if has(FLAG_LOG_ID) {
+        Some(meta::decode_log_id(&slot[9..LOG_ID_END]).ok()?)
+    } else {
+        None
     };
-    Some((sequence, value))
+    let seal = if has(FLAG_SEAL) { number(LOG_ID_END) } else { None };
+    Some((number(1)?, Marked { last, seal }))
 }
 
 #[cfg(test)]
@@ -142,24 +173,67 @@ mod tests {
         Some(LogId::new_term_index(2, index))
     }
 
+    fn marked(index: u64, seal: u64) -> Option<Marked> {
+        let (last, seal) = (at(index), Some(seal));
+        Some(Marked { last, seal })
+    }
+
     #[test]
     fn the_newest_whole_slot_counts() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mark");
         assert_eq!(Mark::read(&path).unwrap(), None);
-        let mut mark = Mark::open(&path).unwrap();
+        let mut mark = Mark::open(&path, 0).unwrap();
+        let (last, seal) = (None, Some(0));
+        assert_eq!(Mark::read(&path).unwrap(), Some(Marked { last, seal }));
         for index in 1..=5 {
-            mark.raise(at(index)).unwrap();
-            assert_eq!(Mark::read(&path).unwrap(), at(index));
+            let seal = mark.give_seal();
+            mark.raise(at(index), seal).unwrap();
+            assert_eq!(Mark::read(&path).unwrap(), marked(index, index));
         }
         mark.lower(at(2)).unwrap();
-        let mut mark = Mark::open(&path).unwrap();
-        assert_eq!(mark.value, at(2));
+        let mut mark = Mark::open(&path, 0).unwrap();
+        assert_eq!(Some(mark.value), marked(2, 5));
         mark.lower(None).unwrap();
-        assert_eq!(Mark::read(&path).unwrap(), None);
+        assert_eq!(Mark::read(&path).unwrap().unwrap().last, None);
         // Tear the newest slot: the one before it, index 2, is what remains.
         let torn = (mark.sequence % SLOTS) * SLOT_BYTES as u64;
         mark.file.write_all_at(&[0xff; 4], torn + 2).unwrap();
-        assert_eq!(Mark::read(&path).unwrap(), at(2));
+        assert_eq!(Mark::read(&path).unwrap(), marked(2, 5));
+    }
+
+    #[test]
+    fn no_seal_is_given_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mark");
+        let mut mark = Mark::open(&path, 0).unwrap();
+        assert_eq!((mark.give_seal(), mark.give_seal()), (1, 2));
+        mark.raise(None, 2).unwrap();
+        drop(mark);
+        assert_eq!(Mark::open(&path, 1).unwrap().give_seal(), 3);
+        assert_eq!(
+            Mark::open(&path, 7).unwrap().give_seal(),
+            8,
+            "7 was stored, its mark was not"
+        );
+    }
+
+    #[test]
+    fn a_slot_of_the_first_version_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mark");
+        let mut slot = [0; SLOT_BYTES];
+        slot[0] = 1;
+        slot[8] = 9;
+        slot[9..30].copy_from_slice(&meta::encode_log_id(&at(4).unwrap()));
+        let crc = crc32fast::hash(&slot[..30]);
+        slot[30..34].copy_from_slice(&crc.to_be_bytes());
+        std::fs::write(&path, slot).unwrap();
+        let (last, seal) = (at(4), None);
+        assert_eq!(Mark::read(&path).unwrap(), Some(Marked { last, seal }));
+        let mut mark = Mark::open(&path, 0).unwrap();
+        let seal = mark.give_seal();
+        mark.raise(at(5), seal).unwrap();
+        assert_eq!(Mark::read(&path).unwrap(), marked(5, 1));
     }
 }

@@ -5,8 +5,9 @@
 //! | tree `entries` | index (8 bytes, big-endian), part (2) | part of an entry, see [`record`](crate::log_store::record) |
 //! | tree `meta` | `vote` | Raft's own vote, see [`meta`](crate::log_store::meta) |
 //! | tree `meta` | `committed`, `purged` | a log id |
+//! | tree `meta` | `seal` | the last thing before each barrier, see [`seal`](crate::sled_folder::seal) |
 //! | file `FORMAT` | | `ostraka log format 1` |
-//! | file `MARK` | | up to where the log was once durable |
+//! | file `MARK` | | up to where the log was once durable, and the seal behind it |
 //!
 //! An append is in memory, and readable, when it returns; a writer thread puts it into sled and calls back after flush
 //! and `fdatasync`. While one barrier runs, the next group gathers.
@@ -15,7 +16,6 @@ mod barrier;
 mod mark;
 mod offline;
 mod reader;
-mod segments;
 mod shared;
 mod trees;
 mod writer;
@@ -41,6 +41,7 @@ use self::trees::Trees;
 use self::writer::{Command, Done, Writer};
 use crate::log_store::WriteError;
 use crate::log_store::record::{Record, weight_bytes};
+use crate::sled_folder;
 use crate::types::{Entry, LogId, RaftVote, Types};
 
 /// The log in a folder of its own. One handle writes; dropping it waits for the writer thread to end.
@@ -66,16 +67,17 @@ impl SledLogStore {
     ) -> Result<Self, OpenError> {
         trees::prepare_folder(folder)?;
         trees::check_format(folder)?;
+        trees::rehearse(folder)?;
         let found = trees::open(folder)?;
         let failed = |source| trees::io_error(folder, source);
         let barrier = barrier(&trees::db_path(folder)).map_err(failed)?;
-        let mark = Mark::open(&trees::mark_path(folder)).map_err(failed)?;
+        let mark = Mark::open(&trees::mark_path(folder), found.seal).map_err(failed)?;
         crate::durable_fs::sync_dir(folder).map_err(failed)?;
         if let Some(index) = found.torn {
             tracing::info!(folder = %folder.display(), index, "dropping an entry that a crash cut short");
             remove_torn(&found.trees, index).map_err(|error| OpenError::Damaged {
                 folder: folder.to_path_buf(),
-                detail: error.to_string(),
+                detail: sled_folder::explain(&error),
             })?;
         }
         let shared = Arc::new(Shared::new(folder, found.positions));
@@ -219,5 +221,7 @@ impl RaftLogStorage<Types> for SledLogStore {
     }
 }
 
+#[cfg(test)]
+mod damage_tests;
 #[cfg(test)]
 mod tests;

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::shared::{Positions, Shared, index_after};
-use super::trees::{self, OpenError, Trees};
+use super::trees::{self, Found, OpenError, Trees};
 use crate::log_store::ReadError;
 use crate::log_store::record::{Assembler, Record, part_key};
+use crate::sled_folder;
 use crate::types::{LogId, RaftVote};
 
-/// A log opened for reading. Takes the folder's lock, creates no folder and changes no entry; sled itself may rewrite
-/// its own `snap.*` file.
+/// A log opened for reading. Takes the folder's lock, creates no folder and changes no entry. sled itself mends what it
+/// opens, so an audit opens a copy ([`copy_engine_folder`](crate::sled_folder::copy_engine_folder)).
 pub struct OfflineLog {
     folder: PathBuf,
     trees: Trees,
@@ -27,13 +28,17 @@ impl OfflineLog {
                 detail,
             });
         }
-        let found = trees::open(folder)?;
-        Ok(Self {
+        trees::refuse_damaged(folder)?;
+        Ok(Self::of(folder, trees::open(folder)?))
+    }
+
+    pub(super) fn of(folder: &Path, found: Found) -> Self {
+        Self {
             folder: folder.to_path_buf(),
             trees: found.trees,
             positions: found.positions,
             torn: found.torn,
-        })
+        }
     }
 
     pub fn vote(&self) -> Option<RaftVote> {
@@ -97,7 +102,7 @@ impl OfflineEntries {
             };
             let (key, value) = part.map_err(|error| ReadError::Disk {
                 folder: self.shared.folder.display().to_string(),
-                detail: error.to_string(),
+                detail: sled_folder::explain(&error),
             })?;
             let fed = self
                 .assembler

@@ -12,6 +12,7 @@ use ostraka_core::limits::LOG_READ_BYTES_MAX;
 use super::shared::{Shared, index_after};
 use crate::log_store::record::{Assembler, part_key, weight_bytes};
 use crate::log_store::{ReadError, half_open};
+use crate::sled_folder;
 use crate::types::{Entry, RaftVote, Types};
 
 /// A reader of the log. Cheap to clone; sees every append as soon as it returned.
@@ -66,7 +67,7 @@ impl SledLogReader {
             for part in self.entries.range(part_key(start, 0)..part_key(cold_end, 0)) {
                 let (key, value) = part.map_err(|error| ReadError::Disk {
                     folder: self.shared.folder.display().to_string(),
-                    detail: error.to_string(),
+                    detail: sled_folder::explain(&error),
                 })?;
                 let record = assembler
                     .feed(&key, &value)

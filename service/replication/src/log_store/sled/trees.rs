@@ -7,18 +7,20 @@ use std::path::{Path, PathBuf};
 
 use ostraka_core::limits::LOG_CACHE_BYTES_MAX;
 
-use super::mark::Mark;
-use super::segments;
+use super::mark::{Mark, Marked};
+use super::offline::OfflineLog;
 use super::shared::Positions;
 use crate::durable_fs;
 use crate::log_store::record::{self, Assembler, Record, RecordError};
-use crate::log_store::{meta, record::parse_part_key};
+use crate::log_store::{ReadError, meta, record::parse_part_key};
+use crate::sled_folder::{self, RehearsalError, seal};
 use crate::types::LogId;
 
 /// Keys of the meta tree. Values as in [`meta`].
 pub(super) const VOTE: &str = "vote";
 pub(super) const COMMITTED: &str = "committed";
 pub(super) const PURGED: &str = "purged";
+pub(super) const SEAL: &str = "seal";
 
 const ENTRIES_TREE: &str = "entries";
 const META_TREE: &str = "meta";
@@ -42,24 +44,88 @@ pub enum OpenError {
     InUse(PathBuf),
     /// Terminal for this program.
     #[error(
-        "the log in {folder} has format {found}, this program reads up to {FORMAT}: start a newer Ostraka"
+        "the log in {folder} has format {found} and was written by a newer Ostraka, this one reads formats up to \
+         {FORMAT}: start the newer one (nothing was changed)"
     )]
-    NewerFormat { folder: PathBuf, found: u32 },
+    NewerFormat { folder: PathBuf, found: String },
     /// Terminal for this folder.
     #[error(
-        "the log in {folder} is damaged ({detail}): copy the folder if it must be examined, then restore it from a \
-         backup, or remove this node from the cluster and add it again with an empty folder"
+        "the log in {folder} is damaged ({detail}): restore it from a backup, or remove this node from the cluster and \
+         add it again with an empty folder; keep this one if it must be examined"
     )]
     Damaged { folder: PathBuf, detail: String },
     /// Terminal for this folder.
-    #[error("{folder} is not a log's folder ({detail}): name an empty or a new folder")]
+    #[error(
+        "{folder} is not a log of Ostraka ({detail}): name its own folder, or an empty one (nothing was changed)"
+    )]
     NotALog { folder: PathBuf, detail: String },
     /// Retryable, once there is space.
     #[error("disk full: free space on {0} then restart; nothing acknowledged was lost")]
     DiskFull(PathBuf),
+    /// Retryable, once there is space.
+    #[error(
+        "the log in {folder} was not closed cleanly or is damaged ({doubt}), and to look into a copy of it first takes \
+         {bytes} free bytes on its disk: free them, then start again (nothing was changed)"
+    )]
+    NoRoom {
+        folder: PathBuf,
+        doubt: String,
+        bytes: u64,
+    },
     /// Unknown: depends on the cause.
     #[error("the log in {folder} cannot be opened: {source}")]
     Io { folder: PathBuf, source: io::Error },
+}
+
+/// Why what is in a folder cannot be used; [`at`](Self::at) adds which folder, for a copy stands for another.
+enum Trouble {
+    InUse,
+    Damaged(String),
+    NoRoom { doubt: String, bytes: u64 },
+    Io(io::Error),
+}
+
+impl Trouble {
+    fn at(self, folder: &Path) -> OpenError {
+        let folder = folder.to_path_buf();
+        match self {
+            Trouble::InUse => OpenError::InUse(folder),
+            Trouble::Damaged(detail) => OpenError::Damaged { folder, detail },
+            Trouble::NoRoom { doubt, bytes } => OpenError::NoRoom { folder, doubt, bytes },
+            Trouble::Io(source) => io_error(&folder, source),
+        }
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Trouble::Io(error)
+    }
+}
+
+impl From<RehearsalError> for Trouble {
+    fn from(error: RehearsalError) -> Self {
+        match error {
+            RehearsalError::InUse => Trouble::InUse,
+            RehearsalError::Damaged(detail) => Trouble::Damaged(detail),
+            RehearsalError::NoRoom { doubt, bytes } => Trouble::NoRoom { doubt, bytes },
+            RehearsalError::Io(error) => Trouble::Io(error),
+        }
+    }
+}
+
+impl From<sled::Error> for Trouble {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            // sled has no error of its own for this.
+            sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => Trouble::InUse,
+            sled::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Trouble::Damaged(format!("{DB_FILE} ends before its content does"))
+            }
+            sled::Error::Io(error) => Trouble::Io(error),
+            other => Trouble::Damaged(sled_folder::explain(&other)),
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -73,6 +139,8 @@ pub(super) struct Trees {
 pub(super) struct Found {
     pub(super) trees: Trees,
     pub(super) positions: Positions,
+    /// The newest seal in it, 0 before the first.
+    pub(super) seal: u64,
     /// Parts of one last entry that was being written when the process died; never acknowledged.
     pub(super) torn: Option<u64>,
 }
@@ -109,79 +177,124 @@ pub(super) fn check_format(folder: &Path) -> Result<(), OpenError> {
         folder: folder.to_path_buf(),
         detail: detail.to_owned(),
     };
-    let content = match fs::read_to_string(folder.join(FORMAT_FILE)) {
+    let content = match fs::read(folder.join(FORMAT_FILE)) {
         Ok(content) => content,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(not_a_log("it has no FORMAT file"));
         }
         Err(error) => return Err(io_error(folder, error)),
     };
-    let found: u32 = content
-        .strip_prefix(FORMAT_PREFIX)
-        .and_then(|version| version.trim_end().parse().ok())
+    let found = std::str::from_utf8(&content)
+        .ok()
+        .and_then(|text| text.strip_prefix(FORMAT_PREFIX))
+        .map(str::trim_end)
+        .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
         .ok_or_else(|| not_a_log("its FORMAT file names no log format"))?;
-    if found > FORMAT {
-        return Err(OpenError::NewerFormat {
+    // A number too large to be read is newer, too.
+    match found.parse() {
+        Ok(0) => Err(not_a_log("its FORMAT file names format 0, which never was")),
+        Ok(1..=FORMAT) => Ok(()),
+        _ => Err(OpenError::NewerFormat {
             folder: folder.to_path_buf(),
-            found,
-        });
-    }
-    Ok(())
-}
-
-/// Opens sled and checks what can be checked at once: positions, both ends of the log, the high-water mark.
-pub(super) fn open(folder: &Path) -> Result<Found, OpenError> {
-    check_segments(folder)?;
-    let trees = open_trees(folder)?;
-    let inspected = catch_unwind(AssertUnwindSafe(|| inspect(&trees)));
-    let inspected = inspected.unwrap_or_else(|_| Err("the storage engine panicked".to_owned()));
-    let (positions, torn) = inspected.map_err(|detail| OpenError::Damaged {
-        folder: folder.to_path_buf(),
-        detail,
-    })?;
-    let mark = mark_path(folder);
-    if positions.last.is_some() && !Mark::is_there(&mark).map_err(|source| io_error(folder, source))? {
-        return Err(OpenError::Damaged {
-            folder: folder.to_path_buf(),
-            detail: format!("its {MARK_FILE} file is missing or damaged, so it may have lost entries"),
-        });
-    }
-    let marked = Mark::read(&mark).map_err(|source| io_error(folder, source))?;
-    if positions.last < marked {
-        let ends = |log_id: Option<LogId>| log_id.map_or("nothing".to_owned(), |id| id.to_string());
-        let detail = format!(
-            "it ends at {}, but {} was once durable",
-            ends(positions.last),
-            ends(marked)
-        );
-        return Err(OpenError::Damaged {
-            folder: folder.to_path_buf(),
-            detail,
-        });
-    }
-    Ok(Found {
-        trees,
-        positions,
-        torn,
-    })
-}
-
-/// Refuses a damaged file before the engine mends it its own way.
-fn check_segments(folder: &Path) -> Result<(), OpenError> {
-    let db = db_path(folder);
-    if !db.exists() {
-        return Ok(());
-    }
-    match segments::first_damaged(&db).map_err(|source| io_error(folder, source))? {
-        None => Ok(()),
-        Some(offset) => Err(OpenError::Damaged {
-            folder: folder.to_path_buf(),
-            detail: format!("the head of the segment at byte {offset} of {DB_FILE} is not what was written"),
+            found: found.to_owned(),
         }),
     }
 }
 
-fn open_trees(folder: &Path) -> Result<Trees, OpenError> {
+/// Whether [`open`] may be called: it lets the engine mend what it opens, and damage is not for it to mend.
+pub(super) fn rehearse(folder: &Path) -> Result<(), OpenError> {
+    let marked = Mark::read(&mark_path(folder)).map_err(|source| io_error(folder, source))?;
+    let has_db = db_path(folder).exists();
+    let (doubt, seal) = match marked {
+        None if has_db => (Some(format!("it has no whole {MARK_FILE}")), None),
+        Some(Marked { seal: None, .. }) if has_db => (Some("an earlier version wrote it".to_owned()), None),
+        marked => (None, Some(marked.and_then(|marked| marked.seal).unwrap_or(0))),
+    };
+    sled_folder::rehearse(folder, doubt, seal, read_whole).map_err(|trouble: Trouble| trouble.at(folder))
+}
+
+/// Refuses what no crash leaves. For folders that are copies already.
+pub(super) fn refuse_damaged(folder: &Path) -> Result<(), OpenError> {
+    sled_folder::refuse_damaged(folder).map_err(|error| Trouble::from(error).at(folder))
+}
+
+/// Opens a copy and reads every entry: what a node acknowledged may stand before the damage as well as behind it.
+fn read_whole(copy: &Path) -> Result<(), Trouble> {
+    let log = OfflineLog::of(copy, open_here(copy)?);
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        log.entries().try_for_each(|entry| entry.map(drop))
+    }));
+    match read {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(ReadError::Damaged { detail, .. } | ReadError::Disk { detail, .. })) => {
+            Err(Trouble::Damaged(detail))
+        }
+        Ok(Err(ReadError::Stopped(error))) => Err(Trouble::Damaged(error.to_string())),
+        Err(_panic) => Err(Trouble::Damaged(
+            "the storage engine panicked while reading".to_owned(),
+        )),
+    }
+}
+
+/// Opens sled and checks what can be checked at once: positions, both ends of the log, the high-water mark. sled may
+/// write over what it takes for the torn end of a crash: see [`rehearse`].
+pub(super) fn open(folder: &Path) -> Result<Found, OpenError> {
+    open_here(folder).map_err(|trouble| trouble.at(folder))
+}
+
+fn open_here(folder: &Path) -> Result<Found, Trouble> {
+    let trees = open_trees(folder)?;
+    let inspected = catch_unwind(AssertUnwindSafe(|| inspect(&trees)));
+    let inspected = inspected.unwrap_or_else(|_| Err("the storage engine panicked".to_owned()));
+    let (positions, torn) = inspected.map_err(Trouble::Damaged)?;
+    let seal = stored_seal(&trees).map_err(Trouble::Damaged)?;
+    check_mark(folder, &positions, seal)?;
+    Ok(Found {
+        trees,
+        positions,
+        seal,
+        torn,
+    })
+}
+
+/// What was durable once must be there.
+fn check_mark(folder: &Path, positions: &Positions, seal: u64) -> Result<(), Trouble> {
+    let Some(marked) = Mark::read(&mark_path(folder))? else {
+        if positions.last.is_none() {
+            return Ok(());
+        }
+        let detail = format!("its {MARK_FILE} file is missing or damaged, so it may have lost entries");
+        return Err(Trouble::Damaged(detail));
+    };
+    if positions.last < marked.last {
+        let ends = |log_id: Option<LogId>| log_id.map_or("nothing".to_owned(), |id| id.to_string());
+        let detail = format!(
+            "it ends at {}, but {} was once durable",
+            ends(positions.last),
+            ends(marked.last)
+        );
+        return Err(Trouble::Damaged(detail));
+    }
+    if Some(seal) < marked.seal {
+        let detail = format!(
+            "it has lost its last writes: it ends with write {seal}, but write {} was once durable",
+            marked.seal.unwrap_or(0)
+        );
+        return Err(Trouble::Damaged(detail));
+    }
+    Ok(())
+}
+
+fn stored_seal(trees: &Trees) -> Result<u64, String> {
+    match get_meta(trees, SEAL)? {
+        Some(bytes) => {
+            seal::decode(&bytes).ok_or_else(|| "the checksum of its seal does not match".to_owned())
+        }
+        None => Ok(0),
+    }
+}
+
+fn open_trees(folder: &Path) -> Result<Trees, Trouble> {
     let config = sled::Config::new()
         .path(folder)
         // The store flushes by itself; a second flusher would only add noise.
@@ -194,22 +307,9 @@ fn open_trees(folder: &Path) -> Result<Trees, OpenError> {
         let meta = db.open_tree(META_TREE)?;
         Ok(Trees { db, entries, meta })
     }));
-    let damaged = |detail: String| OpenError::Damaged {
-        folder: folder.to_path_buf(),
-        detail,
-    };
-    let trees = match opened {
-        Ok(Ok(trees)) => trees,
-        Ok(Err(sled::Error::Io(error))) if error.to_string().contains("could not acquire lock") => {
-            return Err(OpenError::InUse(folder.to_path_buf()));
-        }
-        Ok(Err(sled::Error::Io(error))) => return Err(io_error(folder, error)),
-        Ok(Err(error)) => return Err(damaged(error.to_string())),
-        Err(_panic) => {
-            return Err(damaged("the storage engine panicked while opening".to_owned()));
-        }
-    };
-    sync_engine_files(folder).map_err(|source| io_error(folder, source))?;
+    let trees = opened
+        .map_err(|_panic| Trouble::Damaged("the storage engine panicked while opening".to_owned()))??;
+    sync_engine_files(folder)?;
     Ok(trees)
 }
 
@@ -251,7 +351,7 @@ fn inspect(trees: &Trees) -> Result<(Positions, Option<u64>), String> {
             .range(record::part_key(first_index, 0)..)
             .next()
             .transpose()
-            .map_err(|error| error.to_string())?
+            .map_err(|error| sled_folder::explain(&error))?
             .ok_or("its first entry is missing")?;
         let (found, _) = parse_part_key(&first.0).map_err(|error| error.to_string())?;
         if found != first_index {
@@ -276,7 +376,7 @@ fn inspect(trees: &Trees) -> Result<(Positions, Option<u64>), String> {
 }
 
 fn get_meta(trees: &Trees, key: &str) -> Result<Option<sled::IVec>, String> {
-    trees.meta.get(key).map_err(|error| error.to_string())
+    trees.meta.get(key).map_err(|error| sled_folder::explain(&error))
 }
 
 fn log_id_at(trees: &Trees, key: &str) -> Result<Option<LogId>, String> {
@@ -298,7 +398,7 @@ fn last_entry(trees: &Trees, first_index: u64) -> Result<(Option<LogId>, Option<
         let Some(found) = trees.entries.range(range).next_back() else {
             return Ok((None, torn));
         };
-        let (key, _) = found.map_err(|error| error.to_string())?;
+        let (key, _) = found.map_err(|error| sled_folder::explain(&error))?;
         let (index, _) = parse_part_key(&key).map_err(|error| error.to_string())?;
         match read_one(trees, index) {
             Ok(record) => return Ok((Some(record.log_id), torn)),

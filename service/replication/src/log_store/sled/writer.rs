@@ -19,6 +19,7 @@ use super::shared::{Shared, index_after};
 use super::trees::{self, Trees};
 use crate::log_store::record::{self, Record};
 use crate::log_store::{WriteError, meta};
+use crate::sled_folder::{self, seal};
 use crate::types::{LogId, RaftVote, Types};
 
 pub(super) type Done = oneshot::Sender<Result<(), WriteError>>;
@@ -181,14 +182,16 @@ impl<B: Barrier> Writer<B> {
         Ok(())
     }
 
-    /// Flush, barrier, mark: after this the group may be acknowledged.
+    /// Seal, flush, barrier, mark: after this the group may be acknowledged.
     fn make_durable(&mut self) -> Result<(), WriteError> {
+        let seal = self.mark.give_seal();
+        self.insert_meta(trees::SEAL, seal::encode(seal).to_vec())?;
         self.trees.db.flush().map_err(|error| self.sled_error(error))?;
         self.barrier
             .make_durable()
             .map_err(|error| self.disk_error(&error))?;
         self.mark
-            .raise(self.stored_last)
+            .raise(self.stored_last, seal)
             .map_err(|error| self.disk_error(&error))
     }
 
@@ -311,7 +314,7 @@ impl<B: Barrier> Writer<B> {
                 let folder = self.shared.folder.display().to_string();
                 WriteError::Disk {
                     folder,
-                    detail: other.to_string(),
+                    detail: sled_folder::explain(&other),
                 }
             }
         }
