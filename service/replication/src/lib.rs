@@ -10,6 +10,8 @@ pub mod log_store;
 pub mod machine;
 pub mod peer;
 pub mod runtime;
+#[cfg(feature = "sled")]
+pub mod sled_folder;
 pub mod snapshot_store;
 pub mod types;
 

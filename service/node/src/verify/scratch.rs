@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ostraka_replication::sled_folder::copy_engine_folder;
+
 /// A folder for copies, in the system's temporary folder; removed when it is dropped.
 pub(super) struct Scratch(PathBuf);
 
@@ -15,26 +17,12 @@ impl Scratch {
         Ok(Self(folder))
     }
 
-    /// Copies a folder of plain files and folders; the copy's path.
+    /// Copies a log's folder; the copy's path.
     pub(super) fn copy(&self, name: &str, from: &Path) -> io::Result<PathBuf> {
         let to = self.0.join(name);
-        copy_folder(from, &to)?;
+        copy_engine_folder(from, &to)?;
         Ok(to)
     }
-}
-
-fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }
 
 impl Drop for Scratch {

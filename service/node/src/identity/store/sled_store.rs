@@ -14,8 +14,9 @@
 //! **Durability.** Nothing here waits for the disk, and nothing acknowledged hangs on it: an entry is acknowledged because
 //! identity's *log* holds it behind a barrier on a quorum. An entry's effects and `m/applied` go in one atomic batch, and
 //! sled recovers a prefix of what was written, so after a crash the tree is the state at some earlier index, and it says
-//! which. The entries after it are applied again from the log, or a snapshot replaces the tree. A database that
-//! sled finds damaged is only a copy: cut off by sled or put away by hand, it is built anew from snapshot and log.
+//! which. The entries after it are applied again from the log, or a snapshot replaces the tree. A database that is
+//! damaged is only a copy: put away by hand, it is built anew from snapshot and log. What is not whole is opened as a copy
+//! first ([`sled_folder`]), so that a refusal changes nothing.
 //!
 //! **Memory.** sled keeps up to [`ACCOUNT_CACHE_BYTES_MAX`] of pages besides a few words for each page on disk. Records
 //! stay under about 1 KiB and sled's leaves hold up to 17 of them, far below the size (128 KiB) at which sled would
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 use ostraka_core::limits::ACCOUNT_CACHE_BYTES_MAX;
 use ostraka_core::{LogIndex, VoterNumber};
+use ostraka_replication::sled_folder::{self, RehearsalError};
 
 use super::{AccountStore, AccountsImage, Head, assert_follows};
 use crate::identity::account::{Account, EmailKey};
@@ -53,11 +55,21 @@ const LOCK_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// Accounts written in one batch while a snapshot is read: some 100 KiB of memory.
 const ACCOUNTS_PER_BATCH: usize = 256;
 
-/// Why the accounts cannot be opened. Terminal: an operator must act. Nothing was changed.
+/// Why the accounts cannot be opened. An operator must act. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsError {
     #[error("the accounts in {0} are in use by another process; stop that one first")]
     InUse(PathBuf),
+    /// Retryable, once there is space.
+    #[error(
+        "the accounts in {folder} were not closed cleanly or are damaged ({doubt}), and to look into a copy of them first \
+         takes {bytes} free bytes on their disk: free them, then start again (nothing was changed)"
+    )]
+    NoRoom {
+        folder: PathBuf,
+        doubt: String,
+        bytes: u64,
+    },
     #[error(
         "the accounts in {folder} cannot be opened ({source}); is the disk full, read-only or not this user's?"
     )]
@@ -107,36 +119,22 @@ fn tree_name(number: u64) -> String {
 impl SledAccounts {
     /// Opens the accounts in `folder`, or makes new ones where there are none.
     pub fn open(folder: &Path) -> Result<SledAccounts, AccountsError> {
-        let explain = |error: sled::Error| match error {
-            sled::Error::Io(source) => AccountsError::Io {
-                folder: folder.to_owned(),
-                source,
-            },
-            other => AccountsError::Damaged {
-                folder: folder.to_owned(),
-                what: other.to_string(),
-            },
-        };
+        rehearse(folder)?;
+        Self::open_here(folder).map_err(|trouble| trouble.at(folder))
+    }
+
+    fn open_here(folder: &Path) -> Result<SledAccounts, Trouble> {
         let db = open_database(folder)?;
-        let number = current_generation(&db, folder)?;
-        remove_leftovers(&db, number).map_err(explain)?;
-        let tree = db.open_tree(tree_name(number)).map_err(explain)?;
-        let head = read_head(&tree).map_err(explain)?;
-        let last = tree
-            .scan_prefix(b"a/")
-            .keys()
-            .next_back()
-            .transpose()
-            .map_err(explain)?;
+        let number = current_generation(&db)?;
+        remove_leftovers(&db, number)?;
+        let tree = db.open_tree(tree_name(number))?;
+        let head = read_head(&tree)?;
+        let last = tree.scan_prefix(b"a/").keys().next_back().transpose()?;
         if last.as_deref().and_then(voter_of_key).map_or(0, |voter| voter.0) + 1 != head.next_voter.0 {
-            let what = format!(
+            return Err(Trouble::Damaged(format!(
                 "the last account is not the one before number {}",
                 head.next_voter.0
-            );
-            return Err(AccountsError::Damaged {
-                folder: folder.to_owned(),
-                what,
-            });
+            )));
         }
         let generation = Arc::new(Generation {
             number,
@@ -177,72 +175,119 @@ impl SledAccounts {
     }
 }
 
-fn open_database(folder: &Path) -> Result<sled::Db, AccountsError> {
+/// Why what is in a folder cannot be used; [`at`](Self::at) adds which folder, for a copy stands for another.
+enum Trouble {
+    InUse,
+    Damaged(String),
+    NewerFormat(u32),
+    NoRoom { doubt: String, bytes: u64 },
+    Io(io::Error),
+}
+
+impl Trouble {
+    fn at(self, folder: &Path) -> AccountsError {
+        let folder = folder.to_owned();
+        match self {
+            Trouble::InUse => AccountsError::InUse(folder),
+            Trouble::Damaged(what) => AccountsError::Damaged { folder, what },
+            Trouble::NewerFormat(found) => AccountsError::NewerFormat { folder, found },
+            Trouble::NoRoom { doubt, bytes } => AccountsError::NoRoom { folder, doubt, bytes },
+            Trouble::Io(source) => AccountsError::Io { folder, source },
+        }
+    }
+}
+
+impl From<sled::Error> for Trouble {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            // sled has no error of its own for this.
+            sled::Error::Io(source) if source.to_string().contains("could not acquire lock") => {
+                Trouble::InUse
+            }
+            sled::Error::Io(source) if source.kind() != io::ErrorKind::UnexpectedEof => Trouble::Io(source),
+            other => Trouble::Damaged(sled_folder::explain(&other)),
+        }
+    }
+}
+
+impl From<RehearsalError> for Trouble {
+    fn from(error: RehearsalError) -> Self {
+        match error {
+            RehearsalError::InUse => Trouble::InUse,
+            RehearsalError::Damaged(what) => Trouble::Damaged(what),
+            RehearsalError::NoRoom { doubt, bytes } => Trouble::NoRoom { doubt, bytes },
+            RehearsalError::Io(source) => Trouble::Io(source),
+        }
+    }
+}
+
+/// Lets sled mend only what is whole or was seen to come out well. Fewer accounts than there were are well: the log has
+/// the others. A missing one among them is not.
+fn rehearse(folder: &Path) -> Result<(), AccountsError> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let read_whole = |copy: &Path| {
+        let accounts = SledAccounts::open_here(copy)?;
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            accounts
+                .image()
+                .accounts()
+                .try_for_each(|account| account.map(drop))
+        }));
+        read.map_err(|_panic| Trouble::Damaged("the storage engine panicked while reading".to_owned()))?
+            .map_err(|error| Trouble::Damaged(error.to_string()))
+    };
+    while_locked(|| sled_folder::rehearse(folder, None, None, read_whole))
+        .map_err(|trouble: Trouble| trouble.at(folder))
+}
+
+/// Tries again for a moment where another database of this process may still hold the lock.
+fn while_locked<T>(mut open: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
+    for _look in 1..LOCK_LOOKS_MAX {
+        match open() {
+            Err(Trouble::InUse) => std::thread::sleep(LOCK_LOOK_INTERVAL),
+            other => return other,
+        }
+    }
+    open()
+}
+
+fn open_database(folder: &Path) -> Result<sled::Db, Trouble> {
     let config = sled::Config::new()
         .path(folder)
         .cache_capacity(ACCOUNT_CACHE_BYTES_MAX)
         .flush_every_ms(None);
-    let mut looks = 0;
-    loop {
+    while_locked(|| {
         // sled answers some kinds of damage with a panic.
-        let what = match catch_unwind(AssertUnwindSafe(|| config.open())) {
-            Ok(Ok(db)) => return Ok(db),
-            Ok(Err(sled::Error::Io(source))) if source.to_string().contains("could not acquire lock") => {
-                looks += 1;
-                if looks < LOCK_LOOKS_MAX {
-                    std::thread::sleep(LOCK_LOOK_INTERVAL);
-                    continue;
-                }
-                return Err(AccountsError::InUse(folder.to_owned()));
-            }
-            Ok(Err(sled::Error::Io(source))) => {
-                return Err(AccountsError::Io {
-                    folder: folder.to_owned(),
-                    source,
-                });
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_panic) => "the storage engine panicked while opening".to_owned(),
-        };
-        return Err(AccountsError::Damaged {
-            folder: folder.to_owned(),
-            what,
-        });
-    }
+        catch_unwind(AssertUnwindSafe(|| config.open()))
+            .map_err(|_panic| Trouble::Damaged("the storage engine panicked while opening".to_owned()))?
+            .map_err(Trouble::from)
+    })
 }
 
 /// The number of the tree in use. A new database gets its format and its first tree in one batch.
-fn current_generation(db: &sled::Db, folder: &Path) -> Result<u64, AccountsError> {
-    let damaged = |what: String| AccountsError::Damaged {
-        folder: folder.to_owned(),
-        what,
-    };
-    let get = |key: &[u8]| db.get(key).map_err(|error| damaged(error.to_string()));
-    let Some(format) = get(KEY_FORMAT)? else {
+fn current_generation(db: &sled::Db) -> Result<u64, Trouble> {
+    let damaged = |what: &str| Trouble::Damaged(what.to_owned());
+    let Some(format) = db.get(KEY_FORMAT)? else {
         let mut batch = sled::Batch::default();
         batch.insert(KEY_FORMAT, &FORMAT.to_be_bytes());
         batch.insert(KEY_CURRENT, tree_name(0).as_bytes());
-        db.apply_batch(batch)
-            .map_err(|error| damaged(error.to_string()))?;
+        db.apply_batch(batch)?;
         return Ok(0);
     };
-    let found = format.as_ref().try_into().map(u32::from_be_bytes);
-    match found {
+    match format.as_ref().try_into().map(u32::from_be_bytes) {
         Ok(FORMAT) => {}
-        Ok(found) if found > FORMAT => {
-            return Err(AccountsError::NewerFormat {
-                folder: folder.to_owned(),
-                found,
-            });
-        }
-        _ => return Err(damaged("its format number is none".to_owned())),
+        Ok(found) if found > FORMAT => return Err(Trouble::NewerFormat(found)),
+        _ => return Err(damaged("its format number is none")),
     }
-    let current =
-        get(KEY_CURRENT)?.ok_or_else(|| damaged("it does not say which tree is in use".to_owned()))?;
+    let current = db
+        .get(KEY_CURRENT)?
+        .ok_or_else(|| damaged("it does not say which tree is in use"))?;
     std::str::from_utf8(&current)
         .ok()
         .and_then(|name| name.strip_prefix(TREE_PREFIX)?.parse().ok())
-        .ok_or_else(|| damaged("the name of the tree in use is none".to_owned()))
+        .ok_or_else(|| damaged("the name of the tree in use is none"))
 }
 
 /// Trees that a crash left behind: replaced ones, and half-read snapshots.
@@ -255,9 +300,8 @@ fn remove_leftovers(db: &sled::Db, current: u64) -> sled::Result<()> {
     Ok(())
 }
 
-fn read_head(tree: &sled::Tree) -> sled::Result<Head> {
-    let wrong =
-        |_| sled::Error::Unsupported("a number in the accounts' head has the wrong length".to_owned());
+fn read_head(tree: &sled::Tree) -> Result<Head, Trouble> {
+    let wrong = |_| Trouble::Damaged("a number in the accounts' head has the wrong length".to_owned());
     let u32_at = |key: &[u8]| match tree.get(key)? {
         Some(value) => value
             .as_ref()
