@@ -1,0 +1,225 @@
+//! A case: one run's plan and history, indexed for those who judge it. Nothing in here trusts the history: a service at
+//! fault may have told any nonsense, and a judge who panics has judged nothing.
+
+use std::collections::BTreeMap;
+
+use ostraka_core::{EventId, LogIndex, SubmissionKey, UnixMs, VotePosition, VoterNumber};
+
+use crate::disks::{CommittedLog, Disks};
+use crate::history::{Answer, Happening, History, VoteStatus};
+use crate::ids::{EventSlot, OperationId, SimMicros, SubmissionTag};
+use crate::names;
+use crate::oracle::{EventTruth, Oracle, VoteTruth};
+use crate::plan::{Action, FaultKind, Operation, Plan};
+
+/// When something happened: the time, and the record's place in the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    pub at: SimMicros,
+    pub record: usize,
+}
+
+/// An operation that was really sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub operation: &'a Operation,
+    pub invoked: Moment,
+    pub answered: Option<(Moment, &'a Answer)>,
+}
+
+/// A submission as the plan has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Submission {
+    pub slot: EventSlot,
+    pub voter: VoterNumber,
+    pub contestant: u16,
+    pub tag: SubmissionTag,
+}
+
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    pub plan: &'a Plan,
+    pub history: &'a History,
+    pub disks: Disks<'a>,
+    pub log: CommittedLog<'a>,
+    pub oracle: Oracle,
+    /// In the order in which they were sent.
+    pub asked: Vec<Asked<'a>>,
+    /// By submission: its records in the log, in order.
+    pub records: BTreeMap<SubmissionTag, Vec<VoteTruth>>,
+    pub formed: Option<(SimMicros, UnixMs)>,
+    pub storm_over: Option<Moment>,
+    pub end: SimMicros,
+    places: BTreeMap<OperationId, usize>,
+}
+
+/// Disks that make a quorum of the smallest cluster that the plan ever has: one that leaves is one less.
+pub fn quorum(plan: &Plan) -> usize {
+    let leaves = plan
+        .faults
+        .iter()
+        .any(|fault| matches!(fault.kind, FaultKind::LeaveAndJoin { .. }));
+    let voters = usize::from(plan.knobs.nodes).saturating_sub(usize::from(leaves));
+    voters / 2 + 1
+}
+
+impl<'a> Case<'a> {
+    pub fn new(plan: &'a Plan, history: &'a History) -> Self {
+        let disks = Disks::replay(history, quorum(plan));
+        let log = disks.committed();
+        let oracle = Oracle::of(&log);
+        let mut case = Case {
+            plan,
+            history,
+            disks,
+            log,
+            oracle,
+            asked: Vec::new(),
+            records: BTreeMap::new(),
+            formed: None,
+            storm_over: None,
+            end: history.records.last().map_or(SimMicros(0), |record| record.at),
+            places: BTreeMap::new(),
+        };
+        case.index();
+        case.group_records();
+        case
+    }
+
+    fn index(&mut self) {
+        let operations: BTreeMap<OperationId, &'a Operation> = self
+            .plan
+            .operations
+            .iter()
+            .map(|operation| (operation.id, operation))
+            .collect();
+        for (place, record) in self.history.records.iter().enumerate() {
+            let moment = Moment {
+                at: record.at,
+                record: place,
+            };
+            match &record.what {
+                Happening::Formed { true_time } => {
+                    self.formed.get_or_insert((record.at, *true_time));
+                }
+                Happening::StormOver => {
+                    self.storm_over.get_or_insert(moment);
+                }
+                Happening::Invoked { operation } => {
+                    let Some(planned) = operations.get(operation) else {
+                        continue;
+                    };
+                    if !self.places.contains_key(operation) {
+                        self.places.insert(*operation, self.asked.len());
+                        self.asked.push(Asked {
+                            operation: planned,
+                            invoked: moment,
+                            answered: None,
+                        });
+                    }
+                }
+                Happening::Answered { operation, answer } => {
+                    if let Some(place) = self.places.get(operation) {
+                        self.asked[*place].answered.get_or_insert((moment, answer));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn group_records(&mut self) {
+        for vote in &self.oracle.votes {
+            let is_planned = names::overload_of_voter(vote.vote.voter).is_none();
+            let tag = vote
+                .vote
+                .client_timestamp
+                .and_then(names::tag_of_client_timestamp);
+            if let Some(tag) = tag.filter(|_| is_planned) {
+                self.records.entry(tag).or_default().push(*vote);
+            }
+        }
+    }
+
+    pub fn asked(&self, operation: OperationId) -> Option<&Asked<'a>> {
+        self.places.get(&operation).map(|place| &self.asked[*place])
+    }
+
+    /// Submissions that were sent, each time they were.
+    pub fn submissions(&self) -> impl Iterator<Item = (&Asked<'a>, Submission)> {
+        self.asked
+            .iter()
+            .filter_map(|asked| Some((asked, submission(asked.operation)?)))
+    }
+
+    /// Where the submission first stands in the log, and its verdict.
+    pub fn first_record(&self, tag: SubmissionTag) -> Option<(VotePosition, VoteStatus)> {
+        self.records
+            .get(&tag)?
+            .iter()
+            .find_map(|vote| vote.ruling.told(vote.position))
+    }
+
+    /// The keys under which the log knows a submission: one, if the service is sound.
+    pub fn keys(&self, tag: SubmissionTag) -> Vec<SubmissionKey> {
+        let mut keys: Vec<SubmissionKey> = self
+            .records
+            .get(&tag)
+            .into_iter()
+            .flatten()
+            .map(|vote| vote.vote.key)
+            .collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// The event that the slot's creation made.
+    pub fn event_of_slot(&self, slot: EventSlot) -> Option<&EventTruth> {
+        self.oracle.events.values().find(|event| event.slot == Some(slot))
+    }
+
+    pub fn event(&self, event: EventId) -> Option<&EventTruth> {
+        self.oracle.events.get(&event)
+    }
+
+    /// Whether the log at `index` is known: what nobody settled on may still turn out either way.
+    pub fn knows(&self, index: u64) -> bool {
+        self.log.is_whole || index <= self.log.tip.0
+    }
+
+    /// When a quorum of disks first held the committed entry at `index`.
+    pub fn durable_at(&self, index: LogIndex) -> Option<SimMicros> {
+        self.disks.quorum_at(self.log.entries.get(&index.0)?)
+    }
+
+    /// What an exact clock shows.
+    pub fn true_time(&self, at: SimMicros) -> Option<UnixMs> {
+        let (formed_at, true_time) = self.formed?;
+        let since_ms = at.0.checked_sub(formed_at.0)? / 1_000;
+        Some(UnixMs(true_time.0.checked_add(since_ms)?))
+    }
+
+    /// Whether the operation is one of those that a healed cluster must do.
+    pub fn is_fresh(&self, operation: &Operation) -> bool {
+        operation.at_ms >= self.plan.knobs.storm_ms
+    }
+}
+
+/// What an operation submits, if it does.
+pub fn submission(operation: &Operation) -> Option<Submission> {
+    match operation.action {
+        Action::Submit {
+            slot,
+            voter,
+            contestant,
+            tag,
+        } => Some(Submission {
+            slot,
+            voter,
+            contestant,
+            tag,
+        }),
+        _ => None,
+    }
+}

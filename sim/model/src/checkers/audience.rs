@@ -1,0 +1,223 @@
+//! What the audience saw: on every stream, across reconnects and from whichever node, versions and totals never go back,
+//! totals are those of their version and never more, each tally starts where the viewer was, and the final result is
+//! final. After the storm every viewer catches up.
+
+use std::collections::BTreeMap;
+
+use super::Report;
+use crate::case::Case;
+use crate::history::{Happening, Sight, Standings, Status};
+use crate::ids::{SimMicros, ViewerIndex};
+
+/// Milliseconds in which a connected viewer must have what is committed: a tally at most every 50 ms, a follower that
+/// learns of a commit with the next heartbeat, and slow links.
+const CATCH_UP_MS: u64 = 1_500;
+
+/// What one viewer knows.
+#[derive(Debug, Default)]
+struct Viewed {
+    /// Over all connections.
+    version: Option<u64>,
+    status: Option<Status>,
+    totals: Vec<Option<u64>>,
+    is_final: bool,
+    /// Of this connection: since when it tells, and the version told last.
+    told: Option<(SimMicros, u64)>,
+}
+
+pub(super) fn check(case: &Case, report: &mut Report) {
+    let mut viewers: BTreeMap<ViewerIndex, Viewed> = BTreeMap::new();
+    for (place, record) in case.history.records.iter().enumerate() {
+        let Happening::Saw { viewer, sight } = &record.what else {
+            continue;
+        };
+        let viewed = viewers.entry(*viewer).or_default();
+        let mut look = Look {
+            case,
+            report,
+            place,
+            at: record.at,
+            viewer: *viewer,
+        };
+        look.at_sight(viewed, sight);
+    }
+    if case.storm_over.is_some() && case.log.is_whole {
+        everyone_catches_up(case, report, &viewers);
+    }
+}
+
+/// One sight being judged.
+struct Look<'c, 'a> {
+    case: &'c Case<'a>,
+    report: &'c mut Report,
+    place: usize,
+    at: SimMicros,
+    viewer: ViewerIndex,
+}
+
+impl Look<'_, '_> {
+    fn holds(&mut self, holds: bool, sentence: impl FnOnce() -> String) {
+        let viewer = self.viewer.0;
+        self.report
+            .safe(holds, self.place, || format!("viewer {viewer} {}", sentence()));
+    }
+
+    fn at_sight(&mut self, viewed: &mut Viewed, sight: &Sight) {
+        match sight {
+            Sight::Connected { resumed_from, .. } => {
+                let known = viewed.version;
+                self.holds(*resumed_from == known, || {
+                    format!("asked to go on from {resumed_from:?}, and had seen {known:?}")
+                });
+                viewed.told = None;
+            }
+            Sight::Disconnected => viewed.told = None,
+            Sight::Snapshot(standings) => {
+                self.holds(viewed.told.is_none(), || {
+                    format!(
+                        "got a second snapshot on one connection, at version {}",
+                        standings.version
+                    )
+                });
+                viewed.told = Some((self.at, standings.version));
+                self.moves_on(viewed, standings);
+            }
+            Sight::Closed(standings) => {
+                self.holds(standings.status == Status::Closed, || {
+                    format!("got a final result that says {:?}", standings.status)
+                });
+                let told = viewed.told.map(|(_, version)| version);
+                self.holds(told == Some(standings.version), || {
+                    format!(
+                        "got the final result of version {} after version {told:?}",
+                        standings.version
+                    )
+                });
+                self.moves_on(viewed, standings);
+                viewed.is_final = true;
+            }
+            Sight::Tally {
+                event,
+                status,
+                version,
+                previous_version,
+                totals,
+            } => {
+                let told = viewed.told.map(|(_, version)| version);
+                self.holds(told.is_some_and(|told| told < *version), || {
+                    format!("got a tally of version {version} after version {told:?} on one connection")
+                });
+                let starts_right = *previous_version == 0 || Some(*previous_version) == told;
+                self.holds(starts_right, || {
+                    format!(
+                        "got what changed since version {previous_version}, and had been told {told:?}: a gap"
+                    )
+                });
+                viewed.told = viewed.told.map(|(since, _)| (since, *version));
+                let mut shown = viewed.totals.clone();
+                for (contestant, total) in totals {
+                    let place = usize::from(*contestant);
+                    match shown.get_mut(place) {
+                        Some(known) => *known = Some(*total),
+                        None => self.holds(false, || {
+                            format!("got a total of contestant {place}, whom the snapshot did not name")
+                        }),
+                    }
+                }
+                self.moves_on(
+                    viewed,
+                    &Standings {
+                        event: *event,
+                        status: *status,
+                        version: *version,
+                        totals: shown,
+                    },
+                );
+            }
+        }
+    }
+
+    /// The viewer has these standings now.
+    fn moves_on(&mut self, viewed: &mut Viewed, now: &Standings) {
+        let (version, status) = (viewed.version, viewed.status);
+        self.holds(version <= Some(now.version), || {
+            format!("was at version {version:?} and was shown version {}", now.version)
+        });
+        self.holds(status <= Some(now.status), || {
+            format!("saw the event {status:?} and then {:?}", now.status)
+        });
+        let back = viewed
+            .totals
+            .iter()
+            .zip(&now.totals)
+            .position(|(before, after)| before > after);
+        self.holds(back.is_none(), || {
+            format!(
+                "saw the total of contestant {} go back at version {}",
+                back.unwrap_or_default(),
+                now.version
+            )
+        });
+        let still_final = !viewed.is_final || version == Some(now.version);
+        self.holds(still_final, || {
+            format!(
+                "was told the final result at {version:?} and then version {}",
+                now.version
+            )
+        });
+        if self.case.knows(now.version) {
+            let planned = self
+                .case
+                .plan
+                .viewers
+                .iter()
+                .find(|planned| planned.viewer == self.viewer);
+            let truth = planned
+                .and_then(|planned| self.case.event_of_slot(planned.slot))
+                .filter(|event| event.id == now.event)
+                .and_then(|event| event.standings_at(now.version));
+            self.holds(truth.as_ref() == Some(now), || {
+                let truth = truth.as_ref().map(|truth| (truth.status, &truth.totals));
+                format!(
+                    "has {:?} {:?} of {} at version {}, and the truth is {truth:?}",
+                    now.status, now.totals, now.event, now.version
+                )
+            });
+        }
+        viewed.version = viewed.version.max(Some(now.version));
+        viewed.status = viewed.status.max(Some(now.status));
+        viewed.totals = now.totals.clone();
+    }
+}
+
+fn everyone_catches_up(case: &Case, report: &mut Report, viewers: &BTreeMap<ViewerIndex, Viewed>) {
+    let Some(storm_over) = case.storm_over else { return };
+    let nothing = Viewed::default();
+    for planned in &case.plan.viewers {
+        let Some(event) = case.event_of_slot(planned.slot) else {
+            continue;
+        };
+        let viewed = viewers.get(&planned.viewer).unwrap_or(&nothing);
+        let version_by = |at: SimMicros| {
+            let durable = |version: &&u64| {
+                case.durable_at(ostraka_core::LogIndex(**version))
+                    .is_some_and(|durable| durable <= at)
+            };
+            event.versions.keys().rev().find(durable).copied()
+        };
+        let quiet_since = SimMicros(case.end.0.saturating_sub(CATCH_UP_MS * 1_000));
+        let connected = viewed.told.is_some_and(|(since, _)| since <= quiet_since) && !viewed.is_final;
+        let due = version_by(if connected {
+            quiet_since
+        } else {
+            storm_over.at.min(quiet_since)
+        });
+        let seen = viewed.version;
+        let viewer = planned.viewer.0;
+        report.lively(seen >= due, None, || format!("viewer {viewer} of {} is at version {seen:?} at the end, and version {due:?} was there for long", event.id));
+        let closed_long_ago = event.closed.is_some_and(|closed| Some(closed.index.0) <= due);
+        report.lively(viewed.is_final || !closed_long_ago, None, || {
+            format!("viewer {viewer} was never told that {} is closed", event.id)
+        });
+    }
+}

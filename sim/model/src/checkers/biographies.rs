@@ -1,0 +1,188 @@
+//! Vote biographies: acknowledged ⊆ counted ⊆ submitted; each voter at most once an event; each submission one key, one
+//! vote id and one outcome, however often it was sent and through whichever node.
+
+use std::collections::BTreeMap;
+
+use ostraka_core::VoterNumber;
+
+use super::Report;
+use crate::case::{Case, Submission};
+use crate::history::{Answer, VoteStatus};
+use crate::ids::{EventSlot, SubmissionTag};
+use crate::names;
+use crate::oracle::{Ruling, VoteTruth};
+use crate::plan::{Action, FaultKind};
+
+/// What clients were told of one submission first.
+struct Told<'a> {
+    vote_id: &'a str,
+    status: VoteStatus,
+}
+
+pub(super) fn check(case: &Case, report: &mut Report) {
+    each_submission_has_one_outcome(case, report);
+    each_voter_counts_once(case, report);
+    counted_votes_were_submitted(case, report);
+    each_slot_is_one_event(case, report);
+}
+
+fn each_submission_has_one_outcome(case: &Case, report: &mut Report) {
+    let mut told: BTreeMap<SubmissionTag, Told> = BTreeMap::new();
+    let mut owners: BTreeMap<&str, SubmissionTag> = BTreeMap::new();
+    for (asked, Submission { tag, .. }) in case.submissions() {
+        let Some((moment, Answer::Vote { vote_id, status })) = asked.answered else {
+            continue;
+        };
+        let first = told.entry(tag).or_insert(Told {
+            vote_id,
+            status: *status,
+        });
+        let (first_id, first_status) = (first.vote_id, first.status);
+        report.safe(first_id == vote_id && first_status == *status, moment, || {
+            format!("submission {} was told {first_status:?} as {first_id}, and on a retry {status:?} as {vote_id}", tag.0)
+        });
+        let owner = *owners.entry(vote_id).or_insert(tag);
+        report.safe(owner == tag, moment, || {
+            format!(
+                "vote id {vote_id} was given to submission {} and to submission {}",
+                owner.0, tag.0
+            )
+        });
+        if let Some((_, verdict)) = case.first_record(tag) {
+            report.safe(verdict == *status, moment, || {
+                format!(
+                    "submission {} was told {status:?}, and the log says {verdict:?}",
+                    tag.0
+                )
+            });
+        }
+    }
+    for tag in case.records.keys() {
+        let keys = case.keys(*tag);
+        report.safe(keys.len() == 1, None, || {
+            format!(
+                "submission {} has {} keys in the log: its retries were taken for other submissions",
+                tag.0,
+                keys.len()
+            )
+        });
+    }
+}
+
+fn each_voter_counts_once(case: &Case, report: &mut Report) {
+    let mut counted: BTreeMap<(EventSlot, VoterNumber), SubmissionTag> = BTreeMap::new();
+    for (asked, Submission { slot, voter, tag, .. }) in case.submissions() {
+        let Some((
+            moment,
+            Answer::Vote {
+                status: VoteStatus::Processed,
+                ..
+            },
+        )) = asked.answered
+        else {
+            continue;
+        };
+        let first = *counted.entry((slot, voter)).or_insert(tag);
+        report.safe(first == tag, moment, || {
+            format!(
+                "voter {} was told of slot {} that submission {} counts, and that submission {} does",
+                voter.0, slot.0, first.0, tag.0
+            )
+        });
+    }
+}
+
+fn counted_votes_were_submitted(case: &Case, report: &mut Report) {
+    for vote in &case.oracle.votes {
+        let counts = vote.ruling == Ruling::First(VoteStatus::Processed);
+        report.safe(was_submitted(case, vote), None, || {
+            let voter = vote.vote.voter.0;
+            let counted = if counts { "counts" } else { "is recorded" };
+            format!(
+                "a vote of voter {voter} {counted} at entry {}, and nobody submitted it",
+                vote.position.index
+            )
+        });
+    }
+    for (asked, Submission { tag, .. }) in case.submissions() {
+        let Some((moment, Answer::Refused { code, .. })) = asked.answered else {
+            continue;
+        };
+        let made = case.records.get(&tag).into_iter().flatten().find(|vote| {
+            let by = vote.vote.trace.and_then(names::operation_of_trace);
+            by == Some(asked.operation.id) && matches!(vote.ruling, Ruling::First(_))
+        });
+        report.safe(made.is_none(), moment, || {
+            format!(
+                "submission {} was refused as {code}, and that very request is in the log",
+                tag.0
+            )
+        });
+    }
+}
+
+fn was_submitted(case: &Case, vote: &VoteTruth) -> bool {
+    if let Some((fault, place)) = names::overload_of_voter(vote.vote.voter) {
+        let overload = case.plan.faults.iter().find(|planned| planned.id == fault);
+        return overload.is_some_and(
+            |planned| matches!(planned.kind, FaultKind::Overload { submissions, .. } if place < submissions),
+        );
+    }
+    let asked = vote
+        .vote
+        .trace
+        .and_then(names::operation_of_trace)
+        .and_then(|operation| case.asked(operation));
+    let Some(asked) = asked else { return false };
+    let Action::Submit {
+        slot,
+        voter,
+        contestant,
+        tag,
+    } = asked.operation.action
+    else {
+        return false;
+    };
+    let in_its_event = case
+        .event(vote.vote.event)
+        .is_none_or(|event| event.slot == Some(slot));
+    let first_durable = case
+        .log
+        .entries
+        .get(&vote.position.index.0)
+        .and_then(|entry| case.disks.first_at(entry));
+    in_its_event
+        && voter == vote.vote.voter
+        && contestant == vote.vote.contestant.0
+        && vote.vote.client_timestamp == Some(names::client_timestamp(tag))
+        && first_durable.is_none_or(|at| at >= asked.invoked.at)
+}
+
+fn each_slot_is_one_event(case: &Case, report: &mut Report) {
+    let mut events: BTreeMap<EventSlot, _> = BTreeMap::new();
+    for event in case.oracle.events.values() {
+        let Some(slot) = event.slot else { continue };
+        let first = *events.entry(slot).or_insert(event.id);
+        report.safe(first == event.id, None, || {
+            format!(
+                "slot {} was created twice, as {first} and as {}",
+                slot.0, event.id
+            )
+        });
+    }
+    for asked in &case.asked {
+        let Action::CreateEvent { slot, .. } = asked.operation.action else {
+            continue;
+        };
+        let Some((moment, Answer::EventCreated { event })) = asked.answered else {
+            continue;
+        };
+        let first = *events.entry(slot).or_insert(*event);
+        report.safe(first == *event, moment, || {
+            format!(
+                "slot {} was created as {first}, and a client was told {event}",
+                slot.0
+            )
+        });
+    }
+}

@@ -1,0 +1,160 @@
+//! Conservation: whatever totals anyone was shown at a version are the counted votes at that version; replicas agree
+//! entry by entry, and byte by byte in snapshots of the same index.
+
+use std::collections::BTreeMap;
+
+use ostraka_core::EventId;
+
+use super::Report;
+use crate::case::Case;
+use crate::history::{Answer, Happening, Sight, Standings, Status};
+
+pub(super) fn check(case: &Case, report: &mut Report) {
+    what_was_shown(case, report);
+    replicas_agree(case, report);
+    snapshots_agree(case, report);
+    settled_nodes_show_the_end(case, report);
+}
+
+fn what_was_shown(case: &Case, report: &mut Report) {
+    for (place, record) in case.history.records.iter().enumerate() {
+        match &record.what {
+            Happening::Answered {
+                answer: Answer::Board { standings, .. },
+                ..
+            } => standings_are_true(case, report, place, standings),
+            Happening::Saw {
+                sight: Sight::Snapshot(standings) | Sight::Closed(standings),
+                ..
+            } => standings_are_true(case, report, place, standings),
+            Happening::Saw {
+                sight:
+                    Sight::Tally {
+                        event,
+                        status,
+                        version,
+                        totals,
+                        ..
+                    },
+                ..
+            } => tally_is_true(case, report, place, *event, *status, *version, totals),
+            Happening::Settled { boards, .. } => {
+                for standings in boards {
+                    standings_are_true(case, report, place, standings);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn standings_are_true(case: &Case, report: &mut Report, record: usize, shown: &Standings) {
+    if !case.knows(shown.version) {
+        return;
+    }
+    let truth = case
+        .event(shown.event)
+        .and_then(|event| event.standings_at(shown.version));
+    report.safe(truth.as_ref() == Some(shown), record, || match truth {
+        Some(truth) => format!(
+            "{} at version {} is {:?} {:?}, and {:?} {:?} was shown",
+            shown.event, shown.version, truth.status, truth.totals, shown.status, shown.totals
+        ),
+        None => format!(
+            "{} never had a version {}, and its standings there were shown",
+            shown.event, shown.version
+        ),
+    });
+}
+
+fn tally_is_true(
+    case: &Case,
+    report: &mut Report,
+    record: usize,
+    event: EventId,
+    status: Status,
+    version: u64,
+    totals: &[(u16, u64)],
+) {
+    if !case.knows(version) {
+        return;
+    }
+    let truth = case.event(event).and_then(|truth| truth.standings_at(version));
+    let is_true = truth.as_ref().is_some_and(|truth| {
+        let fits = |(contestant, total): &(u16, u64)| {
+            truth.totals.get(usize::from(*contestant)) == Some(&Some(*total))
+        };
+        truth.status == status && totals.iter().all(fits)
+    });
+    report.safe(is_true, record, || {
+        let truth = truth.map(|truth| (truth.status, truth.totals));
+        format!("{event} at version {version} is {truth:?}, and a tally said {status:?} {totals:?}")
+    });
+}
+
+fn replicas_agree(case: &Case, report: &mut Report) {
+    for quarrel in case.disks.mismatches.iter().chain(&case.log.quarrels) {
+        report.safe(false, quarrel.record, || {
+            format!(
+                "at entry {} the disks of node {} and node {} hold different things",
+                quarrel.index, quarrel.node.0, quarrel.other.0
+            )
+        });
+    }
+    for index in &case.oracle.unreadable {
+        report.safe(false, None, || format!("the committed entry {index} is no batch"));
+    }
+    for disk in case.disks.nodes.values() {
+        report.compared += disk.entries.len() as u64;
+    }
+}
+
+fn snapshots_agree(case: &Case, report: &mut Report) {
+    let mut digests = BTreeMap::new();
+    for (place, record) in case.history.records.iter().enumerate() {
+        let Happening::Snapshot {
+            node, index, digest, ..
+        } = &record.what
+        else {
+            continue;
+        };
+        let (first_node, first) = *digests.entry(*index).or_insert((*node, *digest));
+        report.safe(first == *digest, place, || {
+            format!(
+                "at entry {index} node {} has another snapshot than node {}",
+                node.0, first_node.0
+            )
+        });
+    }
+}
+
+/// The settled boards are of the end of the log, and all events are there.
+fn settled_nodes_show_the_end(case: &Case, report: &mut Report) {
+    for (place, record) in case.history.records.iter().enumerate() {
+        let Happening::Settled {
+            node,
+            applied,
+            boards,
+        } = &record.what
+        else {
+            continue;
+        };
+        for event in case.oracle.events.values() {
+            let newest = event
+                .versions
+                .range(..=applied.0)
+                .next_back()
+                .map(|(version, _)| *version);
+            let shown = boards
+                .iter()
+                .find(|board| board.event == event.id)
+                .map(|board| board.version);
+            report.safe(newest == shown, place, || {
+                format!(
+                    "node {} has applied entry {applied} and shows {} at version {shown:?}, not {newest:?}",
+                    node.0, event.id
+                )
+            });
+        }
+    }
+}

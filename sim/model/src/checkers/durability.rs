@@ -1,0 +1,219 @@
+//! Durability: what was acknowledged was on a quorum of disks by then, is in the log at the end with the verdict that was
+//! told, and its status never went back. No disk drops a committed entry.
+
+use std::collections::BTreeMap;
+
+use ostraka_core::LogIndex;
+
+use super::Report;
+use crate::case::{Case, Moment, Submission};
+use crate::history::{Answer, Happening, Sight, VoteStatus};
+use crate::ids::SimMicros;
+use crate::plan::Action;
+
+pub(super) fn check(case: &Case, report: &mut Report) {
+    for index in &case.log.missing {
+        report.safe(false, None, || {
+            format!("entry {index} was applied, and no disk ever held it")
+        });
+    }
+    acknowledged_votes_stay(case, report);
+    statuses_never_go_back(case, report);
+    nothing_is_shown_before_it_is_durable(case, report);
+    no_disk_drops_what_is_committed(case, report);
+}
+
+fn acknowledged_votes_stay(case: &Case, report: &mut Report) {
+    for (asked, Submission { tag, .. }) in case.submissions() {
+        let Some((moment, Answer::Vote { vote_id, status })) = asked.answered else {
+            continue;
+        };
+        match case.first_record(tag) {
+            Some((position, _)) => by_quorum(case, report, moment, position.index, || {
+                format!("submission {} was acknowledged as {vote_id}", tag.0)
+            }),
+            None if case.log.is_whole => report.safe(false, moment, || {
+                format!(
+                    "submission {} was acknowledged as {vote_id} ({status:?}) and is lost",
+                    tag.0
+                )
+            }),
+            None => {}
+        }
+    }
+    for asked in &case.asked {
+        let Some((moment, Answer::EventCreated { event })) = asked.answered else {
+            continue;
+        };
+        match case.event(*event) {
+            Some(truth) => by_quorum(case, report, moment, truth.created.index, || {
+                format!("{event} was said to be created")
+            }),
+            None if case.log.is_whole => report.safe(false, moment, || {
+                format!("{event} was said to be created and is lost")
+            }),
+            None => {}
+        }
+    }
+}
+
+/// At `moment` a quorum of disks must have held the entry.
+fn by_quorum(
+    case: &Case,
+    report: &mut Report,
+    moment: Moment,
+    index: LogIndex,
+    what: impl FnOnce() -> String,
+) {
+    if before_the_cluster(case, index) {
+        return;
+    }
+    let durable_at = case.durable_at(index);
+    report.safe(
+        durable_at.is_some_and(|at| at <= moment.at),
+        moment,
+        || match durable_at {
+            Some(at) => format!(
+                "{}, and entry {index} was on a quorum of disks {} µs later",
+                what(),
+                at.0 - moment.at.0
+            ),
+            None => format!("{}, and entry {index} never was on a quorum of disks", what()),
+        },
+    );
+}
+
+/// Before the cluster was whole fewer disks were a quorum.
+fn before_the_cluster(case: &Case, index: LogIndex) -> bool {
+    let first = case
+        .log
+        .entries
+        .get(&index.0)
+        .and_then(|entry| case.disks.first_at(entry));
+    match (case.formed, first) {
+        (Some((formed, _)), Some(first)) => first < formed,
+        _ => false,
+    }
+}
+
+fn statuses_never_go_back(case: &Case, report: &mut Report) {
+    // By vote id: what was said, and when the first who heard it had the answer.
+    let mut said: BTreeMap<&str, Vec<(SimMicros, VoteStatus)>> = BTreeMap::new();
+    let mut answers: Vec<(Moment, SimMicros, &str, VoteStatus)> = Vec::new();
+    for asked in &case.asked {
+        if let Some((moment, Answer::Vote { vote_id, status } | Answer::Status { vote_id, status })) =
+            asked.answered
+        {
+            said.entry(vote_id).or_default().push((moment.at, *status));
+            answers.push((moment, asked.invoked.at, vote_id, *status));
+        }
+        status_is_known(case, report, asked);
+    }
+    for (moment, invoked, vote_id, status) in answers {
+        let before = said[vote_id].iter().filter(|(answered, _)| *answered < invoked);
+        for (_, earlier) in before {
+            let may_follow = *earlier == status || *earlier == VoteStatus::Acked;
+            report.safe(may_follow, moment, || {
+                format!("vote {vote_id} was {earlier:?}, and later {status:?}")
+            });
+        }
+    }
+}
+
+/// A vote id that was given out is known from then on.
+fn status_is_known(case: &Case, report: &mut Report, asked: &crate::case::Asked) {
+    let Action::Status { of } = asked.operation.action else {
+        return;
+    };
+    let Some((moment, answer)) = asked.answered else {
+        return;
+    };
+    match answer {
+        Answer::Refused { code, .. } => report.safe(
+            !matches!(code.as_str(), "vote-not-found" | "malformed-id"),
+            moment,
+            || {
+                format!(
+                    "operation {} was given a vote id, and later that id was refused as {code}",
+                    of.0
+                )
+            },
+        ),
+        Answer::Status { vote_id, status } => {
+            let tag = case
+                .asked(of)
+                .and_then(|asked| crate::case::submission(asked.operation))
+                .map(|submission| submission.tag);
+            let verdict = tag
+                .and_then(|tag| case.first_record(tag))
+                .map(|(_, verdict)| verdict);
+            let is_true = verdict.is_none_or(|verdict| verdict == *status || *status == VoteStatus::Acked);
+            report.safe(is_true, moment, || {
+                format!("vote {vote_id} is {verdict:?} by the log, and its status was said to be {status:?}")
+            });
+        }
+        _ => {}
+    }
+}
+
+fn nothing_is_shown_before_it_is_durable(case: &Case, report: &mut Report) {
+    for (record, happened) in case.history.records.iter().enumerate() {
+        let version = match &happened.what {
+            Happening::Answered {
+                answer: Answer::Board { standings, .. },
+                ..
+            } => standings.version,
+            Happening::Answered {
+                answer: Answer::EventStatus { version, .. },
+                ..
+            } => *version,
+            Happening::Saw {
+                sight: Sight::Snapshot(standings) | Sight::Closed(standings),
+                ..
+            } => standings.version,
+            Happening::Saw {
+                sight: Sight::Tally { version, .. },
+                ..
+            } => *version,
+            _ => continue,
+        };
+        if case.knows(version) {
+            let moment = Moment {
+                at: happened.at,
+                record,
+            };
+            by_quorum(case, report, moment, LogIndex(version), || {
+                format!("version {version} was shown")
+            });
+        }
+    }
+}
+
+fn no_disk_drops_what_is_committed(case: &Case, report: &mut Report) {
+    // The highest entry that some client already had the outcome of, by time.
+    let mut known: Vec<(usize, u64)> = Vec::new();
+    for (asked, Submission { tag, .. }) in case.submissions() {
+        if let Some((moment, Answer::Vote { .. })) = asked.answered
+            && let Some((position, _)) = case.first_record(tag)
+        {
+            known.push((moment.record, position.index.0));
+        }
+    }
+    for truncation in &case.disks.truncations {
+        let committed = known
+            .iter()
+            .filter(|(record, _)| *record < truncation.record)
+            .map(|(_, index)| *index)
+            .max();
+        let lost = truncation.dropped.iter().find(|entry| {
+            Some(entry.index.0) <= committed && case.log.entries.get(&entry.index.0) == Some(*entry)
+        });
+        report.safe(lost.is_none(), truncation.record, || {
+            let index = lost.map(|entry| entry.index.0).unwrap_or_default();
+            format!(
+                "node {} dropped entry {index} from its disk, which was committed",
+                truncation.node.0
+            )
+        });
+    }
+}

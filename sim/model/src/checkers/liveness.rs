@@ -1,0 +1,150 @@
+//! Liveness: once faults have stopped, all nodes run and come to the same point, and fresh requests through each of them
+//! succeed. And no node stops by itself but for its disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Class, Report};
+use crate::case::{Asked, Case};
+use crate::history::{Answer, Happening, Life, Status, VoteStatus};
+use crate::ids::NodeIndex;
+use crate::plan::{Action, FaultKind};
+
+pub(super) fn check(case: &Case, report: &mut Report) {
+    report.lively(case.formed.is_some(), None, || {
+        "the cluster never formed".to_owned()
+    });
+    report.lively(case.storm_over.is_some(), None, || {
+        "the run never came to the end of the storm".to_owned()
+    });
+    nodes_settle(case, report);
+    nodes_stop_for_their_disk_only(case, report);
+    for asked in &case.asked {
+        report.lively(asked.answered.is_some(), asked.invoked, || {
+            format!(
+                "operation {} had no end, not even an unknown one",
+                asked.operation.id.0
+            )
+        });
+    }
+    fresh_requests_succeed(case, report);
+}
+
+fn nodes_settle(case: &Case, report: &mut Report) {
+    let settled: BTreeMap<NodeIndex, u64> = case
+        .disks
+        .nodes
+        .iter()
+        .filter_map(|(node, disk)| Some((*node, disk.applied?.0)))
+        .collect();
+    for node in (0..case.plan.knobs.nodes).map(NodeIndex) {
+        report.lively(settled.contains_key(&node), None, || {
+            format!("node {} does not run at the end", node.0)
+        });
+    }
+    let points: BTreeSet<u64> = settled.values().copied().collect();
+    report.lively(points.len() <= 1, None, || {
+        let by_node: Vec<String> = settled
+            .iter()
+            .map(|(node, applied)| format!("node {} entry {applied}", node.0))
+            .collect();
+        format!("the nodes have not applied the same: {}", by_node.join(", "))
+    });
+}
+
+fn nodes_stop_for_their_disk_only(case: &Case, report: &mut Report) {
+    let mut hurt: BTreeSet<NodeIndex> = BTreeSet::new();
+    for (place, record) in case.history.records.iter().enumerate() {
+        match &record.what {
+            Happening::FaultBegan {
+                fault,
+                node: Some(node),
+            } => {
+                let planned = case.plan.faults.iter().find(|planned| planned.id == *fault);
+                if planned.is_some_and(|planned| matches!(planned.kind, FaultKind::DiskError { .. })) {
+                    hurt.insert(*node);
+                }
+            }
+            Happening::Node {
+                node,
+                life: Life::Failed(sentence),
+            } => {
+                report.compared += 1;
+                if !hurt.contains(node) {
+                    report.add(
+                        Class::Safety,
+                        Some(place),
+                        format!(
+                            "node {} stopped by itself, and its disk was sound: {sentence}",
+                            node.0
+                        ),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn fresh_requests_succeed(case: &Case, report: &mut Report) {
+    for operation in case
+        .plan
+        .operations
+        .iter()
+        .filter(|operation| case.is_fresh(operation))
+    {
+        let asked = case.asked(operation.id);
+        let answer = asked.and_then(|asked| asked.answered).map(|(_, answer)| answer);
+        let record = asked.map(|asked: &Asked| asked.invoked.record);
+        report.lively(
+            answer.is_some_and(|answer| succeeds(&operation.action, answer)),
+            record,
+            || {
+                format!(
+                    "the cluster has healed, and the fresh operation {} got {answer:?}",
+                    operation.id.0
+                )
+            },
+        );
+    }
+}
+
+fn succeeds(action: &Action, answer: &Answer) -> bool {
+    match action {
+        Action::CreateEvent { .. } => matches!(answer, Answer::EventCreated { .. }),
+        Action::OpenEvent { .. } => matches!(
+            answer,
+            Answer::EventStatus {
+                status: Status::Open,
+                ..
+            }
+        ),
+        Action::CloseEvent { .. } => matches!(
+            answer,
+            Answer::EventStatus {
+                status: Status::Closed,
+                ..
+            }
+        ),
+        Action::Submit { .. } => matches!(
+            answer,
+            Answer::Vote {
+                status: VoteStatus::Processed,
+                ..
+            }
+        ),
+        Action::Status { .. } => matches!(
+            answer,
+            Answer::Status {
+                status: VoteStatus::Processed,
+                ..
+            }
+        ),
+        Action::Leaderboard { .. } => matches!(
+            answer,
+            Answer::Board {
+                linearizable: true,
+                ..
+            }
+        ),
+    }
+}

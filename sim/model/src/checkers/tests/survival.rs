@@ -1,0 +1,161 @@
+//! Planted losses, and clusters that do not heal.
+
+use super::*;
+
+#[test]
+fn durability_finds_acknowledged_votes_that_are_lost() {
+    let mut run = clean();
+    let operation = run.submission(0, 105, 50);
+    run.told(operation, 40, VoteStatus::Processed);
+    finds(
+        &run,
+        Checker::Durability,
+        "submission 50 was acknowledged as v40 (Processed) and is lost",
+    );
+}
+
+#[test]
+fn durability_finds_an_ack_before_the_quorum() {
+    let mut run = Run::new();
+    run.create(0, None);
+    let operation = run.submission(0, 100, 1);
+    let entry = run.next_entry(vec![vote(0, 100, 1, operation)]);
+    run.durable(0, entry.clone());
+    run.after(5).told(operation, 2, VoteStatus::Processed);
+    run.after(5).durable(1, entry.clone());
+    run.durable(2, entry);
+    run.heal(1);
+    finds(
+        &run,
+        Checker::Durability,
+        "was acknowledged as v2, and entry 2 was on a quorum of disks 5000 µs later",
+    );
+}
+
+#[test]
+fn durability_finds_a_status_that_goes_back_and_one_that_is_forgotten() {
+    let mut run = clean();
+    run.forge(
+        OperationId(6),
+        Answer::Status {
+            vote_id: "v2".to_owned(),
+            status: VoteStatus::Acked,
+        },
+    );
+    finds(
+        &run,
+        Checker::Durability,
+        "vote v2 was Processed, and later Acked",
+    );
+    let mut run = clean();
+    run.forge(
+        OperationId(6),
+        Answer::Refused {
+            status: 404,
+            code: "vote-not-found".to_owned(),
+        },
+    );
+    finds(
+        &run,
+        Checker::Durability,
+        "later that id was refused as vote-not-found",
+    );
+}
+
+#[test]
+fn durability_finds_what_is_shown_too_early_and_dropped_later() {
+    let mut run = clean();
+    let truncated = Happening::Truncated {
+        node: NodeIndex(1),
+        from: LogIndex(3),
+    };
+    let told = run.history.records.iter().position(|record| {
+        matches!(
+            record.what,
+            Happening::Answered {
+                operation: OperationId(4),
+                ..
+            }
+        )
+    });
+    let told = told.expect("it was answered");
+    let at = run.history.records[told].at;
+    run.history
+        .records
+        .insert(told + 1, crate::history::Record { at, what: truncated });
+    // Told of entry 3 before that: it was committed.
+    finds(
+        &run,
+        Checker::Durability,
+        "node 1 dropped entry 3 from its disk, which was committed",
+    );
+    let mut run = Run::new();
+    run.create(0, None);
+    let operation = run.submission(0, 100, 1);
+    let entry = run.next_entry(vec![vote(0, 100, 1, operation)]);
+    run.durable(0, entry.clone());
+    run.after(1).board(0, 2);
+    (1..3).for_each(|node| run.durable(node, entry.clone()));
+    run.after(5).told(operation, 2, VoteStatus::Processed);
+    run.heal(1);
+    let early = found(&run, Checker::Durability);
+    assert_eq!(early, Vec::<String>::new(), "on a quorum when it was shown");
+    let held = |record: &crate::history::Record| !matches!(&record.what, Happening::Durable { node, entry } if node.0 > 0 && entry.index.0 == 2);
+    run.history.records.retain(held);
+    finds(
+        &run,
+        Checker::Durability,
+        "version 2 was shown, and entry 2 never was on a quorum",
+    );
+}
+
+#[test]
+fn liveness_finds_a_cluster_that_does_not_heal() {
+    let mut run = clean();
+    run.history.records.retain(|record| {
+        !matches!(
+            record.what,
+            Happening::Settled {
+                node: NodeIndex(1),
+                ..
+            }
+        )
+    });
+    finds(&run, Checker::Liveness, "node 1 does not run at the end");
+    let mut run = clean();
+    for record in &mut run.history.records {
+        if let Happening::Settled {
+            node: NodeIndex(1),
+            applied,
+            ..
+        } = &mut record.what
+        {
+            applied.0 -= 1;
+        }
+    }
+    finds(&run, Checker::Liveness, "the nodes have not applied the same");
+    let mut run = clean();
+    run.forge(
+        OperationId(10),
+        Answer::Unknown {
+            reason: "timeout".to_owned(),
+        },
+    );
+    finds(&run, Checker::Liveness, "the fresh operation 10 got Some(Unknown");
+    let mut run = clean();
+    run.submission(0, 100, 1);
+    finds(&run, Checker::Liveness, "had no end");
+}
+
+#[test]
+fn liveness_finds_a_node_that_stops_by_itself() {
+    let mut run = clean();
+    let failed = Happening::Node {
+        node: NodeIndex(1),
+        life: Life::Failed("its state is impossible".to_owned()),
+    };
+    run.record(failed);
+    let violations = run.check(Checker::Liveness).violations;
+    assert_eq!(violations.len(), 1);
+    assert_eq!(violations[0].class, Class::Safety);
+}
