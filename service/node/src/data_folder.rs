@@ -185,9 +185,10 @@ impl DataFolder {
     /// Refuses a folder in which this group had a log that is not there any more: a node that forgot what it
     /// acknowledged must not vote or count.
     pub fn check_log(&self, group: GroupName) -> Result<(), DataFolderError> {
-        let missing = self.log(group);
+        // The file, not the folder: a disk that is not mounted leaves an empty folder in the log's place.
+        let missing = self.log(group).join(FORMAT_FILE);
         let had_log = read_format(&self.root)?.groups.contains(&group);
-        if had_log && !missing.is_dir() {
+        if had_log && !missing.is_file() {
             return Err(DataFolderError::LostLog {
                 path: self.root.clone(),
                 group,
@@ -390,10 +391,12 @@ mod tests {
             folder.check_log(GroupName::Vote).is_ok(),
             "a new node has none yet"
         );
-        fs::create_dir_all(folder.log(GroupName::Vote)).unwrap();
+        let log = folder.log(GroupName::Vote);
+        fs::create_dir_all(&log).unwrap();
+        fs::write(log.join(FORMAT_FILE), "a log").unwrap();
         folder.claim_log(GroupName::Vote).unwrap();
         assert!(folder.check_log(GroupName::Vote).is_ok());
-        fs::remove_dir_all(folder.log(GroupName::Vote)).unwrap();
+        fs::remove_file(log.join(FORMAT_FILE)).unwrap();
         let refused = folder.check_log(GroupName::Vote).unwrap_err();
         assert!(matches!(refused, DataFolderError::LostLog { .. }), "{refused}");
         assert!(folder.check_log(GroupName::Identity).is_ok());

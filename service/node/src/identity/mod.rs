@@ -12,7 +12,7 @@ pub mod passwords;
 pub mod rate;
 pub mod routes;
 pub mod service;
-mod snapshot;
+pub(crate) mod snapshot;
 pub mod store;
 #[cfg(test)]
 mod testing;
@@ -23,4 +23,4 @@ pub use passwords::{PasswordCost, PasswordSettings};
 pub use rate::Rate;
 pub use routes::{api_document, router};
 pub use service::{IdentityParts, IdentityService, IdentitySettings};
-pub use store::{AccountStore, AccountsError, MemoryAccounts, SledAccounts};
+pub use store::{AccountStore, AccountsError, CheckedAccounts, MemoryAccounts, SledAccounts};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostraka_replication::log_store::sled::SledLogStore;
+use ostraka_replication::log_store::sled::CheckedLog;
 use ostraka_replication::peer::PeerClient;
 use ostraka_replication::snapshot_store::SnapshotStore;
 use ostraka_replication::{Group, GroupConfig, GroupName, Machine, PeerAddr, SharedMachine};
@@ -13,7 +13,7 @@ use super::RunError;
 use crate::config::{Bootstrap, Config, Service};
 use crate::data_folder::DataFolder;
 use crate::env::{Env, MemoryStorage, Storage};
-use crate::identity::{IdentityMachine, MemoryAccounts, SledAccounts};
+use crate::identity::{CheckedAccounts, IdentityMachine, MemoryAccounts};
 use crate::operator::Health;
 use crate::secrets::Secrets;
 use crate::vote::VoteMachine;
@@ -34,6 +34,33 @@ impl Started {
         identity
             .chain(self.vote.iter().map(|(group, _)| group.clone()))
             .collect()
+    }
+}
+
+/// What this node has on disk, looked at and not changed yet. All of it is looked at before any of it is opened: a node
+/// that must not start leaves its folder as it was.
+#[derive(Default)]
+struct Checked {
+    accounts: Option<CheckedAccounts>,
+    identity_log: Option<CheckedLog>,
+    vote_log: Option<CheckedLog>,
+}
+
+impl Checked {
+    fn look(folder: &DataFolder, only: Option<Service>) -> Result<Self, RunError> {
+        let look = |name| -> Result<CheckedLog, RunError> {
+            folder.check_log(name)?;
+            Ok(CheckedLog::look(&folder.log(name))?)
+        };
+        let mut checked = Self::default();
+        if only != Some(Service::Vote) {
+            checked.identity_log = Some(look(GroupName::Identity)?);
+            checked.accounts = Some(CheckedAccounts::look(&folder.accounts())?);
+        }
+        if only != Some(Service::Identity) {
+            checked.vote_log = Some(look(GroupName::Vote)?);
+        }
+        Ok(checked)
     }
 }
 
@@ -65,35 +92,45 @@ pub(super) async fn start(
         health,
         peers,
     };
+    let checked = match folder {
+        Some(folder) => Checked::look(folder, config.only)?,
+        None => Checked::default(),
+    };
     let mut started = Started {
         identity: None,
         vote: None,
     };
     if config.only != Some(Service::Vote) {
-        let machine = Arc::new(RwLock::new(starter.identity_machine()?));
-        let group = starter.group(GroupName::Identity, Arc::clone(&machine)).await?;
+        let machine = Arc::new(RwLock::new(identity_machine(checked.accounts)?));
+        let log = checked.identity_log;
+        let group = starter
+            .group(GroupName::Identity, log, Arc::clone(&machine))
+            .await?;
         started.identity = Some((group, machine));
     }
     if config.only != Some(Service::Identity) {
         let machine = Arc::new(RwLock::new(VoteMachine::new(Arc::new(FeedHub::default()))));
-        let group = starter.group(GroupName::Vote, Arc::clone(&machine)).await?;
+        let log = checked.vote_log;
+        let group = starter.group(GroupName::Vote, log, Arc::clone(&machine)).await?;
         started.vote = Some((group, machine));
     }
     Ok(started)
 }
 
-impl Starter<'_> {
-    fn identity_machine(&self) -> Result<IdentityMachine, RunError> {
-        Ok(match self.folder {
-            Some(folder) => {
-                folder.check_log(GroupName::Identity)?;
-                IdentityMachine::new(SledAccounts::open(&folder.accounts())?)
-            }
-            None => IdentityMachine::new(MemoryAccounts::default()),
-        })
-    }
+fn identity_machine(accounts: Option<CheckedAccounts>) -> Result<IdentityMachine, RunError> {
+    Ok(match accounts {
+        Some(accounts) => IdentityMachine::new(accounts.open()?),
+        None => IdentityMachine::new(MemoryAccounts::default()),
+    })
+}
 
-    async fn group<M: Machine>(&self, name: GroupName, machine: SharedMachine<M>) -> Result<Group, RunError> {
+impl Starter<'_> {
+    async fn group<M: Machine>(
+        &self,
+        name: GroupName,
+        log: Option<CheckedLog>,
+        machine: SharedMachine<M>,
+    ) -> Result<Group, RunError> {
         let config = GroupConfig {
             heartbeat_interval: self.config.heartbeat_interval,
             election_timeout_min: self.config.election_timeout_min,
@@ -106,19 +143,20 @@ impl Starter<'_> {
         };
         let clock = Arc::clone(&self.env.clock);
         let peers = Arc::clone(&self.peers);
-        let started = match (&self.env.storage, self.folder) {
-            (Storage::Disk, Some(folder)) => {
-                folder.check_log(name)?;
-                let log = SledLogStore::open(&folder.log(name))?;
+        let started = match (&self.env.storage, self.folder, log) {
+            (Storage::Disk, Some(folder), Some(log)) => {
+                let log = log.open()?;
                 folder.claim_log(name)?;
                 let snapshots = SnapshotStore::open(&folder.snapshots(name))?;
                 Group::start(config, machine, log, snapshots, peers, clock).await
             }
-            (Storage::Memory(memory), _) => {
+            (Storage::Memory(memory), ..) => {
                 let (disk, snapshots) = simulated(memory, name);
                 Group::start(config, machine, disk, snapshots, peers, clock).await
             }
-            (Storage::Disk, None) => unreachable!("a node on disk has opened its folder"),
+            (Storage::Disk, ..) => {
+                unreachable!("a node on disk has opened its folder and looked at its logs")
+            }
         };
         let group = match name {
             GroupName::Identity => "identity",

@@ -145,15 +145,123 @@ fn verify_changes_nothing_in_what_it_finds_damaged() {
     assert!(content(&data) == before, "an audit changes nothing");
 }
 
+/// The files that a refused start must leave byte for byte: all but the lock's.
+fn kept(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = content(data);
+    files.remove(&data.join("LOCK"));
+    files
+}
+
+#[test]
+fn damage_inside_a_segment_is_refused_untouched_and_can_be_undone() {
+    let stage = Stage::new();
+    let event = stage.event(&["Ada"]);
+    let issuer = Issuer::of(&stage.dir.path().join("data/secrets.json"));
+    let votes: Vec<(u32, String)> = (1..=60)
+        .map(|voter| {
+            let answer = stage.send(&vote_call(&issuer.voter(voter), voter, &event, 0));
+            assert_eq!(answer.status, 200);
+            (voter, answer.json()["vote_id"].as_str().unwrap().to_string())
+        })
+        .collect();
+    let Stage { node, dir, .. } = stage;
+    let (options, status) = node.stop();
+    assert!(status.success());
+    let data = dir.path().join("data");
+    for (log, part) in [("vote/log", 2), ("vote/log", 3), ("identity/log", 2)] {
+        let db = data.join(log).join("db");
+        let whole = std::fs::read(&db).unwrap();
+        let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
+        let mut damaged = whole.clone();
+        for byte in &mut damaged[used / part..used / part + 40] {
+            *byte ^= 0x21;
+        }
+        std::fs::write(&db, &damaged).unwrap();
+        let before = kept(&data);
+        let sentence = refused(&data);
+        assert!(
+            sentence.contains(log)
+                && sentence.contains("is damaged")
+                && sentence.contains("restore it from a backup"),
+            "{sentence}"
+        );
+        assert!(
+            !sentence.contains("Corruption") && !sentence.contains("backtrace"),
+            "the engine's own words are no help: {sentence}"
+        );
+        assert!(kept(&data) == before, "{log}: a refusal changes nothing");
+        let (status, _, stderr) = run_ostraka(&["verify", "--data-dir", data.to_str().unwrap()]);
+        assert!(!status.success(), "verify says the same: {stderr}");
+        std::fs::write(&db, &whole).unwrap();
+    }
+    let node = NodeProcess::start(options);
+    for (voter, vote) in &votes {
+        let status = Call::get(&format!("/v1/vote/{vote}/status"))
+            .token(&issuer.voter(*voter))
+            .send(&node.options.public);
+        assert_eq!(status.json()["vote_status"], "processed", "voter {voter}");
+    }
+}
+
+#[test]
+fn a_torn_end_after_a_kill_opens_and_leaves_no_copy() {
+    let stage = Stage::new();
+    let event = stage.event(&["Ada"]);
+    let issuer = Issuer::of(&stage.dir.path().join("data/secrets.json"));
+    let answer = stage.send(&vote_call(&issuer.voter(5), 5, &event, 0));
+    assert_eq!(answer.status, 200);
+    let vote = answer.json()["vote_id"].as_str().unwrap().to_string();
+    let Stage { node, dir, .. } = stage;
+    let options = node.kill_nine();
+    let data = dir.path().join("data");
+    // What a write that was cut off leaves, and what a start that was killed while it looked into a copy does.
+    let db = data.join("vote/log/db");
+    let mut bytes = std::fs::read(&db).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes.truncate(used + 1);
+    bytes.extend([0x77; 300]);
+    std::fs::write(&db, &bytes).unwrap();
+    let copy = data.join("vote/log/REHEARSAL");
+    std::fs::create_dir(&copy).unwrap();
+    std::fs::write(copy.join("db"), b"half a copy").unwrap();
+    let node = NodeProcess::start(options);
+    let status = Call::get(&format!("/v1/vote/{vote}/status"))
+        .token(&issuer.voter(5))
+        .send(&node.options.public);
+    assert_eq!(status.json()["vote_status"], "processed");
+    assert!(!copy.exists());
+}
+
+#[test]
+fn formats_of_a_log_are_told_apart() {
+    let (_dir, data) = used_folder();
+    let file = data.join("vote/log/FORMAT");
+    for (format, said) in [
+        ("ostraka log format 99\n", "written by a newer Ostraka"),
+        ("poems\n", "not a log of Ostraka"),
+    ] {
+        std::fs::write(&file, format).unwrap();
+        let before = kept(&data);
+        let sentence = refused(&data);
+        assert!(
+            sentence.contains(said) && sentence.contains("vote/log"),
+            "{sentence}"
+        );
+        assert!(kept(&data) == before);
+    }
+}
+
 #[test]
 fn a_log_without_its_mark_is_refused() {
     let (_dir, data) = used_folder();
     std::fs::write(data.join("vote/log/MARK"), b"").unwrap();
+    let before = kept(&data);
     let sentence = refused(&data);
     assert!(
         sentence.contains("MARK") && sentence.contains("vote/log"),
         "{sentence}"
     );
+    assert!(kept(&data) == before);
     let (status, _, _) = run_ostraka(&["verify", "--data-dir", data.to_str().unwrap()]);
     assert!(!status.success());
 }

@@ -8,7 +8,7 @@ use std::io;
 use ostraka_core::{LogIndex, VoterNumber};
 
 pub use memory::MemoryAccounts;
-pub use sled_store::{AccountsError, SledAccounts};
+pub use sled_store::{AccountsError, CheckedAccounts, SledAccounts};
 
 use super::account::{Account, EmailKey};
 

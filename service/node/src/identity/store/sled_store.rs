@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ostraka_core::limits::ACCOUNT_CACHE_BYTES_MAX;
+use ostraka_core::limits::{ACCOUNT_CACHE_BYTES_MAX, ACCOUNT_LOCK_LOOK_MS, ACCOUNT_LOCK_MS_MAX};
 use ostraka_core::{LogIndex, VoterNumber};
 use ostraka_replication::sled_folder::{self, RehearsalError};
 
@@ -50,8 +50,8 @@ const KEY_OPERATOR: &[u8] = b"m/operator";
 const TREE_PREFIX: &str = "accounts-";
 /// sled's own threads hold its lock for a moment after a database was dropped: for that long, in-process restarts wait.
 /// Against another process the lock of the data folder stands; this one is only the second.
-const LOCK_LOOKS_MAX: u32 = 100;
-const LOCK_LOOK_INTERVAL: Duration = Duration::from_millis(10);
+const LOCK_LOOKS_MAX: u64 = ACCOUNT_LOCK_MS_MAX / ACCOUNT_LOCK_LOOK_MS;
+const LOCK_LOOK_INTERVAL: Duration = Duration::from_millis(ACCOUNT_LOCK_LOOK_MS);
 /// Accounts written in one batch while a snapshot is read: some 100 KiB of memory.
 const ACCOUNTS_PER_BATCH: usize = 256;
 
@@ -116,11 +116,29 @@ fn tree_name(number: u64) -> String {
     format!("{TREE_PREFIX}{number}")
 }
 
+/// Accounts that may be opened; nothing in their folder was changed yet.
+pub struct CheckedAccounts {
+    folder: PathBuf,
+}
+
+impl CheckedAccounts {
+    /// Looks at the accounts in `folder`, or at where there are none yet. Reads them once.
+    pub fn look(folder: &Path) -> Result<Self, AccountsError> {
+        rehearse(folder)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
+    }
+
+    pub fn open(self) -> Result<SledAccounts, AccountsError> {
+        SledAccounts::open_here(&self.folder).map_err(|trouble| trouble.at(&self.folder))
+    }
+}
+
 impl SledAccounts {
     /// Opens the accounts in `folder`, or makes new ones where there are none.
     pub fn open(folder: &Path) -> Result<SledAccounts, AccountsError> {
-        rehearse(folder)?;
-        Self::open_here(folder).map_err(|trouble| trouble.at(folder))
+        CheckedAccounts::look(folder)?.open()
     }
 
     fn open_here(folder: &Path) -> Result<SledAccounts, Trouble> {

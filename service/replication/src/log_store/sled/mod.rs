@@ -21,7 +21,7 @@ mod trees;
 mod writer;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
@@ -53,21 +53,33 @@ pub struct SledLogStore {
     writer: Option<JoinHandle<()>>,
 }
 
-impl SledLogStore {
-    /// Opens the log in `folder`, creating it where there is none.
-    pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_with(folder, FileBarrier::open)
+/// A log that may be opened. Nothing in its folder was changed yet, so a node with more than one can look at all of them
+/// before it opens any.
+pub struct CheckedLog {
+    folder: PathBuf,
+}
+
+impl CheckedLog {
+    /// Looks at the log in `folder`, or at where there is none yet. Reads the engine's file once, see
+    /// [`rehearse`](sled_folder::rehearse).
+    pub fn look(folder: &Path) -> Result<Self, OpenError> {
+        trees::check(folder)?;
+        Ok(Self {
+            folder: folder.to_path_buf(),
+        })
     }
 
-    /// As [`open`](Self::open), with another barrier: `barrier` is given the path of sled's file. For tests of what
-    /// happens when a barrier fails or is late.
-    pub fn open_with<B: Barrier>(
-        folder: &Path,
+    /// Opens the log, creating it where there is none.
+    pub fn open(self) -> Result<SledLogStore, OpenError> {
+        self.open_with(FileBarrier::open)
+    }
+
+    fn open_with<B: Barrier>(
+        self,
         barrier: impl FnOnce(&Path) -> io::Result<B>,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<SledLogStore, OpenError> {
+        let folder = &self.folder;
         trees::prepare_folder(folder)?;
-        trees::check_format(folder)?;
-        trees::rehearse(folder)?;
         let found = trees::open(folder)?;
         let failed = |source| trees::io_error(folder, source);
         let barrier = barrier(&trees::db_path(folder)).map_err(failed)?;
@@ -88,12 +100,28 @@ impl SledLogStore {
             .name("log-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(failed)?;
-        Ok(Self {
+        Ok(SledLogStore {
             shared,
             entries,
             commands: Some(commands),
             writer: Some(writer),
         })
+    }
+}
+
+impl SledLogStore {
+    /// Looks at the log in `folder` and opens it, creating it where there is none.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        CheckedLog::look(folder)?.open()
+    }
+
+    /// As [`open`](Self::open), with another barrier: `barrier` is given the path of sled's file. For tests of what
+    /// happens when a barrier fails or is late.
+    pub fn open_with<B: Barrier>(
+        folder: &Path,
+        barrier: impl FnOnce(&Path) -> io::Result<B>,
+    ) -> Result<Self, OpenError> {
+        CheckedLog::look(folder)?.open_with(barrier)
     }
 
     fn send(&self, command: Command) -> Result<(), WriteError> {

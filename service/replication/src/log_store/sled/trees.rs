@@ -160,15 +160,23 @@ pub(super) fn prepare_folder(folder: &Path) -> Result<(), OpenError> {
     if folder.join(FORMAT_FILE).exists() {
         return Ok(());
     }
-    if db_path(folder).exists() {
-        let detail = format!("it has a database but no {FORMAT_FILE} file");
-        return Err(OpenError::NotALog {
-            folder: folder.to_path_buf(),
-            detail,
-        });
-    }
     let content = format!("{FORMAT_PREFIX}{FORMAT}\n");
     durable_fs::write_file_durable(&folder.join(FORMAT_FILE), content.as_bytes()).map_err(failed)
+}
+
+/// Whether a log's folder, or the place of a new one, may be opened. Changes nothing.
+pub(super) fn check(folder: &Path) -> Result<(), OpenError> {
+    if !folder.join(FORMAT_FILE).exists() {
+        if !db_path(folder).exists() {
+            return Ok(());
+        }
+        return Err(OpenError::NotALog {
+            folder: folder.to_path_buf(),
+            detail: format!("it has a database but no {FORMAT_FILE} file"),
+        });
+    }
+    check_format(folder)?;
+    rehearse(folder)
 }
 
 /// Checks the format before sled touches anything: a newer format may hold another engine's files.
@@ -202,7 +210,7 @@ pub(super) fn check_format(folder: &Path) -> Result<(), OpenError> {
 }
 
 /// Whether [`open`] may be called: it lets the engine mend what it opens, and damage is not for it to mend.
-pub(super) fn rehearse(folder: &Path) -> Result<(), OpenError> {
+fn rehearse(folder: &Path) -> Result<(), OpenError> {
     let marked = Mark::read(&mark_path(folder)).map_err(|source| io_error(folder, source))?;
     let has_db = db_path(folder).exists();
     let (doubt, seal) = match marked {
