@@ -244,7 +244,7 @@ async fn prepare(client: &Client, password: &str) -> Result<(String, EventId, St
         canary: false,
     };
     let created = client
-        .create_event(&event, CallOptions::bearer(&operator.token))
+        .create_event(&event, None, CallOptions::bearer(&operator.token))
         .await;
     let created = created.map_err(SessionError::Event)?;
     let contestant = created

@@ -106,6 +106,13 @@ impl Draft {
         Ok(self)
     }
 
+    fn idempotent(self, key: Option<&IdempotencyKey>) -> Result<Self, ClientError> {
+        match key {
+            Some(key) => self.header(HeaderName::from_static(IdempotencyKey::HEADER), key.as_str()),
+            None => Ok(self),
+        }
+    }
+
     fn json(mut self, body: &impl Serialize) -> Result<Self, ClientError> {
         self.body = serde_json::to_vec(body).map_err(|error| ClientError::Invalid {
             reason: error.to_string(),
@@ -169,14 +176,16 @@ impl Client {
             .await
     }
 
-    /// `POST /v1/event/create`
+    /// `POST /v1/event/create`. A repeated creation with the same `key` gets the first event; without a key, each
+    /// creates another one.
     pub async fn create_event(
         &self,
         event: &CreateEventRequest,
+        key: Option<&IdempotencyKey>,
         options: CallOptions<'_>,
     ) -> Result<CreateEventResponse, ClientError> {
-        self.call(Draft::new(Method::POST, "/v1/event/create", options)?.json(event)?)
-            .await
+        let draft = Draft::new(Method::POST, "/v1/event/create", options)?;
+        self.call(draft.idempotent(key)?.json(event)?).await
     }
 
     /// `POST /v1/event/{event_id}/open`
@@ -235,14 +244,15 @@ impl Client {
         .await
     }
 
-    /// `POST /v1/vote/submit`, once. After an error of class unknown, ask again with the same `key`.
-    pub async fn submit_vote(
+    /// `POST /v1/vote/submit`, once. After an error of class unknown, ask again with the same `key`; without a key, a
+    /// submission is known by its contestant and `client_timestamp`.
+    pub async fn submit_vote<'k>(
         &self,
         vote: &SubmitVoteRequest,
-        key: &IdempotencyKey,
+        key: impl Into<Option<&'k IdempotencyKey>>,
         options: CallOptions<'_>,
     ) -> Result<SubmitVoteResponse, ClientError> {
-        self.call(Self::vote_draft(vote, key, options)?).await
+        self.call(Self::vote_draft(vote, key.into(), options)?).await
     }
 
     /// `GET /v1/vote/{vote_id}/status`
@@ -261,11 +271,11 @@ impl Client {
 
     pub(crate) fn vote_draft(
         vote: &SubmitVoteRequest,
-        key: &IdempotencyKey,
+        key: Option<&IdempotencyKey>,
         options: CallOptions<'_>,
     ) -> Result<Draft, ClientError> {
         Draft::new(Method::POST, "/v1/vote/submit", options)?
-            .header(HeaderName::from_static(IdempotencyKey::HEADER), key.as_str())?
+            .idempotent(key)?
             .json(vote)
     }
 

@@ -84,7 +84,7 @@ impl Client {
         options: CallOptions<'_>,
         progress: &mut Progress,
     ) -> Result<SubmitVoteResponse, ClientError> {
-        let draft = Self::vote_draft(vote, key, options)?;
+        let draft = Self::vote_draft(vote, Some(key), options)?;
         loop {
             progress.attempts += 1;
             progress.under_way = true;

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use ostraka_core::UnixMs;
-use ostraka_replication::Clock;
-use ostraka_replication::env::{Offload, SharedClock, SharedNet};
-use ostraka_replication::log_store::memory::MemoryDisk;
-use ostraka_replication::snapshot_store::SnapshotStore;
+// What an environment is made of, under one roof for those who make one.
+pub use ostraka_replication::env::{BoxFuture, BoxIo, Listener, Net, Offload, SharedClock, SharedNet};
+pub use ostraka_replication::log_store::memory::{Crash, Journal, Kept, MemoryDisk};
+pub use ostraka_replication::snapshot_store::SnapshotStore;
+pub use ostraka_replication::{Clock, GroupName, GroupStatus, NodeNumber};
 
+use crate::identity::PasswordCost;
 use crate::secrets::Secrets;
 
 /// A source of random bytes. The operating system's in production, a seeded one in a simulator.
@@ -58,6 +60,8 @@ pub struct Env {
     pub entropy: SharedEntropy,
     pub storage: Storage,
     pub offload: Offload,
+    /// What checking a password costs the machine.
+    pub password_cost: PasswordCost,
     pub console: Console,
 }
 
@@ -71,6 +75,7 @@ impl Env {
             entropy,
             storage: Storage::Disk,
             offload: Offload::Threads,
+            password_cost: PasswordCost::OWASP,
             console,
         }
     }

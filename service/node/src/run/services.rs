@@ -124,6 +124,7 @@ fn durability(env: &Env) -> Durability {
 
 fn identity_settings(env: &Env, config: &Config) -> IdentitySettings {
     let passwords = PasswordSettings {
+        cost: env.password_cost,
         offload: env.offload,
         ..PasswordSettings::default()
     };

@@ -2,7 +2,10 @@
 //!
 //! A [`MemoryDisk`] outlives the stores opened on it, as a real disk outlives processes. Each store keeps what it was
 //! told at once (and lets it be read), queues it for the disk, and the disk makes it durable a barrier at a time, after
-//! a latency in the runtime's own time. [`MemoryDisk::crash`] takes what no barrier has covered.
+//! a latency in the runtime's own time. [`MemoryDisk::crash`] takes what no barrier has covered. Who wants to know what
+//! the disk holds for good keeps a [`Journal`].
+
+mod journal;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
@@ -17,6 +20,7 @@ use ostraka_core::limits::{LOG_PENDING_BYTES_MAX, LOG_READ_BYTES_MAX};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
+pub use self::journal::{Journal, Kept};
 use super::record::{Record, weight_bytes};
 use super::{WriteError, half_open};
 use crate::runtime;
@@ -105,8 +109,37 @@ struct Disk {
     pending_bytes: usize,
     barrier_latency: Duration,
     barriers: u64,
-    fail_barriers: bool,
+    barriers_failed: u64,
+    /// What barriers fail with, while they do.
+    fault: Option<WriteError>,
     failed: Option<WriteError>,
+    journal: Option<Journal>,
+}
+
+impl Disk {
+    /// A barrier has covered the change, or luck has.
+    fn keep(&mut self, change: &Change, told: &mut Vec<Kept>) {
+        self.durable.change(change);
+        if self.journal.is_some() {
+            told.extend(Kept::of(change));
+        }
+    }
+}
+
+/// Outside the lock, so that whoever is told may look at the disk.
+fn tell(journal: Option<Journal>, told: &[Kept]) {
+    if let Some(journal) = journal {
+        told.iter().for_each(|kept| journal(kept));
+    }
+}
+
+const FOLDER: &str = "memory";
+
+/// What became of the changes that no barrier had covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crash {
+    pub kept: usize,
+    pub lost: usize,
 }
 
 /// A disk in memory. Cheap to clone; all clones are the same disk.
@@ -131,7 +164,19 @@ impl MemoryDisk {
 
     /// From now on barriers fail (or work again, for a store opened later).
     pub fn fail_barriers(&self, fail: bool) {
-        self.disk.lock().fail_barriers = fail;
+        let (folder, detail) = (FOLDER.to_owned(), "a fault was injected".to_owned());
+        self.disk.lock().fault = fail.then_some(WriteError::Disk { folder, detail });
+    }
+
+    /// From now on there is no room for anything more (or there is again, for a store opened later).
+    pub fn fill(&self, full: bool) {
+        let folder = FOLDER.to_owned();
+        self.disk.lock().fault = full.then_some(WriteError::DiskFull { folder });
+    }
+
+    /// From now on `journal` is told of all that the disk keeps, as it comes to keep it.
+    pub fn keep_journal(&self, journal: Journal) {
+        self.disk.lock().journal = Some(journal);
     }
 
     /// Barriers completed since the disk is there.
@@ -139,32 +184,47 @@ impl MemoryDisk {
         self.disk.lock().barriers
     }
 
-    /// A power cut: what no barrier has covered is gone, nobody is answered, the store is cut off.
-    pub fn crash(&self) {
-        self.crash_keeping(0);
+    /// Barriers that failed since the disk is there.
+    pub fn barriers_failed(&self) -> u64 {
+        self.disk.lock().barriers_failed
     }
 
-    /// A power cut that came when the first `changes` of those not covered had reached the disk by luck.
-    pub fn crash_keeping(&self, changes: usize) {
-        let orphans: Vec<Queued> = {
+    /// A power cut: what no barrier has covered is gone, nobody is answered, the store is cut off.
+    pub fn crash(&self) -> Crash {
+        self.crash_keeping(0)
+    }
+
+    /// A power cut that came when the first `changes` of those not covered had reached the disk by luck. With
+    /// `usize::MAX` only the process dies, and what it had written stays.
+    pub fn crash_keeping(&self, changes: usize) -> Crash {
+        let mut told = Vec::new();
+        let mut crash = Crash { kept: 0, lost: 0 };
+        let (orphans, journal) = {
             let mut disk = self.disk.lock();
             disk.life += 1;
             let queue = std::mem::take(&mut disk.queue);
-            let kept = queue.iter().filter_map(|queued| match queued {
+            let all = queue.iter().filter_map(|queued| match queued {
                 Queued::Change(change) => Some(change),
                 Queued::Waiter(_) => None,
             });
-            for change in kept.take(changes) {
-                disk.durable.change(change);
+            for change in all {
+                if crash.kept < changes {
+                    disk.keep(change, &mut told);
+                    crash.kept += 1;
+                } else {
+                    crash.lost += 1;
+                }
             }
             disk.seen = disk.durable.clone();
             disk.pending_bytes = 0;
-            queue.into()
+            (queue, disk.journal.clone())
         };
+        tell(journal, &told);
         // Dropped outside the lock: nobody is answered, as nobody is by a machine without power.
         drop(orphans);
         self.work.notify_waiters();
         self.room.notify_waiters();
+        crash
     }
 
     /// Starts a store on what is durable. Must be called inside the runtime. An earlier store on the same disk is cut
@@ -211,17 +271,14 @@ impl MemoryDisk {
 
     /// One barrier over the first `queued` items.
     fn complete(&self, life: u64, queued: usize) {
-        let (waiters, result) = {
+        let mut told = Vec::new();
+        let (waiters, result, journal) = {
             let mut disk = self.disk.lock();
             if disk.life != life {
                 return;
             }
-            if disk.fail_barriers && disk.failed.is_none() {
-                let detail = "a fault was injected".to_owned();
-                disk.failed = Some(WriteError::Disk {
-                    folder: "memory".to_owned(),
-                    detail,
-                });
+            if disk.failed.is_none() {
+                disk.failed = disk.fault.clone();
             }
             let result = disk.failed.clone().map_or(Ok(()), Err);
             let mut waiters = Vec::new();
@@ -234,14 +291,16 @@ impl MemoryDisk {
                             disk.pending_bytes -= weight_bytes(entry);
                         }
                         if result.is_ok() {
-                            disk.durable.change(&change);
+                            disk.keep(&change, &mut told);
                         }
                     }
                 }
             }
             disk.barriers += u64::from(result.is_ok());
-            (waiters, result)
+            disk.barriers_failed += u64::from(result.is_err());
+            (waiters, result, disk.journal.clone())
         };
+        tell(journal, &told);
         for waiter in waiters {
             waiter.answer(result.clone());
         }
