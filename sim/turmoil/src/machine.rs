@@ -1,0 +1,157 @@
+//! A machine: disks and a clock that outlive the node on it, and the node's lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostraka_node::config::{Bootstrap, Config};
+use ostraka_node::env::{NodeNumber, Offload, Storage};
+use ostraka_node::identity::PasswordCost;
+use ostraka_node::{Env, run};
+use ostraka_sim_model::history::{Happening, Life};
+use ostraka_sim_model::ids::NodeIndex;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::chance::{Purpose, SeededEntropy};
+use crate::clock::WallClock;
+use crate::disks::Disks;
+use crate::net::HostNet;
+use crate::stage::{Host, OPERATOR_PORT, PEER_PORT, PUBLIC_PORT, SharedStage, Stage};
+
+/// Nobody logs in: tokens are signed with the cluster's key. The account must be makeable, no more.
+const OPERATOR_PASSWORD: &str = "a password nobody types";
+
+pub(crate) struct Machine {
+    pub(crate) node: NodeIndex,
+    stage: SharedStage,
+    pub(crate) disks: Disks,
+    pub(crate) clock: Arc<WallClock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    lives: u64,
+    /// Wakes the node of this life to stop.
+    stop: Arc<Notify>,
+    /// It was started and has not yet said that it is ready.
+    awaited: bool,
+    /// The node has returned, and its process waits to be taken away.
+    ended: bool,
+}
+
+impl Machine {
+    pub(crate) fn new(stage: SharedStage, node: NodeIndex, disks: Disks) -> Arc<Self> {
+        let knobs = &stage.plan.knobs;
+        let place = usize::from(node.0);
+        let skew_ms = knobs.clock_skew_ms.get(place).copied().unwrap_or(0);
+        let drift_ppm = knobs.clock_drift_ppm.get(place).copied().unwrap_or(0);
+        let clock = WallClock::new(stage.clone(), skew_ms, drift_ppm);
+        Arc::new(Self {
+            node,
+            stage,
+            disks,
+            clock,
+            state: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn host(&self) -> Host {
+        Host(usize::from(self.node.0))
+    }
+
+    pub(crate) fn record(&self, life: Life) {
+        let node = self.node;
+        self.stage.record(Happening::Node { node, life });
+    }
+
+    /// One life of the node, from start to end. Never returns: a process that has ended is taken away from outside.
+    pub(crate) async fn live(self: Arc<Self>) {
+        let (life, stop) = {
+            let mut state = self.state.lock();
+            state.lives += 1;
+            state.stop = Arc::default();
+            state.awaited = true;
+            state.ended = false;
+            (state.lives, state.stop.clone())
+        };
+        self.record(Life::Started);
+        let ended = run(self.env(life), self.config(), async move { stop.notified().await }).await;
+        self.record(match ended {
+            Ok(()) => Life::StoppedGracefully,
+            Err(error) => Life::Failed(error.to_string()),
+        });
+        self.state.lock().ended = true;
+        std::future::pending::<()>().await;
+    }
+
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.state.lock().awaited
+    }
+
+    /// Whoever waited for it was told so by the node itself.
+    pub(crate) fn note_ready(&self) {
+        if std::mem::take(&mut self.state.lock().awaited) {
+            self.record(Life::Ready);
+        }
+    }
+
+    pub(crate) fn ask_to_stop(&self) {
+        self.state.lock().stop.notify_one();
+    }
+
+    /// Whether the node has returned since this was last asked.
+    pub(crate) fn has_ended(&self) -> bool {
+        std::mem::take(&mut self.state.lock().ended)
+    }
+
+    fn env(&self, life: u64) -> Env {
+        let net = HostNet {
+            stage: self.stage.clone(),
+            host: self.host(),
+        };
+        let node = self.host().0;
+        Env {
+            net: Arc::new(net),
+            clock: self.clock.clone(),
+            entropy: Arc::new(SeededEntropy::new(
+                self.stage.plan.seed,
+                Purpose::Node { node, life },
+            )),
+            storage: Storage::Memory(Box::new(self.disks.storage.clone())),
+            offload: Offload::Inline,
+            password_cost: PasswordCost::LEAST,
+            console: Arc::new(|_| {}),
+        }
+    }
+
+    fn config(&self) -> Config {
+        let knobs = &self.stage.plan.knobs;
+        let election = Duration::from_millis(knobs.election_ms);
+        let any = |port: u16| format!("0.0.0.0:{port}");
+        Config {
+            node: NodeNumber(u64::from(self.node.0) + 1),
+            listen: any(PUBLIC_PORT),
+            operator_listen: any(OPERATOR_PORT),
+            peer_listen: any(PEER_PORT),
+            peer_advertise: Some(peer_address(self.host())),
+            // As the documentation says: the first forms a cluster of itself, the others wait to be added.
+            bootstrap: if self.node.0 == 0 {
+                Bootstrap::Auto
+            } else {
+                Bootstrap::Wait
+            },
+            operator_password: Some(OPERATOR_PASSWORD.to_owned()),
+            snapshot_every_entries: knobs.snapshot_every_entries,
+            log_keep_entries: knobs.log_keep_entries,
+            heartbeat_interval: Duration::from_millis(knobs.heartbeat_ms),
+            election_timeout_min: election,
+            election_timeout_max: election * 2,
+            ..Config::default()
+        }
+    }
+}
+
+pub(crate) fn peer_address(host: Host) -> String {
+    format!("{}:{PEER_PORT}", Stage::host_name(host))
+}

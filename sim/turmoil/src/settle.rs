@@ -1,0 +1,115 @@
+//! After the storm: waits until the cluster is whole again, and asks every node what it holds.
+
+use std::time::Duration;
+
+use ostraka_client::{CallOptions, Client, ClientError};
+use ostraka_core::{EventId, LogIndex};
+use ostraka_node::env::GroupStatus;
+use ostraka_sim_model::history::{Happening, Standings};
+use ostraka_sim_model::ids::NodeIndex;
+use ostraka_sim_model::names::OWNER;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::chance::Purpose;
+use crate::clients;
+use crate::known::SharedKnown;
+use crate::operator::Operator;
+use crate::stage::Host;
+
+/// Between two looks at whether all is well.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// A healthy node answers its operator at once.
+const LOOK_TIMEOUT: Duration = Duration::from_millis(300);
+/// Purposes of the clients that ask here, past those of any plan's.
+const ASKER: u64 = u64::MAX - 0xff;
+
+/// Ends when all is well, or with the time for it. `asking`: the clients, who have things to ask after the storm.
+pub(crate) async fn settle(known: SharedKnown, asking: Vec<JoinHandle<()>>, formed: Instant) {
+    let knobs = &known.stage.plan.knobs;
+    let storm = Duration::from_millis(knobs.storm_ms.0);
+    let until = formed + storm + Duration::from_millis(knobs.heal_ms.0);
+    sleep_until(formed + storm).await;
+    for client in asking {
+        if let Ok(Err(panic)) = timeout_at(until, client).await {
+            panic!("a client has panicked: {panic}");
+        }
+    }
+    // What the cluster owes the plan it owes by now; what is left is to write down how it stands.
+    let settled = async {
+        while !is_whole(&known).await {
+            sleep(LOOK_INTERVAL).await;
+        }
+        while !audience_is_there(&known).await {
+            sleep(LOOK_INTERVAL).await;
+        }
+    };
+    // In time or not, the nodes are asked.
+    let _ = timeout_at(until, settled).await;
+    for node in 0..known.stage.nodes() {
+        tell(&known, Host(node)).await;
+    }
+}
+
+/// Whether all nodes are members that hold and have applied the same log, under the same leader, for each log.
+async fn is_whole(known: &SharedKnown) -> bool {
+    let operator = Operator::new(&known.stage);
+    let mut all = Vec::new();
+    for node in 0..known.stage.nodes() {
+        match operator.logs(Host(node), LOOK_TIMEOUT).await {
+            Some(logs) => all.push(logs),
+            None => return false,
+        }
+    }
+    let nodes = known.stage.nodes();
+    let at_rest = |log: &GroupStatus| {
+        log.voters.len() == nodes
+            && log.leader.is_some()
+            && log.applied_index == log.last_log_index
+            && log.committed_index == log.last_log_index
+    };
+    let same = |log: &GroupStatus, other: &GroupStatus| {
+        (log.last_log_index, log.leader, log.term) == (other.last_log_index, other.leader, other.term)
+    };
+    all.iter().all(|logs| {
+        let of_first = logs.iter().zip(&all[0]);
+        logs.len() == 2 && of_first.clone().all(|(log, first)| at_rest(log) && same(log, first))
+    })
+}
+
+/// Whether the viewers have seen how it stands.
+async fn audience_is_there(known: &SharedKnown) -> bool {
+    let boards = boards(known, Host(0)).await;
+    boards
+        .iter()
+        .all(|board| known.all_have_seen(board.event, board.version))
+}
+
+/// Every event, as this node shows it.
+async fn boards(known: &SharedKnown, node: Host) -> Vec<Standings> {
+    let client: Client = known.client(&[node], Purpose::Client(ASKER + node.0 as u64));
+    let token = known.token(OWNER);
+    let mut boards = Vec::new();
+    // The service numbers events from 1 and leaves out none.
+    for number in 1.. {
+        let asked = client.leaderboard(EventId(number), CallOptions::bearer(&token)).await;
+        match asked {
+            Ok(answer) => boards.push(clients::standings(&answer)),
+            Err(ClientError::Problem { problem, .. }) if problem.status == 404 => break,
+            Err(_) => break,
+        }
+    }
+    boards
+}
+
+async fn tell(known: &SharedKnown, node: Host) {
+    let Some(log) = Operator::new(&known.stage).vote_log(node, LOOK_TIMEOUT).await else {
+        return;
+    };
+    let boards = boards(known, node).await;
+    known.stage.record(Happening::Settled {
+        node: NodeIndex(node.0 as u8),
+        applied: LogIndex(log.applied_index.0),
+        boards,
+    });
+}
