@@ -37,6 +37,10 @@ pub const URL_BYTES_MAX: usize = 2_048;
 /// and the state must stay bounded.
 pub const EXTRA_SUBMISSIONS_PER_VOTER_MAX: usize = 16;
 
+/// Seconds after which a voter with too many submissions may come back: a day, since the same request is refused for as
+/// long as the event lives.
+pub const EXTRA_SUBMISSIONS_RETRY_AFTER_S: u32 = 86_400;
+
 /// Probe submissions remembered per canary event for idempotent retry (a ring: the oldest is forgotten). 1,000 probes
 /// an hour from a few places, retried within minutes.
 pub const PROBE_KEYS_PER_EVENT_MAX: usize = 4_096;
@@ -63,12 +67,22 @@ pub const TRACES_PER_DELTA_MAX: usize = 64;
 /// Bytes of a bearer token. Ours are under 400 with the longest key name; more is not worth hashing.
 pub const TOKEN_BYTES_MAX: usize = 512;
 
+/// Bytes of a signing key's name, the `kid`. It goes into every token: short, and free of anything that JSON would escape.
+pub const KID_BYTES_MAX: usize = 32;
+
 /// Free bytes on the data folder's disk below which votes are refused: what the logs may still write in the time in
 /// which a full disk is noticed (0.2 s at 100 MB/s), with room for sled's segments (8 MiB each) and a snapshot's head.
 pub const STORAGE_FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
 /// Free bytes above which votes are taken again; higher than the minimum so that a disk at the edge does not flap.
 pub const STORAGE_FREE_BYTES_RESUME: u64 = 96 * 1024 * 1024;
+
+/// Milliseconds between two looks at the free space; the reserve is far more than a node writes in them.
+pub const STORAGE_LOOK_MS: u64 = 200;
+
+/// Seconds after which a client that was refused for want of space may come back. An operator has to act first; asking
+/// every second would only add to the load.
+pub const STORAGE_RETRY_AFTER_S: u32 = 5;
 
 /// Bytes of one log entry's body. Above any batch (`BATCH_BYTES_MAX`), with room for a later, larger batch; bounds what
 /// a reader must hold to check an entry as a whole.
@@ -96,6 +110,19 @@ pub const LOG_CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Stored parts removed in one go after a purge. About 2 ms of work, so that appends hardly wait.
 pub const LOG_PURGE_PARTS_MAX: usize = 512;
+
+/// Bytes of one stored part of an entry. sled counts up to 17 values to a page and moves a page of more than 128 KiB to
+/// a side file; 17 such parts are 68,000 bytes.
+pub const LOG_PART_BYTES_MAX: usize = 4_000;
+
+/// Entries that one write to the log takes: a write then stays within a few tens of MiB.
+pub const LOG_WRITE_ENTRIES_MAX: u64 = 128;
+
+/// Messages that wait for the consensus core; past it their senders wait.
+pub const CORE_QUEUE_MESSAGES_MAX: u64 = 4_096;
+
+/// Milliseconds that a stopping group waits for the core, which may be inside a slow write.
+pub const GROUP_SHUTDOWN_MS_MAX: u64 = 10_000;
 
 /// Bytes of one proposal: a batch and what the service puts around it, with room to grow.
 pub const PROPOSAL_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
@@ -133,6 +160,12 @@ pub const READ_INDEX_WAITERS_MAX: usize = 16_384;
 /// Bytes that a snapshot travels in at once: one HTTP/2 window's quarter.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 256 * 1024;
 
+/// Bytes of one chunk of a stored snapshot: what is held in memory on either side.
+pub const SNAPSHOT_FILE_CHUNK_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of a stored snapshot's encoded meta data. A log id and a few members; a megabyte would be thousands of nodes.
+pub const SNAPSHOT_META_BYTES_MAX: usize = 1024 * 1024;
+
 /// Connections of one public port that are open at once. Every one costs a file and some tens of KiB; a process is
 /// commonly given 20,000 files, and logs and peers need some of them.
 pub const HTTP_CONNECTIONS_MAX: usize = 16_000;
@@ -153,6 +186,9 @@ pub const HTTP_BODY_MS_MAX: u64 = 10_000;
 /// Bytes of a request's head, and of a connection's read and write buffers. Sixteen pipelined votes are about 10 KiB.
 pub const HTTP_BUFFER_BYTES_MAX: usize = 32 * 1024;
 
+/// Lines of a request's head: hyper's own limit, which a refusal names.
+pub const HTTP_HEAD_LINES_MAX: usize = 100;
+
 /// Bytes of a request's body, an event's creation excepted. A vote is under 1 KiB.
 pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024;
 
@@ -167,6 +203,7 @@ pub const HTTP_LINGER_BYTES_MAX: u64 = 1024 * 1024;
 /// Milliseconds of pause after a connection could not be accepted: it fails for want of files or memory, which a busy
 /// loop does not bring back.
 pub const ACCEPT_PAUSE_MS: u64 = 50;
+pub const PEER_ACCEPT_PAUSE_MS: u64 = 100;
 
 /// Log lines a second about requests that were refused for the client's mistake; the rest of that second is counted,
 /// not written, so that a flood of bad requests does not become a flood of log lines.
@@ -176,8 +213,9 @@ pub const REFUSAL_LOG_LINES_PER_SECOND_MAX: u32 = 20;
 /// 1,000.
 pub const PEER_CONNECT_MS_MAX: u64 = 1_500;
 
-/// Milliseconds between two attempts to connect to a peer that refused, at most. Doubled from 20; bounds how late a
-/// restarted peer is found, well under the two seconds that a failover may take.
+/// Milliseconds between two attempts to connect to a peer that refused, at first and at most; the pause doubles. Bounds
+/// how late a restarted peer is found, well under the two seconds that a failover may take.
+pub const PEER_RECONNECT_MS_MIN: u64 = 20;
 pub const PEER_RECONNECT_MS_MAX: u64 = 250;
 
 /// Milliseconds for the answer to a vote, a pre-vote, a transfer or a read index.
@@ -214,6 +252,33 @@ pub const SUBMIT_RETRY_MS_MAX: u64 = 100;
 
 /// Milliseconds until a change of membership or a transfer of leadership is reported as unfinished.
 pub const MEMBERSHIP_CHANGE_MS_MAX: u64 = 10_000;
+
+/// Milliseconds between two looks at whether an earlier change of membership has ended: a few rounds through the log.
+pub const MEMBERSHIP_LOOK_MS: u64 = 20;
+
+/// Milliseconds that a new node gets to catch up with each log before it is left a learner and the operator told.
+pub const CATCH_UP_MS_MAX: u64 = 60_000;
+
+/// Milliseconds that `ostraka cluster` waits for an answer: catching up with two logs, and the change after it. The
+/// server gives up earlier and says more.
+pub const CLUSTER_CALL_MS_MAX: u64 = 150_000;
+
+/// Milliseconds that a stopping node waits for its hand-over of leadership, a round trip or two, and between two looks
+/// at whether it has come about.
+pub const HAND_OVER_MS_MAX: u64 = 1_000;
+pub const HAND_OVER_LOOK_MS: u64 = 10;
+
+/// Milliseconds that requests being answered get when a node stops: longer than any of them may take.
+pub const DRAIN_MS_MAX: u64 = 10_000;
+
+/// Milliseconds that submissions which were taken in get when a node stops: a failover and a commit.
+pub const FLUSH_MS_MAX: u64 = 6_000;
+
+/// Milliseconds that the operator port gets when a node stops. It is the last to go; a scraper comes again.
+pub const OPERATOR_DRAIN_MS_MAX: u64 = 1_000;
+
+/// Milliseconds between two looks of a new cluster's nodes at who leads and whether there is an operator.
+pub const BOOTSTRAP_LOOK_MS: u64 = 100;
 
 /// Encoded bytes of commands that one node has taken in and not yet answered. About 80,000 votes: at 50,000 votes/s
 /// what waits longest waits under two seconds. More is refused at once.
@@ -264,6 +329,11 @@ pub const IDENTITY_COMMAND_BYTES_MAX: usize = 4_096;
 /// not all of them: 300 million would be some 100 GB.
 pub const ACCOUNT_CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Milliseconds that opening the accounts waits for the lock of a database that this process has just dropped, and
+/// between two looks: the engine's own threads hold it for a few.
+pub const ACCOUNT_LOCK_MS_MAX: u64 = 1_000;
+pub const ACCOUNT_LOCK_LOOK_MS: u64 = 10;
+
 /// Seconds that a token is valid: an evening of voting, and a lost one is worth nothing the next day.
 pub const TOKEN_LIFETIME_S: u64 = 12 * 3_600;
 
@@ -292,3 +362,57 @@ pub const LOGIN_PER_ADDRESS_REFILL_MS: u64 = 20;
 /// operators, who bring whole lists: 100 a second is 360,000 an hour, and about what the hashing of passwords allows.
 pub const REGISTER_BURST: u32 = 200;
 pub const REGISTER_REFILL_MS: u64 = 10;
+
+// What a client may write. Names, descriptions, URLs and the count of contestants stand above: they are limits of the log.
+
+/// Characters of a username, least. Shorter ones are all taken at once and collide with abbreviations.
+pub const USERNAME_CHARS_MIN: usize = 3;
+
+/// Characters of a username, most. ASCII, so also bytes: one index key stays small.
+pub const USERNAME_CHARS_MAX: usize = 64;
+
+/// Characters of a password, least (NIST SP 800-63B section 5.1.1.1).
+pub const PASSWORD_CHARS_MIN: usize = 8;
+
+/// Characters of a password, most: room for a passphrase, and an upper bound on what the slow hash is fed.
+pub const PASSWORD_CHARS_MAX: usize = 128;
+
+/// Bytes of an email address (RFC 5321 section 4.5.3.1.3: a path of 256 octets less its two brackets).
+pub const EMAIL_BYTES_MAX: usize = 254;
+
+/// Bytes of an email's part before the `@` (RFC 5321 section 4.5.3.1.1).
+pub const EMAIL_LOCAL_BYTES_MAX: usize = 64;
+
+/// Bytes of one label of a domain name (RFC 1035 section 2.3.4).
+pub const DOMAIN_LABEL_BYTES_MAX: usize = 63;
+
+/// First year of birth that is taken for real. The oldest person on record was born in 1875.
+pub const BIRTH_YEAR_MIN: i32 = 1875;
+
+/// Bytes of an `Idempotency-Key`: a UUID is 36, a prefixed one some more.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+
+/// Bytes of `meta.device_id` and of `meta.app_version`: enough for any real one, too little for a payload.
+pub const META_VALUE_BYTES_MAX: usize = 256;
+
+/// Characters of a vote id. It is opaque to clients; today's are shorter.
+pub const VOTE_ID_CHARS_MAX: usize = 64;
+
+/// Bytes of one line of a stream that a reader holds: a snapshot of 1,000 contestants with names of 200 bytes, each
+/// escaped at its worst (6 bytes for one), fits.
+pub const SSE_LINE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Bytes of all `data:` lines of one stream event. As one line, since the server writes one.
+pub const SSE_DATA_BYTES_MAX: usize = SSE_LINE_BYTES_MAX;
+
+/// Milliseconds since the Unix epoch of the last moment that RFC 3339 can write, 9999-12-31T23:59:59.999Z.
+pub const RFC_3339_UNIX_MS_MAX: u64 = 253_402_300_799_999;
+
+// What the typed client takes from a server.
+
+/// Bytes of an answer's body that the client takes: a leaderboard of 1,000 contestants with names of 200 bytes, each
+/// escaped at its worst (6 bytes for one), is 1.3 MB.
+pub const CLIENT_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Seconds of `Retry-After` and SSE `retry:` that are obeyed. A server gone mad must not send its clients away for good.
+pub const CLIENT_SERVER_PAUSE_S_MAX: u64 = 60;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ostraka_core::LogIndex;
-use ostraka_core::limits::{PROPOSAL_BYTES_MAX, PROPOSALS_IN_FLIGHT_BYTES_MAX};
+use ostraka_core::limits::{PROPOSAL_BYTES_MAX, PROPOSALS_IN_FLIGHT_BYTES_MAX, QUORUM_SILENCE_MS_MAX};
 use ostraka_replication::snapshot_store::SnapshotStore;
 use ostraka_replication::{GroupError, NodeNumber, SubmitError};
 use support::{Cluster, Node, WAIT, body_of, wait_until};
@@ -146,6 +146,67 @@ async fn without_a_quorum_nothing_is_acknowledged_and_nothing_is_lost() {
     cluster.nodes[others[1]].submit(3, WAIT).await.expect("applied");
     let settled = cluster.settled().await;
     assert!(settled.counted.contains_key(&3) && !settled.counted.contains_key(&2));
+}
+
+/// Waits until the node says this of its touch with the group; `None` that all is well.
+async fn wait_touch(node: &Node, sentence: Option<&str>) {
+    let deadline = Instant::now() + WAIT;
+    loop {
+        let said = node.group().out_of_touch().await.map(|found| found.to_string());
+        let as_wanted = match (&said, sentence) {
+            (None, None) => true,
+            (Some(said), Some(wanted)) => said.contains(wanted),
+            _ => false,
+        };
+        if as_wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "wanted {sentence:?}, it says {said:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_knows_when_no_leader_with_a_quorum_is_there() {
+    let mut cluster = Cluster::of(3, |_| {}).await;
+    for node in &cluster.nodes {
+        wait_touch(node, None).await;
+    }
+    // Idle for longer than the bound: heartbeats are words enough.
+    tokio::time::sleep(Duration::from_millis(QUORUM_SILENCE_MS_MAX + 500)).await;
+    for node in &cluster.nodes {
+        assert_eq!(node.group().out_of_touch().await, None);
+    }
+    let leader = cluster.leader().await;
+    let others: Vec<usize> = (0..3).filter(|place| *place != leader).collect();
+    others.iter().for_each(|place| cluster.nodes[*place].kill());
+    wait_touch(&cluster.nodes[leader], Some("heard from no quorum for")).await;
+    cluster.nodes[others[0]].start().await;
+    wait_touch(&cluster.nodes[leader], None).await;
+    wait_touch(&cluster.nodes[others[0]], None).await;
+
+    let leader = cluster.leader().await;
+    let follower = if leader == others[0] {
+        (0..3).find(|place| !others.contains(place)).unwrap()
+    } else {
+        others[0]
+    };
+    cluster.nodes[leader].kill();
+    // The name of the lost leader stays; its silence tells.
+    let silent = format!("node {}, has been silent", cluster.nodes[leader].number);
+    wait_touch(&cluster.nodes[follower], Some(&silent)).await;
+    cluster.nodes[follower].kill();
+    cluster.nodes[follower].start().await;
+    // Started anew it waits for the bound once more. It has not recovered before that, and so is not ready either.
+    wait_touch(&cluster.nodes[follower], Some("")).await;
+
+    let alone = Cluster::of(1, |_| {}).await;
+    tokio::time::sleep(Duration::from_millis(QUORUM_SILENCE_MS_MAX + 500)).await;
+    assert_eq!(
+        alone.nodes[0].group().out_of_touch().await,
+        None,
+        "it is its own quorum"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

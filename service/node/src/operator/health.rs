@@ -50,7 +50,7 @@ impl Health {
     }
 
     /// Why the node should not get traffic.
-    fn reasons(&self, groups: &[Group]) -> Vec<String> {
+    async fn reasons(&self, groups: &[Group]) -> Vec<String> {
         let mut reasons = Vec::new();
         if self.draining.load(Ordering::Relaxed) {
             reasons.push("the node is shutting down".to_string());
@@ -61,14 +61,13 @@ impl Health {
             );
         }
         for group in groups {
-            let status = group.status();
-            if status.leader.is_none() {
-                reasons.push(format!("{:?}: no leader is known", status.name));
+            let name = group.name();
+            if let Some(out_of_touch) = group.out_of_touch().await {
+                reasons.push(format!("{name:?}: {out_of_touch}"));
             }
-            if !self.recovered(status.name).load(Ordering::Relaxed) {
+            if !self.recovered(name).load(Ordering::Relaxed) {
                 reasons.push(format!(
-                    "{:?}: still applying the log that was there at the start",
-                    status.name
+                    "{name:?}: still applying the log that was there at the start"
                 ));
             }
         }
@@ -86,7 +85,7 @@ pub(super) async fn healthz() -> Json<HealthReport> {
 
 /// Ready: 200, or 503 with the reasons.
 pub(super) async fn readyz(State(operator): State<Arc<Operator>>) -> (StatusCode, Json<HealthReport>) {
-    let reasons = operator.health.reasons(&operator.groups);
+    let reasons = operator.health.reasons(&operator.groups).await;
     if reasons.is_empty() {
         (
             StatusCode::OK,
@@ -110,12 +109,12 @@ pub(super) async fn readyz(State(operator): State<Arc<Operator>>) -> (StatusCode
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_draining_node_and_a_full_disk_are_reasons() {
+    #[tokio::test]
+    async fn a_draining_node_and_a_full_disk_are_reasons() {
         let health = Health::default();
-        assert_eq!(health.reasons(&[]), Vec::<String>::new());
+        assert_eq!(health.reasons(&[]).await, Vec::<String>::new());
         health.start_draining();
         health.storage_full().store(true, Ordering::Relaxed);
-        assert_eq!(health.reasons(&[]).len(), 2);
+        assert_eq!(health.reasons(&[]).await.len(), 2);
     }
 }

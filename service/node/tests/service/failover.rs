@@ -265,3 +265,32 @@ fn a_duplicate_through_another_node_is_found_and_a_retry_there_gets_the_first_an
         assert_eq!(other.json()["vote_status"], "duplicate");
     }
 }
+
+/// Waits for this status of `/readyz`; what the node said with it.
+fn wait_readiness(cluster: &Cluster, place: usize, status: u16) -> String {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = Call::get("/readyz").send(&cluster.options[place].operator);
+        if answer.status == status {
+            return answer.json()["reasons"].to_string();
+        }
+        assert!(Instant::now() < deadline, "{answer:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn nodes_without_a_quorum_say_that_they_are_not_ready() {
+    let mut cluster = Cluster::of_three(&[]);
+    let leader = cluster.leader();
+    let followers: Vec<usize> = (0..3).filter(|place| *place != leader).collect();
+    followers.iter().for_each(|place| cluster.kill_nine(*place));
+    let said = wait_readiness(&cluster, leader, 503);
+    assert!(said.contains("no quorum") || said.contains("silent"), "{said}");
+    cluster.start(followers[0]);
+    assert_eq!(wait_readiness(&cluster, leader, 200), "[]");
+    // A follower whose leader is gone, and who cannot become one.
+    cluster.kill_nine(leader);
+    let said = wait_readiness(&cluster, followers[0], 503);
+    assert!(!said.contains("[]"), "{said}");
+}

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod budget;
+mod contact;
 mod leader;
 mod membership;
 mod reads;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ostraka_core::LogIndex;
+use ostraka_core::limits::GROUP_SHUTDOWN_MS_MAX;
 use parking_lot::Mutex;
 
 use crate::env::{Offload, SharedClock};
@@ -25,12 +27,13 @@ use crate::snapshot_store::SnapshotStore;
 use crate::types::{GroupName, NodeNumber, PeerAddr, Types};
 
 pub(crate) use adapter::Snapshot;
+pub use contact::OutOfTouch;
 
 /// openraft's handle over our state machine.
 pub(crate) type RaftHandle = openraft::Raft<Types, adapter::Adapter>;
 
 /// How long a shutdown waits for the core, which may be inside a slow write.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+const SHUTDOWN_MAX: Duration = Duration::from_millis(GROUP_SHUTDOWN_MS_MAX);
 
 /// What a group is started with.
 #[derive(Clone, Debug)]
