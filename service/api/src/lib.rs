@@ -7,7 +7,6 @@
 pub mod event;
 pub mod identity;
 pub mod json;
-pub mod limits;
 pub mod problem;
 pub mod sse;
 pub mod stream;
@@ -16,8 +15,8 @@ pub mod validate;
 pub mod vote;
 pub mod wire;
 
-// The ids stand in core; whoever speaks the API needs them and need not know core for it.
-pub use ostraka_core::ids;
+// The ids and the limits stand in core; whoever speaks the API needs them and need not know core for it.
+pub use ostraka_core::{ids, limits};
 
 pub use event::{
     Consistency, ContestantDraft, ContestantEntry, ContestantRef, ContestantsResponse, CreateEventRequest,

@@ -1,6 +1,7 @@
 //! How single values look on the wire: ids as text, moments as RFC 3339, dates as `YYYY-MM-DD`.
 
 use ostraka_core::ids::UnixMs;
+use ostraka_core::limits::RFC_3339_UNIX_MS_MAX;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, UtcOffset};
@@ -8,9 +9,6 @@ use time::{Date, OffsetDateTime, UtcOffset};
 /// How the message of a malformed id in a body begins; `json` tells it from other bad fields by it, because serde
 /// hands custom errors on as text only.
 pub(crate) const MALFORMED_ID: &str = "malformed id";
-
-/// 9999-12-31T23:59:59.999Z, the last moment that RFC 3339 can write, in milliseconds since the Unix epoch.
-const UNIX_MS_MAX: u64 = 253_402_300_799_999;
 
 /// Reads an RFC 3339 moment at or after 1970, in any offset; fractions below a millisecond are cut off.
 pub fn parse_rfc3339(text: &str) -> Option<UnixMs> {
@@ -23,9 +21,9 @@ pub fn parse_rfc3339(text: &str) -> Option<UnixMs> {
 
 /// Writes a moment as RFC 3339 in UTC. Moments past the year 9999 are written as its last millisecond.
 pub fn format_rfc3339(moment: UnixMs) -> String {
-    let millis = moment.0.min(UNIX_MS_MAX);
+    let millis = moment.0.min(RFC_3339_UNIX_MS_MAX);
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
-        .expect("the moment is at most UNIX_MS_MAX, which is in range")
+        .expect("the moment is at most RFC_3339_UNIX_MS_MAX, which is in range")
         .format(&Rfc3339)
         .expect("a year from 1970 to 9999 in UTC is what RFC 3339 can write")
 }
@@ -147,7 +145,7 @@ mod tests {
             ("2026-01-31T20:15:00.123456Z", 1_769_890_500_123),
             ("2026-01-31T21:15:00.123+01:00", 1_769_890_500_123),
             ("1969-12-31T23:00:00-01:00", 0),
-            ("9999-12-31T23:59:59.999Z", UNIX_MS_MAX),
+            ("9999-12-31T23:59:59.999Z", RFC_3339_UNIX_MS_MAX),
         ] {
             assert_eq!(parse_rfc3339(text), Some(UnixMs(millis)), "{text}");
         }
@@ -190,7 +188,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn moments_round_trip(millis in 0..=UNIX_MS_MAX) {
+        fn moments_round_trip(millis in 0..=RFC_3339_UNIX_MS_MAX) {
             prop_assert_eq!(parse_rfc3339(&format_rfc3339(UnixMs(millis))), Some(UnixMs(millis)));
         }
 

@@ -4,15 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ostraka_api::limits::CLIENT_SERVER_PAUSE_S_MAX;
+
 /// Gives 64 random bits a call. A simulator hands in a seeded one.
 pub type RandomSource = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// Bytes of an answer's body that the client takes: a leaderboard of 1,000 contestants with names of 200 bytes, each
-/// escaped at its worst (6 bytes for one), is 1.3 MB.
-pub(crate) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Longest `Retry-After` and SSE `retry:` that is obeyed. A server gone mad must not send its clients away for good.
-pub(crate) const SERVER_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Longest `Retry-After` and SSE `retry:` that is obeyed.
+pub(crate) const SERVER_PAUSE_MAX: Duration = Duration::from_secs(CLIENT_SERVER_PAUSE_S_MAX);
 
 /// Everything but connector and endpoints. Start from [`ClientConfig::new`].
 #[derive(Clone)]

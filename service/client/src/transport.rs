@@ -9,10 +9,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use ostraka_api::limits::CLIENT_ANSWER_BYTES_MAX;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::config::{ANSWER_BYTES_MAX, ClientConfig};
+use crate::config::ClientConfig;
 use crate::connect::Connect;
 use crate::error::ClientError;
 
@@ -98,7 +99,7 @@ impl Transport {
         let started = self.start(endpoint, request).await?;
         let reading = async {
             let (head, body) = started.response.into_parts();
-            let collected = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let collected = Limited::new(body, CLIENT_ANSWER_BYTES_MAX).collect().await;
             collected.map(|body| Answer {
                 head,
                 body: body.to_bytes(),

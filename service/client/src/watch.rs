@@ -10,13 +10,14 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use ostraka_api::ids::EventId;
+use ostraka_api::limits::CLIENT_ANSWER_BYTES_MAX;
 use ostraka_api::sse::{Decoded, Decoder, SSE_MEDIA_TYPE};
 use ostraka_api::{ErrorClass, ResumeToken, StandingsPayload, StreamEvent, TallyPayload, TraceContext};
 use serde::de::DeserializeOwned;
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::calls::{CallOptions, Client, Draft, Shared, problem};
-use crate::config::{ANSWER_BYTES_MAX, SERVER_PAUSE_MAX};
+use crate::config::SERVER_PAUSE_MAX;
 use crate::connect::BoxFuture;
 use crate::error::ClientError;
 use crate::transport::Connection;
@@ -238,7 +239,7 @@ async fn connect(shared: &Shared, endpoint: usize, draft: &Draft) -> Result<Opti
             reason,
         });
     }
-    let reading = Limited::new(body, ANSWER_BYTES_MAX).collect();
+    let reading = Limited::new(body, CLIENT_ANSWER_BYTES_MAX).collect();
     match timeout(transport.config().request_timeout, reading).await {
         Ok(Ok(body)) => Err(problem(head.status, &head.headers, &body.to_bytes(), authority)),
         Ok(Err(error)) => Err(transport.unknown(endpoint, error)),

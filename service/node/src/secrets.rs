@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hkdf::Hkdf;
+use ostraka_core::limits::KID_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -26,8 +27,6 @@ const FORMAT: u32 = 1;
 const MASTER_BYTES: usize = 32;
 /// Keys of other people's services derived from the same bytes would still differ: the salt names this one.
 const SALT: &[u8] = b"ostraka/1";
-/// A `kid` goes into every token: short, and free of anything that JSON would escape.
-const KID_BYTES_MAX: usize = 32;
 const FIRST_KID: &str = "k1";
 
 /// 32 secret bytes for one purpose. Never printed.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ostraka_core::limits::{STORAGE_FREE_BYTES_MIN, STORAGE_FREE_BYTES_RESUME};
+use ostraka_core::limits::{STORAGE_FREE_BYTES_MIN, STORAGE_FREE_BYTES_RESUME, STORAGE_LOOK_MS};
 
-/// A full disk is noticed within this time; the reserve is far more than a node writes in it.
-const CHECK_INTERVAL: Duration = Duration::from_millis(200);
+/// A full disk is noticed within this time.
+const CHECK_INTERVAL: Duration = Duration::from_millis(STORAGE_LOOK_MS);
 
 /// Looks until the task is dropped; sets and clears `full`, and says so once each time.
 pub(crate) async fn watch(folder: PathBuf, full: Arc<AtomicBool>) {

@@ -81,7 +81,10 @@ async fn each_call_has_its_method_and_path() {
     let event: CreateEventRequest =
         parse_object(br#"{"user_id":"u42","event_name":"n","contestants":[{"contestant_name":"a"}]}"#)
             .unwrap();
-    assert_eq!(client.create_event(&event, None, options).await.unwrap().event_id, E17);
+    assert_eq!(
+        client.create_event(&event, None, options).await.unwrap().event_id,
+        E17
+    );
     assert_eq!(client.open(E17, options).await.unwrap().version, 5);
     assert_eq!(client.close(E17, options).await.unwrap().version, 6);
     assert_eq!(client.contestants(E17, options).await.unwrap().event_id, E17);

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use ostraka_core::limits::CLUSTER_CALL_MS_MAX;
 
 use super::{ClusterAction, ClusterArgs};
 use crate::operator::ClusterStatus;
 
-/// A membership change waits for the new node to catch up, so it may take its time; the server gives up earlier.
-const CLUSTER_CALL_TIMEOUT: Duration = Duration::from_secs(150);
+const CLUSTER_CALL_TIMEOUT: Duration = Duration::from_millis(CLUSTER_CALL_MS_MAX);
 
 pub(super) fn cluster(args: ClusterArgs) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()

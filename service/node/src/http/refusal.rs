@@ -1,12 +1,9 @@
 //! What a connection is told that sent something other than HTTP/1.1.
 
 use ostraka_api::ErrorCode;
-use ostraka_core::limits::HTTP_BUFFER_BYTES_MAX;
+use ostraka_core::limits::{HTTP_BUFFER_BYTES_MAX, HTTP_HEAD_LINES_MAX};
 
 use super::problem::Problem;
-
-/// Request lines and header fields that hyper reads in one head (its default).
-const HEAD_LINES_MAX: usize = 100;
 
 /// The problem to answer, where hyper could not read a request and the client may still be listening. `bare_status` is
 /// what hyper would have answered, `unread` what it had received and not taken in.
@@ -26,7 +23,7 @@ pub(super) fn of(error: &hyper::Error, bare_status: Option<u16>, unread: &[u8]) 
         Some(431) => Problem::new(
             ErrorCode::HeadTooLarge,
             format!(
-                "The request line and the headers may have {HTTP_BUFFER_BYTES_MAX} bytes in {HEAD_LINES_MAX} lines."
+                "The request line and the headers may have {HTTP_BUFFER_BYTES_MAX} bytes in {HTTP_HEAD_LINES_MAX} lines."
             ),
         ),
         _ => Problem::new(
@@ -39,5 +36,5 @@ pub(super) fn of(error: &hyper::Error, bare_status: Option<u16>, unread: &[u8]) 
 /// hyper says "too large" of a head and of an announced body alike, but only in the second case has it taken the head in.
 fn took_the_head(unread: &[u8]) -> bool {
     let lines = unread.iter().filter(|byte| **byte == b'\n').count();
-    unread.len() < HTTP_BUFFER_BYTES_MAX && lines < HEAD_LINES_MAX
+    unread.len() < HTTP_BUFFER_BYTES_MAX && lines < HTTP_HEAD_LINES_MAX
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ostraka_api::validate;
 use ostraka_core::RequestKey;
+use ostraka_core::limits::BOOTSTRAP_LOOK_MS;
 use ostraka_replication::SubmitError;
 use zeroize::Zeroizing;
 
@@ -15,7 +16,7 @@ use crate::env::Entropy;
 pub const OPERATOR_USERNAME: &str = "operator";
 
 /// Between two looks at who leads and whether there is an operator.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const LOOK_INTERVAL: Duration = Duration::from_millis(BOOTSTRAP_LOOK_MS);
 
 /// 32 letters and digits that nobody takes for one another: 5 bits each.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";

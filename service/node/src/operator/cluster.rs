@@ -9,14 +9,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use ostraka_core::limits::CATCH_UP_MS_MAX;
 use ostraka_replication::{GroupError, GroupStatus, NodeNumber, PeerAddr};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Operator;
 
-/// A new node gets this long to catch up with each log before it is left a learner and the operator told.
-const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(60);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_millis(CATCH_UP_MS_MAX);
 
 /// The cluster as one node sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

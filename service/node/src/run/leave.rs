@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use ostraka_core::limits::{HAND_OVER_LOOK_MS, HAND_OVER_MS_MAX};
 use ostraka_replication::{Group, NodeNumber};
 
-/// A hand-over takes a round trip or two; a stopping node does not wait longer for it.
-const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+const HAND_OVER_TIMEOUT: Duration = Duration::from_millis(HAND_OVER_MS_MAX);
+const LOOK_INTERVAL: Duration = Duration::from_millis(HAND_OVER_LOOK_MS);
 
 /// Gives leadership to the follower that has most of the log, if this node leads and there is one.
 pub(super) async fn hand_over_leadership(group: &Group) {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::select_all;
 use ostraka_api::{FieldError, validate};
+use ostraka_core::limits::{DRAIN_MS_MAX, FLUSH_MS_MAX, OPERATOR_CONNECTIONS_MAX, OPERATOR_DRAIN_MS_MAX};
 use ostraka_replication::log_store::sled::OpenError;
 use ostraka_replication::peer::PeerServer;
 use ostraka_replication::snapshot_store::SnapshotError;
@@ -30,10 +31,9 @@ use crate::{operator, storage_guard};
 use ports::Ports;
 use services::Services;
 
-/// Requests that are being answered get this long when the node stops.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Submissions that were taken in get this long: a failover and a commit.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(6);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(DRAIN_MS_MAX);
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(FLUSH_MS_MAX);
+const OPERATOR_DRAIN_TIMEOUT: Duration = Duration::from_millis(OPERATOR_DRAIN_MS_MAX);
 
 /// Why a node does not start, or why it ended by itself. Each is a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,7 @@ pub async fn run(env: Env, config: Config, stop: impl Future<Output = ()>) -> Re
         operator,
         peer,
     } = node.addresses();
+    tracing::info!(%public, %operator, %peer, "this node listens");
     console(&format!(
         "public   http://{public}\noperator http://{operator}\npeers    {peer}\nstop with Ctrl-C"
     ));
@@ -217,7 +218,7 @@ impl Node {
             group.shutdown().await;
         }
         self.tasks.iter().for_each(JoinHandle::abort);
-        self.operator.shutdown(Duration::from_secs(1)).await;
+        self.operator.shutdown(OPERATOR_DRAIN_TIMEOUT).await;
         tracing::info!("stopped");
     }
 }
@@ -241,11 +242,5 @@ fn secrets(env: &Env, config: &Config, folder: Option<&DataFolder>) -> Result<Se
 
 fn serve_operator(listener: Box<dyn Listener>, operator: Operator, edge: &Edge) -> io::Result<Server> {
     let router = operator::router(Arc::new(operator));
-    Server::start(
-        "operator",
-        listener,
-        router,
-        edge,
-        ostraka_core::limits::OPERATOR_CONNECTIONS_MAX,
-    )
+    Server::start("operator", listener, router, edge, OPERATOR_CONNECTIONS_MAX)
 }

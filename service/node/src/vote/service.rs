@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use ostraka_api::{Consistency, Durability, ErrorCode};
-use ostraka_core::limits::READ_BARRIER_MS_MAX;
+use ostraka_core::limits::{READ_BARRIER_MS_MAX, STORAGE_RETRY_AFTER_S};
 use ostraka_core::{Command, LogIndex, Outcome};
 use ostraka_replication::{Refusal, SharedMachine, SubmitError};
 use prometheus_client::registry::Registry;
@@ -23,9 +23,6 @@ use crate::env::{Env, SharedEntropy};
 use crate::http::{Authenticator, Problem};
 use crate::log::Log;
 use crate::secrets::Secrets;
-
-/// An operator has to act first; asking every second would only add to the load.
-const STORAGE_RETRY_AFTER_S: u32 = 5;
 
 const READ_BARRIER: Duration = Duration::from_millis(READ_BARRIER_MS_MAX);
 

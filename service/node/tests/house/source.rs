@@ -12,6 +12,12 @@ const ENVIRONMENT: &[&str] = &["service/node/src/env.rs", "service/node/src/main
 /// Where the consensus library is given its runtime: its trait calls the source of chance `thread_rng`.
 const RUNTIME_SEAM: &str = "service/replication/src/runtime/mod.rs";
 
+/// The one file with limits in it.
+const LIMITS: &str = "service/core/src/limits.rs";
+
+/// Where the storage engine's own file format is read: its numbers are facts about it.
+const ENGINE_FORMAT: &str = "service/replication/src/sled_folder/";
+
 /// One token of a file, in reading order, groups opened up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Token {
@@ -38,6 +44,7 @@ pub(crate) fn check(path: &str, text: &str) -> Vec<Violation> {
         found.extend(impure_core(path, &production));
         found.extend(machine_time_and_chance(path, &production));
         found.extend(judge_that_knows_the_accused(path, &production));
+        found.extend(stray_limit(path, &production));
     }
     found
 }
@@ -193,6 +200,49 @@ fn judge_that_knows_the_accused(path: &str, tokens: &[Token]) -> Vec<Violation> 
                 path,
                 line,
                 "judges with the service's own logic: write the rule again, from the contract, in the model",
+            )
+        })
+        .collect()
+}
+
+/// A constant of the service that is a limit by its name and has a number of its own, instead of one made from limits.
+fn stray_limit(path: &str, tokens: &[Token]) -> Vec<Violation> {
+    const WORDS: &[&str] = &["MAX", "MIN", "LIMIT", "TIMEOUT", "PAUSE", "INTERVAL", "PERIOD"];
+    if !path.starts_with("service/") || path == LIMITS || path.starts_with(ENGINE_FORMAT) {
+        return Vec::new();
+    }
+    let is_constant = |token: &Token| {
+        token.text.len() > 1
+            && token
+                .text
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    // A parameter of a type or function is no constant.
+    let is_parameter = |i: usize| i > 0 && ["<", ","].contains(&tokens[i - 1].text.as_str());
+    let named = |i: usize| {
+        matches(tokens, i, &["const"])
+            && !is_parameter(i)
+            && matches(tokens, i + 2, &[":"])
+            && tokens[i + 1].text.split('_').any(|word| WORDS.contains(&word))
+    };
+    let value_of = |i: usize| {
+        let ends = tokens[i..].iter().position(|token| token.text == ";");
+        let item = &tokens[i..ends.map_or(tokens.len(), |end| i + end)];
+        let begins = item
+            .iter()
+            .position(|token| token.text == "=")
+            .unwrap_or(item.len());
+        &item[begins..]
+    };
+    (0..tokens.len())
+        .filter(|&i| named(i) && !value_of(i).iter().any(is_constant))
+        .map(|i| {
+            let name = &tokens[i + 1].text;
+            at(
+                path,
+                tokens[i].line,
+                format!("holds the limit {name}: move it to {LIMITS}, with its unit and its reason"),
             )
         })
         .collect()

@@ -118,3 +118,36 @@ fn long_files_and_broken_files_are_found() {
     assert_eq!(places(NODE, &(long + "\n")), [NODE]);
     assert_eq!(places(NODE, "fn f( {"), [NODE]);
 }
+
+#[test]
+fn limits_stand_in_one_file() {
+    assert_found(NODE, "const QUEUE_MAX: usize = 4_096;", 1);
+    assert_found(
+        NODE,
+        "\nconst CALL_TIMEOUT: Duration = Duration::from_secs(1);",
+        2,
+    );
+    assert_found(NODE, "impl A { pub(crate) const PAUSE_MS_MIN: u64 = 7; }", 1);
+    assert_found(
+        "service/api/src/vote.rs",
+        "pub const ID_CHARS_MAX: usize = 64;",
+        1,
+    );
+    assert_passes(LIMITS, "pub const QUEUE_MAX: usize = 4_096;");
+    assert_passes("sim/model/src/plan.rs", "const QUEUE_MAX: usize = 4_096;");
+    // Made of limits, or no limit.
+    assert_passes(NODE, "const LOOKS_MAX: u64 = HTTP_STALL_MS_MAX / HTTP_WATCH_MS;");
+    assert_passes(
+        NODE,
+        "const CALL_TIMEOUT: Duration = Duration::from_millis(CALL_MS_MAX);",
+    );
+    assert_passes(NODE, "const MAC_BYTES: usize = 8;");
+    assert_passes(
+        NODE,
+        "fn f<T, const BYTES_MAX: usize>(a: T) { g::<7>(a); }\nstruct B<const N_MAX: usize = LOG_MAX>;",
+    );
+    assert_passes(
+        NODE,
+        "fn f() {}\n#[cfg(test)]\nmod tests { const QUEUE_MAX: usize = 1; }",
+    );
+}

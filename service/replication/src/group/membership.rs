@@ -7,7 +7,9 @@ use openraft::ChangeMembers;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, InitializeError, RaftError};
 use openraft::metrics::RaftMetrics;
 use ostraka_core::LogIndex;
-use ostraka_core::limits::{MEMBERSHIP_CHANGE_MS_MAX, PEER_CALL_MS_MAX, SNAPSHOT_INSTALL_MS_MAX};
+use ostraka_core::limits::{
+    MEMBERSHIP_CHANGE_MS_MAX, MEMBERSHIP_LOOK_MS, PEER_CALL_MS_MAX, SNAPSHOT_INSTALL_MS_MAX,
+};
 
 use super::status::index_of;
 use super::{Group, GroupError};
@@ -17,7 +19,7 @@ use crate::runtime::{self, Instant};
 use crate::types::{NodeNumber, PeerAddr, Types};
 
 /// Between two looks at whether an earlier change has ended.
-const CHANGE_PAUSE: Duration = Duration::from_millis(20);
+const CHANGE_PAUSE: Duration = Duration::from_millis(MEMBERSHIP_LOOK_MS);
 
 impl Group {
     /// Forms a new cluster of one, this node, and waits until it leads. Error if it already has a log.

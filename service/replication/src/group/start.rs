@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
-use ostraka_core::limits::{APPEND_ENTRIES_MAX, PROPOSALS_IN_FLIGHT_BYTES_MAX, SNAPSHOT_INSTALL_MS_MAX};
+use ostraka_core::limits::{
+    APPEND_ENTRIES_MAX, CORE_QUEUE_MESSAGES_MAX, LOG_WRITE_ENTRIES_MAX, PROPOSALS_IN_FLIGHT_BYTES_MAX,
+    SNAPSHOT_INSTALL_MS_MAX,
+};
 use parking_lot::Mutex;
 
 use super::adapter::Adapter;
@@ -19,10 +22,6 @@ use crate::peer::{PeerClient, PeerNetwork};
 use crate::runtime::{self, OwnedTask};
 use crate::snapshot_store::SnapshotStore;
 
-/// Entries that one write to the log takes at most: a write then stays within a few tens of MiB.
-const WRITE_ENTRIES_MAX: u64 = 128;
-/// Messages that wait for the consensus core at most; past it their senders wait.
-const CORE_QUEUE_LEN: u64 = 4_096;
 /// Pauses between two attempts to replicate to a peer that cannot be reached.
 const REPLICATION_BACKOFF: &str = "20ms 40ms ...500ms";
 
@@ -116,8 +115,8 @@ fn raft_config(config: &GroupConfig) -> Config {
         election_timeout_min: millis(config.election_timeout_min),
         election_timeout_max: millis(config.election_timeout_max),
         max_payload_entries: APPEND_ENTRIES_MAX as u64,
-        max_append_entries: Some(WRITE_ENTRIES_MAX),
-        api_channel_size: Some(CORE_QUEUE_LEN),
+        max_append_entries: Some(LOG_WRITE_ENTRIES_MAX),
+        api_channel_size: Some(CORE_QUEUE_MESSAGES_MAX),
         install_snapshot_timeout: SNAPSHOT_INSTALL_MS_MAX,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(config.snapshot_every_entries),
         // Where the whole log is kept, every node is to have all of it, so that each can be audited alone: nodes that

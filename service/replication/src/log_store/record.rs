@@ -1,6 +1,6 @@
 //! How one log entry stands on disk.
 //!
-//! An entry is a 36-byte header followed by its body, cut into parts of at most [`PART_BYTES_MAX`] bytes: sled puts a
+//! An entry is a 36-byte header followed by its body, cut into parts of at most [`LOG_PART_BYTES_MAX`] bytes: sled puts a
 //! page that grows too large into a side file that it never syncs, and small values keep pages small.
 //!
 //! Header, numbers big-endian: format version (1 byte), kind (1), number of parts (2), length of the body in bytes
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::{BufMut, Bytes, BytesMut};
 use openraft::entry::RaftEntry;
 use ostraka_core::UnixMs;
-use ostraka_core::limits::LOG_ENTRY_BODY_BYTES_MAX;
+use ostraka_core::limits::{LOG_ENTRY_BODY_BYTES_MAX, LOG_PART_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Entry, EntryPayload, LogId, Membership, NodeNumber, PeerAddr, Proposal};
@@ -20,13 +20,9 @@ use crate::types::{Entry, EntryPayload, LogId, Membership, NodeNumber, PeerAddr,
 /// Version written into every record.
 pub const RECORD_VERSION: u8 = 1;
 
-/// Bytes of one stored part. sled counts up to 17 values to a page and moves a page of more than 128 KiB to a side
-/// file; 17 such parts are 68,000 bytes.
-pub const PART_BYTES_MAX: usize = 4_000;
-
 const HEADER_BYTES: usize = 36;
 const CRC_AT: usize = HEADER_BYTES - 4;
-const FIRST_BODY_BYTES_MAX: usize = PART_BYTES_MAX - HEADER_BYTES;
+const FIRST_BODY_BYTES_MAX: usize = LOG_PART_BYTES_MAX - HEADER_BYTES;
 
 /// Key of a stored part.
 pub type PartKey = [u8; 10];
@@ -150,7 +146,7 @@ pub fn parse_part_key(key: &[u8]) -> Result<(u64, u16), RecordError> {
 fn part_count(body_bytes: usize) -> usize {
     1 + body_bytes
         .saturating_sub(FIRST_BODY_BYTES_MAX)
-        .div_ceil(PART_BYTES_MAX)
+        .div_ceil(LOG_PART_BYTES_MAX)
 }
 
 /// Body bytes in part `part` of a body of `body_bytes`.
@@ -158,8 +154,8 @@ fn part_body_bytes(body_bytes: usize, part: usize) -> usize {
     if part == 0 {
         return body_bytes.min(FIRST_BODY_BYTES_MAX);
     }
-    let before = FIRST_BODY_BYTES_MAX + (part - 1) * PART_BYTES_MAX;
-    body_bytes.saturating_sub(before).min(PART_BYTES_MAX)
+    let before = FIRST_BODY_BYTES_MAX + (part - 1) * LOG_PART_BYTES_MAX;
+    body_bytes.saturating_sub(before).min(LOG_PART_BYTES_MAX)
 }
 
 /// Bytes that an entry weighs in queues and caches: body and a flat sum for what surrounds it.
@@ -243,7 +239,7 @@ impl Record {
         store(part_key(self.log_id.index, 0), &first)?;
         let mut part = 0_u16;
         while !rest.is_empty() {
-            let (piece, after) = rest.split_at(rest.len().min(PART_BYTES_MAX));
+            let (piece, after) = rest.split_at(rest.len().min(LOG_PART_BYTES_MAX));
             part += 1;
             store(part_key(self.log_id.index, part), piece)?;
             rest = after;
@@ -253,7 +249,7 @@ impl Record {
 
     fn header(&self) -> Vec<u8> {
         let parts = part_count(self.body.len());
-        let mut header = Vec::with_capacity(PART_BYTES_MAX);
+        let mut header = Vec::with_capacity(LOG_PART_BYTES_MAX);
         header.put_u8(RECORD_VERSION);
         header.put_u8(self.kind.to_byte());
         header.put_u16(u16::try_from(parts).expect("the body's limit keeps parts below 65,536"));

@@ -64,7 +64,7 @@ proptest! {
     fn an_entry_comes_back_as_it_went(entry in any_entry()) {
         let parts = parts_of(&Record::from_entry(&entry).unwrap());
         for (_, value) in &parts {
-            prop_assert!(value.len() <= PART_BYTES_MAX);
+            prop_assert!(value.len() <= LOG_PART_BYTES_MAX);
         }
         prop_assert!(parts.windows(2).all(|pair| pair[0].0 < pair[1].0), "keys ascend");
         let records = assemble(&parts).unwrap();
@@ -176,8 +176,8 @@ fn part_boundaries() {
         (0, 1),
         (FIRST_BODY_BYTES_MAX, 1),
         (FIRST_BODY_BYTES_MAX + 1, 2),
-        (FIRST_BODY_BYTES_MAX + PART_BYTES_MAX, 2),
-        (FIRST_BODY_BYTES_MAX + PART_BYTES_MAX + 1, 3),
+        (FIRST_BODY_BYTES_MAX + LOG_PART_BYTES_MAX, 2),
+        (FIRST_BODY_BYTES_MAX + LOG_PART_BYTES_MAX + 1, 3),
         (64 * 1024, 17),
     ] {
         assert_eq!(part_count(body_bytes), parts, "{body_bytes}");

@@ -6,7 +6,8 @@ use std::time::Duration;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ostraka_core::limits::{
-    PEER_CONNECT_MS_MAX, PEER_PING_ANSWER_MS_MAX, PEER_PING_MS, PEER_RECONNECT_MS_MAX, SNAPSHOT_CHUNK_BYTES,
+    PEER_CONNECT_MS_MAX, PEER_PING_ANSWER_MS_MAX, PEER_PING_MS, PEER_RECONNECT_MS_MAX, PEER_RECONNECT_MS_MIN,
+    SNAPSHOT_CHUNK_BYTES,
 };
 use parking_lot::Mutex;
 
@@ -29,8 +30,6 @@ pub(super) enum Lane {
 pub(super) const STREAM_WINDOW_BYTES: u32 = 4 * SNAPSHOT_CHUNK_BYTES as u32;
 /// Window of a connection in bytes: several streams at once.
 pub(super) const CONNECTION_WINDOW_BYTES: u32 = 8 * STREAM_WINDOW_BYTES;
-
-const RECONNECT_MS_MIN: u64 = 20;
 
 /// Runs hyper's tasks on the runtime.
 #[derive(Clone, Copy)]
@@ -160,7 +159,7 @@ impl Attempt {
         let (sender, driver) = match connected.unwrap_or_else(|| Err("no answer in time".to_owned())) {
             Ok(connected) => connected,
             Err(why) => {
-                let pause_ms = (RECONNECT_MS_MIN << self.failures.min(16)).min(PEER_RECONNECT_MS_MAX);
+                let pause_ms = (PEER_RECONNECT_MS_MIN << self.failures.min(16)).min(PEER_RECONNECT_MS_MAX);
                 tracing::debug!(addr = %self.addr, %why, pause_ms, "a peer cannot be connected to");
                 self.state.send_replace(State::Failed {
                     failures: self.failures + 1,

@@ -15,7 +15,8 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ostraka_core::limits::{
-    PEER_CONNECTIONS_MAX, PEER_HELLO_MS_MAX, PEER_PING_ANSWER_MS_MAX, PEER_PING_MS, PEER_STREAMS_MAX,
+    PEER_ACCEPT_PAUSE_MS, PEER_CONNECTIONS_MAX, PEER_HELLO_MS_MAX, PEER_PING_ANSWER_MS_MAX, PEER_PING_MS,
+    PEER_STREAMS_MAX,
 };
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
@@ -30,7 +31,7 @@ use crate::runtime;
 use crate::types::{GroupName, NodeNumber};
 
 /// How long the port rests after an accept failed (no file handle left, most likely), so as not to spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(PEER_ACCEPT_PAUSE_MS);
 
 /// A request that is not carried out: the status and a sentence for the other node's log.
 pub(super) type Refusal = (StatusCode, String);

@@ -7,16 +7,12 @@
 
 use std::io::{self, Read, Write};
 
+use ostraka_core::limits::{SNAPSHOT_FILE_CHUNK_BYTES_MAX, SNAPSHOT_META_BYTES_MAX};
+
 use crate::types::SnapshotMeta;
 
 pub(super) const VERSION: u32 = 1;
 const MAGIC: [u8; 8] = *b"OSTRSNAP";
-
-/// Bytes of one chunk: what is held in memory on either side.
-pub const CHUNK_BYTES_MAX: usize = 1024 * 1024;
-
-/// Bytes of the encoded meta data. A log id and a few members; a megabyte would be thousands of nodes.
-const META_BYTES_MAX: usize = 1024 * 1024;
 
 /// Why bytes are not a snapshot. Terminal for those bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,7 +71,7 @@ impl<W: Write> FrameWriter<W> {
     /// Writes the header.
     pub(super) fn start(mut out: W, meta: &SnapshotMeta) -> io::Result<Self> {
         let meta = postcard::to_stdvec(meta).map_err(io::Error::other)?;
-        if meta.len() > META_BYTES_MAX {
+        if meta.len() > SNAPSHOT_META_BYTES_MAX {
             return Err(FrameError::Meta.into());
         }
         let mut head = MAGIC.to_vec();
@@ -89,7 +85,7 @@ impl<W: Write> FrameWriter<W> {
         let crc = crc32fast::hash(&head);
         head.extend_from_slice(&crc.to_be_bytes());
         out.write_all(&head)?;
-        let chunk = Vec::with_capacity(CHUNK_BYTES_MAX);
+        let chunk = Vec::with_capacity(SNAPSHOT_FILE_CHUNK_BYTES_MAX);
         Ok(Self {
             out,
             chunk,
@@ -129,9 +125,9 @@ impl<W: Write> FrameWriter<W> {
 
 impl<W: Write> Write for FrameWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(CHUNK_BYTES_MAX - self.chunk.len());
+        let taken = bytes.len().min(SNAPSHOT_FILE_CHUNK_BYTES_MAX - self.chunk.len());
         self.chunk.extend_from_slice(&bytes[..taken]);
-        if self.chunk.len() == CHUNK_BYTES_MAX {
+        if self.chunk.len() == SNAPSHOT_FILE_CHUNK_BYTES_MAX {
             self.end_chunk()?;
         }
         Ok(taken)
@@ -180,7 +176,7 @@ impl SnapshotReader {
         if length == 0 {
             return self.read_trailer();
         }
-        if length as usize > CHUNK_BYTES_MAX {
+        if length as usize > SNAPSHOT_FILE_CHUNK_BYTES_MAX {
             return Err(FrameError::ChunkLength(self.chunks).into());
         }
         let crc = read_u32(&mut self.input)?;
@@ -254,7 +250,7 @@ fn read_head(input: &mut impl Read) -> io::Result<SnapshotMeta> {
         return Err(FrameError::NewerVersion(version).into());
     }
     let meta_bytes = number(12, &head) as usize;
-    if meta_bytes > META_BYTES_MAX {
+    if meta_bytes > SNAPSHOT_META_BYTES_MAX {
         return Err(FrameError::Meta.into());
     }
     let meta_at = head.len();

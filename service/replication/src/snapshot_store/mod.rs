@@ -21,7 +21,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use self::files::{Files, Staged};
-pub use self::frame::{CHUNK_BYTES_MAX, FrameError, SnapshotReader};
+pub use self::frame::{FrameError, SnapshotReader};
 use self::frame::{FrameWriter, frame_error};
 use crate::types::{LogId, SnapshotMeta};
 

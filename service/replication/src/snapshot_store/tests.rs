@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use ostraka_core::limits::SNAPSHOT_FILE_CHUNK_BYTES_MAX;
 use proptest::prelude::*;
 
 use super::*;
@@ -56,10 +57,10 @@ fn comes_back_as_it_went_and_the_newest_two_are_kept() {
         let sizes = [
             0,
             1,
-            CHUNK_BYTES_MAX - 1,
-            CHUNK_BYTES_MAX,
-            CHUNK_BYTES_MAX + 1,
-            3 * CHUNK_BYTES_MAX,
+            SNAPSHOT_FILE_CHUNK_BYTES_MAX - 1,
+            SNAPSHOT_FILE_CHUNK_BYTES_MAX,
+            SNAPSHOT_FILE_CHUNK_BYTES_MAX + 1,
+            3 * SNAPSHOT_FILE_CHUNK_BYTES_MAX,
         ];
         for (number, size) in sizes.into_iter().enumerate() {
             let index = 10 + number as u64;
@@ -168,10 +169,10 @@ fn any_cut_or_flipped_bit_is_found_out_on_receipt() {
 #[test]
 fn chunks_that_change_places_are_found_out() {
     let store = SnapshotStore::in_memory();
-    let mut bytes = vec![1; CHUNK_BYTES_MAX];
-    bytes.extend(vec![2; CHUNK_BYTES_MAX]);
+    let mut bytes = vec![1; SNAPSHOT_FILE_CHUNK_BYTES_MAX];
+    bytes.extend(vec![2; SNAPSHOT_FILE_CHUNK_BYTES_MAX]);
     let sent = raw(&store.write(&meta(7), |out| out.write_all(&bytes)).unwrap());
-    let chunk = CHUNK_BYTES_MAX + 8;
+    let chunk = SNAPSHOT_FILE_CHUNK_BYTES_MAX + 8;
     let head = sent.len() - 16 - 2 * chunk;
     let swapped = [
         &sent[..head],

@@ -8,6 +8,7 @@ use ostraka_api::{
     Durability, ErrorCode, ProblemBody, SubmitVoteRequest, SubmitVoteResponse, VoteReason, VoteStatus,
     VoteStatusResponse,
 };
+use ostraka_core::limits::EXTRA_SUBMISSIONS_RETRY_AFTER_S;
 use ostraka_core::{Command, EventId, Outcome, VoteOutcome, VoteRecord};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -127,12 +128,9 @@ fn answer(service: &VoteService, event: EventId, outcome: Outcome) -> Result<Res
             ErrorCode::TooManySubmissions,
             "This user has made too many different submissions in this event; the counted vote stands.",
         )
-        .retry_after_s(TOO_MANY_RETRY_AFTER_S)),
+        .retry_after_s(EXTRA_SUBMISSIONS_RETRY_AFTER_S)),
     }
 }
-
-/// A day: the same request is refused for as long as the event lives.
-const TOO_MANY_RETRY_AFTER_S: u32 = 86_400;
 
 fn contestant_not_found() -> Problem {
     Problem::new(ErrorCode::ContestantNotFound, "The event has no such contestant.")
