@@ -1,10 +1,17 @@
 //! Log lines: pretty for people, JSON for machines, each with the trace id of the request it belongs to.
+//!
+//! Logs go to stderr. What the node says to the person who started it (where it listens, the first password) goes to
+//! stdout, so that it stands in no log. With JSON logs every line of both is a JSON object, the last words of a panic too.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::panic::PanicHookInfo;
+use std::sync::Arc;
 
+use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
+use crate::env::Console;
 
 /// Starts logging to stderr for the whole process; `RUST_LOG` filters as usual, `info` without it. A second start
 /// changes nothing.
@@ -19,13 +26,44 @@ pub fn start(format: LogFormat) {
             .with_ansi(std::io::stderr().is_terminal())
             .with_target(false)
             .try_init(),
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .try_init(),
+        LogFormat::Json => {
+            std::panic::set_hook(Box::new(|panic| complain(LogFormat::Json, &last_words(panic))));
+            builder
+                .json()
+                .flatten_event(true)
+                .with_current_span(true)
+                .try_init()
+        }
     };
     if let Err(error) = started {
-        eprintln!("ostraka: logging was already started ({error})");
+        complain(format, &format!("logging was already started ({error})"));
+    }
+}
+
+/// Says a sentence, of one line or several, on stdout. Nobody need listen.
+pub fn console(format: LogFormat) -> Console {
+    Arc::new(move |sentence| {
+        let line = match format {
+            LogFormat::Pretty => sentence.to_owned(),
+            LogFormat::Json => json!({ "message": sentence }).to_string(),
+        };
+        let _ = writeln!(std::io::stdout(), "{line}");
+    })
+}
+
+/// Says on stderr what no log filter may swallow: why the process ends.
+pub fn complain(format: LogFormat, sentence: &str) {
+    let line = match format {
+        LogFormat::Pretty => format!("ostraka: {sentence}"),
+        LogFormat::Json => json!({ "level": "ERROR", "target": "ostraka", "message": sentence }).to_string(),
+    };
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn last_words(panic: &PanicHookInfo<'_>) -> String {
+    let words = panic.payload_as_str().unwrap_or("no message");
+    match panic.location() {
+        Some(place) => format!("panicked at {place}: {words}"),
+        None => format!("panicked: {words}"),
     }
 }

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use ostraka_replication::NodeNumber;
 
-use crate::config::{Service, Settings};
+use crate::config::{LogFormat, Service, Settings};
+use crate::telemetry;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -115,13 +116,13 @@ pub fn main() -> ExitCode {
         .unwrap_or_else(|| Command::Serve(Box::new(ServeOnly::parse_from(["serve"]).args)));
     let done = match command {
         Command::Serve(args) => serve::serve(*args),
-        Command::Cluster(args) => cluster::cluster(args),
-        Command::Verify(args) => verify::verify(&args),
+        Command::Cluster(args) => cluster::cluster(args).map_err(|sentence| (LogFormat::Pretty, sentence)),
+        Command::Verify(args) => verify::verify(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            eprintln!("ostraka: {sentence}");
+        Err((format, sentence)) => {
+            telemetry::complain(format, &sentence);
             ExitCode::FAILURE
         }
     }

@@ -5,18 +5,26 @@ use std::sync::Arc;
 use ostraka_replication::env::TokioNet;
 
 use super::ServeArgs;
-use crate::config::{Config, Settings};
+use crate::config::{Config, LogFormat, Settings};
 use crate::env::{Env, OsEntropy, SystemClock};
 use crate::telemetry;
 
-pub(super) fn serve(args: ServeArgs) -> Result<(), String> {
-    let config = configure(args).map_err(|error| error.to_string())?;
+/// An error is a sentence, and the form in which to say it.
+pub(super) fn serve(args: ServeArgs) -> Result<(), (LogFormat, String)> {
+    let asked = args.settings.log_format.unwrap_or(LogFormat::Pretty);
+    let config = configure(args).map_err(|error| (asked, error.to_string()))?;
+    let format = config.log_format;
+    run(config).map_err(|sentence| (format, sentence))
+}
+
+fn run(config: Config) -> Result<(), String> {
     telemetry::start(config.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime does not start: {error}"))?;
-    let env = Env::new(Arc::new(TokioNet), Arc::new(SystemClock), Arc::new(OsEntropy));
+    let mut env = Env::new(Arc::new(TokioNet), Arc::new(SystemClock), Arc::new(OsEntropy));
+    env.console = telemetry::console(config.log_format);
     runtime
         .block_on(crate::run(env, config, stop_signal()))
         .map_err(|error| error.to_string())

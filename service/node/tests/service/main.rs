@@ -11,5 +11,6 @@ mod crash;
 mod data_folder;
 mod failover;
 mod hostile_input;
+mod logs;
 mod support;
 mod watcher;
