@@ -55,9 +55,22 @@ fn print(report: &Report) {
         report.snapshots_compared.len(),
         report.snapshots_compared
     );
+    let identity = &report.identity;
+    if identity.trusted_index > 0 {
+        println!(
+            "Identity's log before entry {} is purged; the snapshot there is taken on trust.",
+            identity.trusted_index
+        );
+    }
     println!(
-        "{} entries of the identity log are whole; accounts are not recounted.",
-        report.identity_entries
+        "{} accounts in {} entries of identity's log; {}; its snapshots compared at {:?}.",
+        identity.accounts,
+        identity.entries,
+        match identity.accounts_compared_at {
+            Some(index) => format!("those stored compared up to entry {index}"),
+            None => "those stored are made again at the next start".to_owned(),
+        },
+        identity.snapshots_compared
     );
     if report.agrees {
         println!("The recount, the log applied again and the stored state agree.");

@@ -42,7 +42,7 @@ impl SnapshotImage for IdentityImage {
     }
 }
 
-pub(super) fn read_head(input: &mut dyn Read) -> io::Result<Head> {
+pub(crate) fn read_head(input: &mut dyn Read) -> io::Result<Head> {
     let [version] = read_array(input)?;
     if version != VERSION {
         return Err(invalid(format!(
@@ -65,7 +65,7 @@ pub(super) fn read_head(input: &mut dyn Read) -> io::Result<Head> {
 }
 
 /// The accounts that follow the head, one at a time.
-pub(super) fn read_accounts(input: &mut dyn Read, head: Head) -> impl Iterator<Item = io::Result<Account>> {
+pub(crate) fn read_accounts(input: &mut dyn Read, head: Head) -> impl Iterator<Item = io::Result<Account>> {
     (1..head.next_voter.0).map(move |number| {
         let length = u32::from_le_bytes(read_array(input)?) as usize;
         if length > RECORD_BYTES_MAX {

@@ -2,8 +2,10 @@
 //!
 //! Three witnesses must agree: the recount (which shares no logic with the service), the log applied again from its
 //! beginning, and every snapshot on disk, byte for byte, at its own index. Where the log's beginning was purged, the
-//! oldest snapshot that reaches back to it is taken on trust, and the report says so.
+//! oldest snapshot that reaches back to it is taken on trust, and the report says so. Identity's log is recounted in the
+//! same way, and compared with the accounts and their snapshots ([`accounts`]).
 
+mod accounts;
 mod recount;
 mod scratch;
 
@@ -20,6 +22,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::data_folder::{DataFolder, DataFolderError};
+use crate::identity::{AccountsError, SledAccounts};
+pub use accounts::IdentityReport;
 use recount::Recount;
 use scratch::Scratch;
 
@@ -35,6 +39,8 @@ pub enum VerifyError {
         std::env::temp_dir().display()
     )]
     Copy { group: GroupName, source: io::Error },
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
     #[error(transparent)]
     Entry(#[from] ReadError),
     #[error(transparent)]
@@ -56,8 +62,7 @@ pub struct Report {
     /// The entry whose snapshot was trusted as the beginning; 0 where the whole log was there.
     pub trusted_index: u64,
     pub last_index: u64,
-    /// Entries of the identity log, read with their checksums; accounts are not recounted.
-    pub identity_entries: u64,
+    pub identity: IdentityReport,
     /// Entries behind the last position that is known to be committed: durable here, decided by the cluster.
     pub entries_after_committed: u64,
     pub votes_submitted: u64,
@@ -76,21 +81,19 @@ pub struct EventReport {
     pub totals: Vec<u64>,
 }
 
-/// Verifies the vote log, and reads the identity log to its end, of the node whose data folder this is. The node must not be running.
+/// Verifies both logs of the node whose data folder this is. The node must not be running.
 pub fn verify(data_dir: &Path) -> Result<Report, VerifyError> {
     let folder = DataFolder::open_existing(data_dir)?;
     let scratch = Scratch::new().map_err(|source| VerifyError::Copy {
         group: GroupName::Vote,
         source,
     })?;
-    let identity_entries = match open_copy(&folder, &scratch, GroupName::Identity)? {
-        Some(log) => read_whole(&log)?,
-        None => 0,
-    };
+    let (identity, disagreements) = audit_identity(&folder, &scratch)?;
     let Some(log) = open_copy(&folder, &scratch, GroupName::Vote)? else {
         return Ok(Report {
-            agrees: true,
-            identity_entries,
+            agrees: disagreements.is_empty(),
+            disagreements,
+            identity,
             ..Report::default()
         });
     };
@@ -99,8 +102,32 @@ pub fn verify(data_dir: &Path) -> Result<Report, VerifyError> {
     for record in log.entries() {
         audit.entry(&record?)?;
     }
-    audit.report.identity_entries = identity_entries;
+    audit.report.identity = identity;
+    audit.report.disagreements.extend(disagreements);
     Ok(audit.finish(&log))
+}
+
+fn audit_identity(
+    folder: &DataFolder,
+    scratch: &Scratch,
+) -> Result<(IdentityReport, Vec<String>), VerifyError> {
+    let Some(log) = open_copy(folder, scratch, GroupName::Identity)? else {
+        return Ok(Default::default());
+    };
+    let original = folder.accounts();
+    let stored = if original.is_dir() {
+        let copy = scratch
+            .copy("accounts", &original)
+            .map_err(|source| VerifyError::Copy {
+                group: GroupName::Identity,
+                source,
+            })?;
+        Some(SledAccounts::open(&copy)?)
+    } else {
+        None
+    };
+    let snapshots = SnapshotStore::open_read_only(&folder.snapshots(GroupName::Identity));
+    accounts::audit(&log, &snapshots, stored)
 }
 
 /// Opens a copy of a group's log. `None` where this node never had one; an error where it had and it is gone.
@@ -118,12 +145,6 @@ fn open_copy(
         .copy(&format!("{group:?}"), &original)
         .map_err(|source| VerifyError::Copy { group, source })?;
     Ok(Some(OfflineLog::open(&copy)?))
-}
-
-/// Reads every entry, which checks its checksum and its place. How many there are.
-fn read_whole(log: &OfflineLog) -> Result<u64, ReadError> {
-    log.entries()
-        .try_fold(0, |count, record| record.map(|_| count + 1))
 }
 
 /// The walk along the log.

@@ -6,6 +6,7 @@
     reason = "a table is as long as the contract it checks"
 )]
 
+mod audit;
 mod contract;
 mod crash;
 mod data_folder;

@@ -1,0 +1,286 @@
+//! The audit of identity: its log recounted, and compared with the accounts and snapshots that are stored.
+//!
+//! The recount shares commands and records with the service, which are a contract, and none of its logic: who has a name
+//! is kept as plain maps, an account as the digest of the record that it must have.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use ostraka_core::{UnixMs, VoterNumber};
+use ostraka_replication::log_store::record::{Record, RecordKind};
+use ostraka_replication::log_store::sled::OfflineLog;
+use ostraka_replication::snapshot_store::{SnapshotStore, StoredSnapshot};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::VerifyError;
+use crate::identity::account::Account;
+use crate::identity::command::{Command, CommandCodecError};
+use crate::identity::snapshot::{read_accounts, read_head};
+use crate::identity::{AccountStore, SledAccounts};
+use crate::token::Role;
+
+/// What was found of identity.
+#[derive(Debug, Default, Serialize)]
+pub struct IdentityReport {
+    /// Entries read, with their checksums.
+    pub entries: u64,
+    /// The entry whose snapshot was trusted as the beginning; 0 where the whole log was there.
+    pub trusted_index: u64,
+    /// Accounts that the log makes, up to its last entry.
+    pub accounts: u64,
+    /// The entry up to which the stored accounts go, where they were compared. The log makes the rest again.
+    pub accounts_compared_at: Option<u64>,
+    pub snapshots_compared: Vec<u64>,
+}
+
+/// Accounts as the log makes them.
+#[derive(Debug, Default)]
+struct Recount {
+    /// Of account 1, 2, …: the digest of its record.
+    records: Vec<[u8; 32]>,
+    usernames: BTreeSet<String>,
+    emails: BTreeSet<[u8; 32]>,
+    operator: Option<VoterNumber>,
+}
+
+impl Recount {
+    fn command(&mut self, stamped_at: UnixMs, command: Command) {
+        let voter = VoterNumber(self.records.len() as u32 + 1);
+        let account = match command {
+            Command::CreateOperator(wanted) => Account {
+                voter,
+                role: Role::Operator,
+                username: wanted.username,
+                email: None,
+                date_of_birth: None,
+                password_hash: Some(wanted.password_hash),
+                registered_by: None,
+                registered_at: stamped_at,
+                request: wanted.request,
+            },
+            Command::Register(wanted) => Account {
+                voter,
+                role: Role::Voter,
+                username: wanted.username,
+                email: Some(wanted.email),
+                date_of_birth: wanted.date_of_birth,
+                password_hash: wanted.password_hash,
+                registered_by: Some(wanted.registered_by),
+                registered_at: stamped_at,
+                request: wanted.request,
+            },
+        };
+        let second_operator = account.role == Role::Operator && self.operator.is_some();
+        let name_taken = self.usernames.contains(&account.username.key);
+        let email_taken = account
+            .email
+            .as_ref()
+            .is_some_and(|email| self.emails.contains(&email.key.0));
+        if !second_operator && !name_taken && !email_taken && voter.0 < u32::MAX {
+            self.take(&account);
+        }
+    }
+
+    fn take(&mut self, account: &Account) {
+        self.records.push(digest(account));
+        self.usernames.insert(account.username.key.clone());
+        self.emails
+            .extend(account.email.as_ref().map(|email| email.key.0));
+        if account.role == Role::Operator && self.operator.is_none() {
+            self.operator = Some(account.voter);
+        }
+    }
+
+    /// What `stored` has otherwise, as sentences about `what`. Stops at the first account, for the rest would follow.
+    fn differences(
+        &self,
+        what: &str,
+        operator: Option<VoterNumber>,
+        stored: impl Iterator<Item = io::Result<Account>>,
+    ) -> Vec<String> {
+        let mut differences = Vec::new();
+        if operator != self.operator {
+            differences.push(format!("{what}: another first operator than in the log"));
+        }
+        let mut found = 0;
+        for account in stored {
+            let number = found + 1;
+            match account {
+                Err(error) => {
+                    differences.push(format!("{what}: account {number} cannot be read ({error})"));
+                    return differences;
+                }
+                Ok(account) if self.records.get(found) != Some(&digest(&account)) => {
+                    differences.push(format!(
+                        "{what}: account {number} is not the one that the log makes"
+                    ));
+                    return differences;
+                }
+                Ok(_) => found = number,
+            }
+        }
+        if found != self.records.len() {
+            differences.push(format!(
+                "{what}: {found} accounts, the log makes {}",
+                self.records.len()
+            ));
+        }
+        differences
+    }
+}
+
+fn digest(account: &Account) -> [u8; 32] {
+    Sha256::digest(account.encode()).into()
+}
+
+/// The walk along identity's log.
+struct Audit {
+    recount: Recount,
+    /// To be compared where the walk comes by.
+    stored: Option<SledAccounts>,
+    snapshots: Vec<StoredSnapshot>,
+    report: IdentityReport,
+    disagreements: Vec<String>,
+}
+
+/// Recounts `log` and compares it with `stored`, the accounts (`None` where there are none: they are made again from the
+/// log), and with every snapshot. The report, and a sentence for each disagreement.
+pub(super) fn audit(
+    log: &OfflineLog,
+    snapshots: &SnapshotStore,
+    stored: Option<SledAccounts>,
+) -> Result<(IdentityReport, Vec<String>), VerifyError> {
+    let mut snapshots = snapshots.all()?;
+    snapshots.sort_by_key(StoredSnapshot::index);
+    let mut audit = Audit {
+        recount: Recount::default(),
+        stored,
+        snapshots,
+        report: IdentityReport::default(),
+        disagreements: Vec::new(),
+    };
+    audit.begin(log.purged().map_or(0, |id| id.index))?;
+    let mut last = audit.report.trusted_index;
+    for record in log.entries() {
+        let record = record?;
+        audit.report.entries += 1;
+        if record.log_id.index > audit.report.trusted_index {
+            last = record.log_id.index;
+            audit.entry(&record)?;
+        }
+    }
+    Ok(audit.finish(last))
+}
+
+impl Audit {
+    fn begin(&mut self, purged: u64) -> Result<(), VerifyError> {
+        if purged > 0 {
+            let oldest = self.snapshots.iter().find(|stored| stored.index() >= purged);
+            let oldest = oldest.ok_or(VerifyError::NoBeginning(purged))?;
+            read(oldest, |_, accounts| {
+                for account in accounts {
+                    self.recount.take(&account?);
+                }
+                Ok(())
+            })?;
+            self.report.trusted_index = oldest.index();
+        }
+        let begin = self.report.trusted_index;
+        self.snapshots.retain(|stored| stored.index() > begin);
+        self.compare(begin)
+    }
+
+    fn entry(&mut self, record: &Record) -> Result<(), VerifyError> {
+        let index = record.log_id.index;
+        if record.kind == RecordKind::Normal {
+            match Command::decode(&record.body) {
+                Ok(command) => self.recount.command(record.stamped_at, command),
+                // Every replica refuses these alike.
+                Err(CommandCodecError::Damaged) => {}
+                Err(error) => self
+                    .disagreements
+                    .push(format!("identity's entry {index} cannot be read: {error}")),
+            }
+        }
+        self.compare(index)
+    }
+
+    /// Compares what is stored as of this entry.
+    fn compare(&mut self, index: u64) -> Result<(), VerifyError> {
+        if let Some(accounts) = self.stored.take_if(|accounts| accounts.head().applied.0 == index) {
+            self.report.accounts_compared_at = Some(index);
+            let image = accounts.image();
+            let what = format!("the accounts at entry {index}");
+            let found = self
+                .recount
+                .differences(&what, image.head().operator, image.accounts());
+            self.disagreements.extend(found);
+            self.disagreements.extend(wrong_names(&accounts, &what));
+        }
+        let due = self.snapshots.extract_if(.., |stored| stored.index() == index);
+        for stored in due.collect::<Vec<_>>() {
+            let what = format!("identity's snapshot at entry {index}");
+            let found = read(&stored, |operator, accounts| {
+                Ok(self.recount.differences(&what, operator, accounts))
+            })?;
+            self.disagreements.extend(found);
+            self.report.snapshots_compared.push(index);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, last: u64) -> (IdentityReport, Vec<String>) {
+        if let Some(accounts) = &self.stored {
+            let applied = accounts.head().applied.0;
+            // Behind a purged beginning nothing can be said: such accounts are replaced by the snapshot at the next start.
+            if applied > last {
+                self.disagreements.push(format!(
+                    "the accounts go up to entry {applied}, identity's log ends at {last}"
+                ));
+            }
+        }
+        self.disagreements.extend(self.snapshots.iter().map(|stored| {
+            format!(
+                "identity's snapshot at entry {} is ahead of its log's last entry",
+                stored.index()
+            )
+        }));
+        self.report.accounts = self.recount.records.len() as u64;
+        (self.report, self.disagreements)
+    }
+}
+
+/// Whether every account is found by its own name and address.
+fn wrong_names(accounts: &SledAccounts, what: &str) -> Vec<String> {
+    let image = accounts.image();
+    let lost = image.accounts().map_while(Result::ok).filter(|account| {
+        let by_name = accounts.voter_by_username(&account.username.key);
+        let by_email = account
+            .email
+            .as_ref()
+            .map(|email| accounts.voter_by_email(&email.key));
+        by_name != Some(account.voter) || by_email.is_some_and(|voter| voter != Some(account.voter))
+    });
+    lost.map(|account| {
+        format!(
+            "{what}: account {} is not found by its name or address",
+            account.voter.0
+        )
+    })
+    .collect()
+}
+
+fn read<T>(
+    stored: &StoredSnapshot,
+    with: impl FnOnce(Option<VoterNumber>, &mut dyn Iterator<Item = io::Result<Account>>) -> io::Result<T>,
+) -> Result<T, VerifyError> {
+    let broken = |what: String| VerifyError::Snapshot {
+        index: stored.index(),
+        what,
+    };
+    let mut reader = stored.open().map_err(|error| broken(error.to_string()))?;
+    let head = read_head(&mut reader).map_err(|error| broken(error.to_string()))?;
+    let read = with(head.operator, &mut read_accounts(&mut reader, head));
+    read.map_err(|error| broken(error.to_string()))
+}
