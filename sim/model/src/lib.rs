@@ -4,11 +4,15 @@
 pub mod case;
 pub mod checkers;
 pub mod disks;
+pub mod evidence;
 pub mod history;
 pub mod ids;
+mod lives;
 pub mod names;
 pub mod oracle;
 pub mod plan;
+pub mod sometimes;
+pub mod verdict;
 
 #[cfg(test)]
 mod testing;

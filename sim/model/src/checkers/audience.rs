@@ -103,38 +103,37 @@ impl Look<'_, '_> {
                 previous_version,
                 totals,
             } => {
-                let told = viewed.told.map(|(_, version)| version);
-                self.holds(told.is_some_and(|told| told < *version), || {
-                    format!("got a tally of version {version} after version {told:?} on one connection")
-                });
-                let starts_right = *previous_version == 0 || Some(*previous_version) == told;
-                self.holds(starts_right, || {
-                    format!(
-                        "got what changed since version {previous_version}, and had been told {told:?}: a gap"
-                    )
-                });
-                viewed.told = viewed.told.map(|(since, _)| (since, *version));
-                let mut shown = viewed.totals.clone();
-                for (contestant, total) in totals {
-                    let place = usize::from(*contestant);
-                    match shown.get_mut(place) {
-                        Some(known) => *known = Some(*total),
-                        None => self.holds(false, || {
-                            format!("got a total of contestant {place}, whom the snapshot did not name")
-                        }),
-                    }
-                }
-                self.moves_on(
-                    viewed,
-                    &Standings {
-                        event: *event,
-                        status: *status,
-                        version: *version,
-                        totals: shown,
-                    },
-                );
+                let now = Standings {
+                    event: *event,
+                    status: *status,
+                    version: *version,
+                    totals: viewed.totals.clone(),
+                };
+                self.at_tally(viewed, *previous_version, now, totals);
             }
         }
+    }
+
+    /// `now` has the totals that the viewer had before, and `changed` those that are others now.
+    fn at_tally(&mut self, viewed: &mut Viewed, previous: u64, mut now: Standings, changed: &[(u16, u64)]) {
+        let told = viewed.told.map(|(_, version)| version);
+        let version = now.version;
+        self.holds(told.is_some_and(|told| told < version), || {
+            format!("got a tally of version {version} after version {told:?} on one connection")
+        });
+        self.holds(previous == 0 || Some(previous) == told, || {
+            format!("got what changed since version {previous}, and had been told {told:?}: a gap")
+        });
+        viewed.told = viewed.told.map(|(since, _)| (since, version));
+        for (contestant, total) in changed {
+            match now.totals.get_mut(usize::from(*contestant)) {
+                Some(known) => *known = Some(*total),
+                None => self.holds(false, || {
+                    format!("got a total of contestant {contestant}, whom the snapshot did not name")
+                }),
+            }
+        }
+        self.moves_on(viewed, &now);
     }
 
     /// The viewer has these standings now.

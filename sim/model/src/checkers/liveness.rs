@@ -7,7 +7,7 @@ use super::{Class, Report};
 use crate::case::{Asked, Case};
 use crate::history::{Answer, Happening, Life, Status, VoteStatus};
 use crate::ids::NodeIndex;
-use crate::plan::{Action, FaultKind};
+use crate::plan::Action;
 
 pub(super) fn check(case: &Case, report: &mut Report) {
     report.lively(case.formed.is_some(), None, || {
@@ -60,7 +60,7 @@ fn nodes_stop_for_their_disk_only(case: &Case, report: &mut Report) {
                 node: Some(node),
             } => {
                 let planned = case.plan.faults.iter().find(|planned| planned.id == *fault);
-                if planned.is_some_and(|planned| matches!(planned.kind, FaultKind::DiskError { .. })) {
+                if planned.is_some_and(|planned| planned.kind.takes_a_disk()) {
                     hurt.insert(*node);
                 }
             }

@@ -106,7 +106,7 @@ fn conservation_finds_wrong_totals_wherever_they_are_shown() {
     finds(
         &run,
         Checker::Conservation,
-        "shows e1 at version None, not Some(6)",
+        "node 2 has applied entry 9 and does not show e1",
     );
 }
 

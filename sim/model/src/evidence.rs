@@ -1,0 +1,140 @@
+//! What a failed run leaves behind: one file from which it is replayed, and a digest by which two runs are told apart.
+
+use serde::{Deserialize, Serialize};
+
+use crate::history::History;
+use crate::ids::Seed;
+use crate::plan::{Plan, PlanError};
+use crate::verdict::Judgement;
+
+/// Format of failure files that this program writes and reads.
+pub const FAILURE_FORMAT: u32 = 1;
+
+/// A failed run. Replaying `plan` with the program of `commit` gives the same history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    pub format: u32,
+    pub seed: Seed,
+    /// What was run: a commit's hash, as whoever ran it knows it.
+    pub commit: String,
+    pub plan: Plan,
+    pub judgement: Judgement,
+    pub history: History,
+}
+
+/// Why a text is no failure that can be replayed. All terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum FailureError {
+    #[error("this is not a failure file: {0}")]
+    Malformed(#[source] serde_json::Error),
+    #[error("this failure file has format {found}, and this program knows format {FAILURE_FORMAT} only")]
+    OtherFormat { found: u32 },
+    #[error("in this failure file, {0}")]
+    Plan(#[from] PlanError),
+}
+
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+    plan: PlanHead,
+}
+
+#[derive(Deserialize)]
+struct PlanHead {
+    format: u32,
+}
+
+impl Failure {
+    pub fn new(commit: String, plan: Plan, judgement: Judgement, history: History) -> Self {
+        Failure {
+            format: FAILURE_FORMAT,
+            seed: plan.seed,
+            commit,
+            plan,
+            judgement,
+            history,
+        }
+    }
+
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string(self).expect("a failure is made of what JSON can write");
+        text.push('\n');
+        text
+    }
+
+    /// # Errors
+    /// If it is not JSON, not a failure, of another format, or of an impossible plan.
+    pub fn from_json(text: &str) -> Result<Failure, FailureError> {
+        let head: Head = serde_json::from_str(text).map_err(FailureError::Malformed)?;
+        if head.format != FAILURE_FORMAT {
+            return Err(FailureError::OtherFormat { found: head.format });
+        }
+        if head.plan.format != crate::plan::PLAN_FORMAT {
+            let found = head.plan.format;
+            return Err(PlanError::OtherFormat { found }.into());
+        }
+        let failure: Failure = serde_json::from_str(text).map_err(FailureError::Malformed)?;
+        failure.plan.validate().map_err(PlanError::from)?;
+        Ok(failure)
+    }
+}
+
+/// Of a history's JSON, whose bytes are the same for the same history: 64-bit FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo;
+/// IETF draft-eastlake-fnv). It tells two runs apart and resists nobody.
+pub fn trace_digest(history: &History) -> u64 {
+    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let bytes = serde_json::to_vec(history).expect("a history is made of what JSON can write");
+    bytes.iter().fold(OFFSET_BASIS, |digest, byte| {
+        (digest ^ u64::from(*byte)).wrapping_mul(PRIME)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::clean;
+    use crate::verdict::judge;
+
+    fn failure() -> Failure {
+        let run = clean();
+        let judgement = judge(&run.plan, &run.history);
+        // The hand-made plan's operations are as they were carried out; as a plan it is sound.
+        Failure::new("0123abc".to_owned(), run.plan, judgement, run.history)
+    }
+
+    #[test]
+    fn a_failure_outlives_its_file() {
+        let failure = failure();
+        let read = Failure::from_json(&failure.to_json()).map_err(|error| error.to_string());
+        assert_eq!(read, Ok(failure));
+    }
+
+    #[test]
+    fn what_is_no_failure_gets_a_sentence() {
+        let sentence = |text: &str| Failure::from_json(text).expect_err("it is none").to_string();
+        assert!(sentence("x").starts_with("this is not a failure file: "));
+        let text = failure().to_json();
+        assert_eq!(
+            sentence(&text.replacen("\"format\":1", "\"format\":2", 1)),
+            "this failure file has format 2, and this program knows format 1 only"
+        );
+        let newer_plan = text.replacen("\"plan\":{\"format\":1", "\"plan\":{\"format\":9", 1);
+        assert_eq!(
+            sentence(&newer_plan),
+            "in this failure file, this plan has format 9, and this program knows format 1 only"
+        );
+        let nobody = text.replacen("\"nodes\":3", "\"nodes\":0", 1);
+        assert!(sentence(&nobody).contains("this plan cannot be run: knobs.nodes is 0"));
+    }
+
+    #[test]
+    fn a_digest_tells_histories_apart() {
+        let (run, mut other) = (clean(), clean());
+        assert_eq!(trace_digest(&run.history), trace_digest(&other.history));
+        other.history.records[3].at.0 += 1;
+        assert_ne!(trace_digest(&run.history), trace_digest(&other.history));
+        assert_eq!(trace_digest(&History::default()), 0xceb6_e4fd_b374_4109);
+    }
+}
