@@ -108,9 +108,55 @@ pub(super) fn check(case: &Case, report: &mut Report) {
             window,
         });
     }
+    for event in case.oracle.events.values() {
+        let effects = effects_by_hand(case, event, report);
+        by_event.entry(event.id).or_default().extend(effects);
+    }
     for (event, timed) in by_event {
         in_real_time(event, timed, report);
     }
+}
+
+/// Creation, opening and closing by request. Their records do not say which request made them, so the one that was sent
+/// first counts as it: if even that one came too late, none of them can have been it.
+fn effects_by_hand(case: &Case, event: &EventTruth, report: &mut Report) -> Vec<Timed> {
+    let Some(slot) = event.slot else { return Vec::new() };
+    let by_hand = |at: Option<VotePosition>, is_by_hand: bool| at.filter(|_| is_by_hand);
+    let creation = |action: &Action| matches!(action, Action::CreateEvent { slot: of, .. } if *of == slot);
+    let opening = |action: &Action| matches!(action, Action::OpenEvent { slot: of } if *of == slot);
+    let closing = |action: &Action| matches!(action, Action::CloseEvent { slot: of } if *of == slot);
+    let first =
+        |wanted: &dyn Fn(&Action) -> bool| case.asked.iter().find(|asked| wanted(&asked.operation.action));
+    let effects = [
+        ("created", Some(event.created), first(&creation)),
+        (
+            "opened",
+            by_hand(event.opened, event.opened_by_hand),
+            first(&opening),
+        ),
+        (
+            "closed",
+            by_hand(event.closed, event.closed_by_hand),
+            first(&closing),
+        ),
+    ];
+    let mut timed = Vec::new();
+    for (what, at, asked) in effects {
+        let Some(at) = at else { continue };
+        report.safe(asked.is_some(), None, || {
+            format!(
+                "{} was {what} by entry {}, and nobody asked for it",
+                event.id, at.index
+            )
+        });
+        timed.extend(asked.map(|asked| Timed {
+            operation: asked.operation.id,
+            invoked: asked.invoked,
+            answered: None,
+            window: Window::at(at.into()),
+        }));
+    }
+    timed
 }
 
 fn is_known(answer: &Answer) -> bool {

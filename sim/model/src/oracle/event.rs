@@ -24,6 +24,7 @@ pub struct EventTruth {
     pub created: VotePosition,
     /// By a command, or at an entry's beginning by its stamp: then the offset is that of the first command.
     pub opened: Option<VotePosition>,
+    pub opened_by_hand: bool,
     pub closed: Option<VotePosition>,
     /// The closing came by a command, not by the schedule.
     pub closed_by_hand: bool,
@@ -51,6 +52,7 @@ impl EventTruth {
             owner: spec.owner,
             created,
             opened: opens_at_once.then_some(created),
+            opened_by_hand: false,
             closed: None,
             closed_by_hand: false,
             opens_at: spec.opens_at,
@@ -73,17 +75,18 @@ impl EventTruth {
     pub(super) fn follow_the_clock(&mut self, now: UnixMs, index: LogIndex) {
         let first = VotePosition { index, offset: 0 };
         if self.opens_at.is_some_and(|at| at <= now) {
-            self.open(first);
+            self.open(first, false);
         }
         if self.closes_at.is_some_and(|at| at <= now) {
             self.close(first, false);
         }
     }
 
-    pub(super) fn open(&mut self, at: VotePosition) {
+    pub(super) fn open(&mut self, at: VotePosition, by_hand: bool) {
         if self.status == Status::Scheduled {
             self.status = Status::Open;
             self.opened = Some(at);
+            self.opened_by_hand = by_hand;
             self.changed = true;
         }
     }

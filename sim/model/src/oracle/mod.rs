@@ -106,7 +106,7 @@ impl Oracle {
                 by,
                 by_operator,
             } => {
-                self.change(*event, *by, *by_operator, |event| event.open(position));
+                self.change(*event, *by, *by_operator, |event| event.open(position, true));
             }
             Command::CloseEvent {
                 event,

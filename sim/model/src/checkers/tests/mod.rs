@@ -1,7 +1,9 @@
 //! Each checker holds on a clean run, and finds what is planted.
 
 mod counting;
+mod nonsense;
 mod order;
+mod search;
 mod survival;
 
 use ostraka_core::{EventId, LogIndex, UnixMs};

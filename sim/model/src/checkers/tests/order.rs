@@ -253,3 +253,21 @@ fn linearizability_finds_an_event_that_is_forgotten_and_a_vote_ahead_of_its_time
         "operation 2 did or was told was so up to entry 2",
     );
 }
+
+#[test]
+fn linearizability_finds_a_close_that_nobody_asked_for() {
+    let mut run = Run::new();
+    run.create(0, None);
+    let event = EventId(1);
+    run.commit(vec![ostraka_core::Command::CloseEvent {
+        event,
+        by: crate::names::OWNER,
+        by_operator: false,
+    }]);
+    run.heal(1);
+    finds(
+        &run,
+        Checker::Linearizability,
+        "e1 was closed by entry 2, and nobody asked for it",
+    );
+}
