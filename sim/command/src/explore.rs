@@ -1,0 +1,193 @@
+//! Many seeds, a process each: progress while it runs, and a summary with its evidence at the end.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ostraka_sim_model::verdict::{Amounts, Verdict};
+use serde::Serialize;
+
+use crate::EXIT_NOT_DETERMINISTIC;
+use crate::args::Explore;
+use crate::child::{self, Told};
+use crate::one::{EVIDENCE, write};
+use crate::summary::{FaultCount, Summary};
+
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// What all seeds amount to.
+#[derive(Default, Serialize)]
+struct Whole {
+    first_seed: u64,
+    end_seed: u64,
+    seeds: u64,
+    wall_s: f64,
+    seeds_per_minute: f64,
+    sim_s_per_wall_s: f64,
+    sim_ms: u64,
+    verdicts: BTreeMap<Verdict, u64>,
+    /// Seeds whose two runs differed.
+    not_deterministic: Vec<u64>,
+    /// Seeds whose process ended without a summary, and its last words.
+    crashed: Vec<(u64, String)>,
+    /// Seeds that did not hold, with the first thing that is wrong.
+    failures: Vec<(u64, String)>,
+    compared: BTreeMap<String, u64>,
+    faults: BTreeMap<String, FaultCount>,
+    amounts: Amounts,
+}
+
+pub(crate) fn explore(wanted: &Explore) -> Result<u8, String> {
+    let started = Instant::now();
+    let next = AtomicU64::new(wanted.seeds.start);
+    let whole = Mutex::new(Whole {
+        first_seed: wanted.seeds.start,
+        end_seed: wanted.seeds.end,
+        ..Whole::default()
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..wanted.jobs {
+            scope.spawn(|| work(wanted, &next, &whole, started));
+        }
+    });
+    let mut whole = whole.into_inner().map_err(|_| "a worker panicked".to_owned())?;
+    whole.finish(started.elapsed());
+    let name = format!("sim-explore-{}-{}.json", whole.first_seed, whole.end_seed);
+    let file = Path::new(EVIDENCE).join(name);
+    let json = serde_json::to_string_pretty(&whole).expect("a summary is made of what JSON can write");
+    write(&file, &json)?;
+    whole.print();
+    println!("evidence: {}", file.display());
+    Ok(whole.exit_code())
+}
+
+fn work(wanted: &Explore, next: &AtomicU64, whole: &Mutex<Whole>, started: Instant) {
+    let mut told_at = Instant::now();
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= wanted.seeds.end {
+            return;
+        }
+        let told = child::of_seed(seed);
+        let again = wanted.twice.then(|| child::of_seed(seed));
+        let mut whole = whole.lock().expect("no worker panics with it");
+        whole.add(seed, told, again);
+        if told_at.elapsed() >= PROGRESS_EVERY {
+            told_at = Instant::now();
+            let rate = whole.seeds as f64 * 60.0 / started.elapsed().as_secs_f64();
+            eprintln!(
+                "{} seeds, {rate:.0} a minute, {} failed, {} faults did harm",
+                whole.seeds,
+                whole.failures.len() + whole.crashed.len(),
+                whole.faults.values().map(|count| count.bit).sum::<u64>()
+            );
+        }
+    }
+}
+
+impl Whole {
+    fn add(&mut self, seed: u64, told: Told, again: Option<Told>) {
+        self.seeds += 1;
+        let summary = match told {
+            Ok(summary) => summary,
+            Err(words) => {
+                eprintln!("seed {seed} ended without a summary: {words}");
+                self.crashed.push((seed, words));
+                return;
+            }
+        };
+        match again {
+            Some(Ok(second)) if second == summary => {}
+            None => {}
+            Some(_) => {
+                eprintln!("seed {seed} is not deterministic");
+                self.not_deterministic.push(seed);
+            }
+        }
+        if summary.judgement.verdict != Verdict::Held {
+            summary.print();
+            self.failures.push((seed, why(&summary)));
+        }
+        self.sim_ms += summary.sim_ms;
+        *self.verdicts.entry(summary.judgement.verdict).or_default() += 1;
+        for (checker, compared) in &summary.judgement.compared {
+            *self.compared.entry(checker.name().to_owned()).or_default() += compared;
+        }
+        for (kind, count) in summary.faults {
+            self.faults.entry(kind).or_default().add(count);
+        }
+        let amounts = summary.judgement.amounts;
+        self.amounts.operations += amounts.operations;
+        self.amounts.answered += amounts.answered;
+        self.amounts.unknown += amounts.unknown;
+        self.amounts.refused += amounts.refused;
+        self.amounts.entries += amounts.entries;
+        self.amounts.votes_recorded += amounts.votes_recorded;
+        self.amounts.votes_counted += amounts.votes_counted;
+    }
+
+    fn finish(&mut self, elapsed: Duration) {
+        self.wall_s = elapsed.as_secs_f64();
+        self.seeds_per_minute = self.seeds as f64 * 60.0 / self.wall_s;
+        self.sim_s_per_wall_s = self.sim_ms as f64 / 1_000.0 / self.wall_s;
+        self.failures.sort();
+        self.crashed.sort();
+        self.not_deterministic.sort_unstable();
+    }
+
+    fn print(&self) {
+        println!(
+            "{} seeds in {:.1} s: {:.0} a minute, {:.0} simulated seconds a second",
+            self.seeds, self.wall_s, self.seeds_per_minute, self.sim_s_per_wall_s
+        );
+        for (verdict, count) in &self.verdicts {
+            println!("  {}: {count}", verdict.name());
+        }
+        println!(
+            "  {} votes counted, {} operations, {} of unknown outcome",
+            self.amounts.votes_counted, self.amounts.operations, self.amounts.unknown
+        );
+        for (checker, compared) in &self.compared {
+            println!("  {checker} compared {compared} facts");
+        }
+        for (kind, count) in &self.faults {
+            println!("  {kind}: {} planned, {} did harm", count.planned, count.bit);
+        }
+        for (seed, words) in &self.crashed {
+            println!("  seed {seed} ended without a summary: {words}");
+        }
+        for (seed, why) in &self.failures {
+            println!("  seed {seed}: {why}");
+        }
+        for seed in &self.not_deterministic {
+            println!("  seed {seed} is not deterministic");
+        }
+    }
+
+    /// The worst of all.
+    fn exit_code(&self) -> u8 {
+        let any = |verdict| self.verdicts.contains_key(&verdict);
+        if !self.not_deterministic.is_empty() {
+            EXIT_NOT_DETERMINISTIC
+        } else if any(Verdict::SafetyBroken) || !self.crashed.is_empty() {
+            // A node that stops on an impossible state panics: that is a broken promise until shown otherwise.
+            Verdict::SafetyBroken.exit_code()
+        } else if any(Verdict::LivenessBroken) {
+            Verdict::LivenessBroken.exit_code()
+        } else if any(Verdict::Vacuous) {
+            Verdict::Vacuous.exit_code()
+        } else {
+            0
+        }
+    }
+}
+
+fn why(summary: &Summary) -> String {
+    let violation = summary.judgement.violations.first();
+    let reason = violation.map(|violation| format!("{}: {}", violation.checker.name(), violation.sentence));
+    reason
+        .or_else(|| summary.judgement.vacuous.first().cloned())
+        .unwrap_or_default()
+}

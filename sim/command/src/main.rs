@@ -1,0 +1,41 @@
+//! `sim`: runs the whole service under faults, from seeds, and judges what came of it.
+//!
+//! Exit codes: 0 held, 10 safety broken, 11 liveness broken, 12 vacuous, 13 not deterministic; 2 for arguments or files
+//! that cannot be used.
+
+mod args;
+mod child;
+mod explore;
+mod one;
+mod reduce;
+mod shrink;
+mod summary;
+mod timeline;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Task};
+
+/// For arguments and files that cannot be used: clap's own code for the same.
+const EXIT_UNUSABLE: u8 = 2;
+/// The same plan gave two different runs.
+const EXIT_NOT_DETERMINISTIC: u8 = 13;
+
+fn main() -> ExitCode {
+    let done = match Args::parse().task {
+        Task::Run { seed, json, keep } => one::run_seed(seed, json, keep),
+        Task::Replay { file, json } => one::replay(&file, json),
+        Task::Explore(wanted) => explore::explore(&wanted),
+        Task::Shrink { file } => shrink::shrink(&file),
+        Task::Timeline { file } => timeline::write(&file),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(sentence) => {
+            eprintln!("sim: {sentence}");
+            ExitCode::from(EXIT_UNUSABLE)
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Makes a failing plan small: delta debugging (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input",
+//! 2002) over faults, clients, viewers and operations, in this order, until nothing more can go.
+
+use std::collections::BTreeSet;
+
+use ostraka_sim_model::ids::{ClientIndex, OperationId};
+use ostraka_sim_model::plan::{Action, Plan};
+
+/// A smaller plan for which `still_fails` holds, and how many plans were tried. `still_fails` holds for `plan`.
+pub(crate) fn reduce(plan: &Plan, mut still_fails: impl FnMut(&Plan) -> bool) -> (Plan, u32) {
+    let mut tried = 0;
+    let mut fails = |candidate: &Plan| {
+        tried += 1;
+        still_fails(candidate)
+    };
+    let mut plan = plan.clone();
+    loop {
+        let before = size(&plan);
+        plan = round(plan, &mut fails);
+        if size(&plan) == before {
+            return (plan, tried);
+        }
+    }
+}
+
+fn size(plan: &Plan) -> usize {
+    plan.faults.len() + plan.operations.len() + plan.viewers.len()
+}
+
+fn round(mut plan: Plan, fails: &mut impl FnMut(&Plan) -> bool) -> Plan {
+    let whole = plan.clone();
+    plan.faults = ddmin(&whole.faults, |faults| {
+        fails(&Plan {
+            faults: faults.to_vec(),
+            ..whole.clone()
+        })
+    });
+    let whole = plan.clone();
+    let clients: BTreeSet<ClientIndex> = whole
+        .operations
+        .iter()
+        .map(|operation| operation.client)
+        .collect();
+    let clients: Vec<ClientIndex> = clients.into_iter().collect();
+    let of_clients = |clients: &[ClientIndex]| {
+        let mut plan = whole.clone();
+        plan.operations
+            .retain(|operation| clients.contains(&operation.client));
+        without_orphans(plan)
+    };
+    plan = of_clients(&ddmin(&clients, |clients| fails(&of_clients(clients))));
+    let whole = plan.clone();
+    plan.viewers = ddmin(&whole.viewers, |viewers| {
+        fails(&Plan {
+            viewers: viewers.to_vec(),
+            ..whole.clone()
+        })
+    });
+    let whole = plan.clone();
+    let of_operations = |operations: &[_]| {
+        without_orphans(Plan {
+            operations: operations.to_vec(),
+            ..whole.clone()
+        })
+    };
+    of_operations(&ddmin(&whole.operations, |operations| {
+        fails(&of_operations(operations))
+    }))
+}
+
+/// A question about an operation that is gone is no plan.
+fn without_orphans(mut plan: Plan) -> Plan {
+    let known: BTreeSet<OperationId> = plan.operations.iter().map(|operation| operation.id).collect();
+    plan.operations.retain(|operation| match &operation.action {
+        Action::Status { of } => known.contains(of),
+        _ => true,
+    });
+    plan
+}
+
+/// A subset of `items` that still fails and of which no single item can be taken away.
+fn ddmin<T: Clone>(items: &[T], mut fails: impl FnMut(&[T]) -> bool) -> Vec<T> {
+    let mut kept = items.to_vec();
+    let mut chunks = 2;
+    while !kept.is_empty() {
+        let chunk = kept.len().div_ceil(chunks);
+        let smaller = (0..kept.len()).step_by(chunk).find_map(|start| {
+            let end = (start + chunk).min(kept.len());
+            let rest: Vec<T> = kept[..start].iter().chain(&kept[end..]).cloned().collect();
+            fails(&rest).then_some(rest)
+        });
+        match smaller {
+            Some(rest) => {
+                kept = rest;
+                chunks = (chunks - 1).max(2);
+            }
+            None if chunk == 1 => break,
+            None => chunks = (chunks * 2).min(kept.len().max(2)),
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_stays_and_nothing_else() {
+        let items: Vec<u32> = (0..97).collect();
+        let needed = [3, 40, 96];
+        let mut asked = 0;
+        let kept = ddmin(&items, |kept| {
+            asked += 1;
+            needed.iter().all(|item| kept.contains(item))
+        });
+        assert_eq!(kept, needed);
+        assert!(asked < 97 * 3, "{asked} questions");
+    }
+
+    #[test]
+    fn what_fails_without_anything_becomes_nothing() {
+        assert!(ddmin(&[1, 2, 3], |_| true).is_empty());
+        assert_eq!(ddmin(&[1], |kept| !kept.is_empty()), [1]);
+    }
+}
