@@ -11,6 +11,7 @@ mod contract;
 mod crash;
 mod data_folder;
 mod failover;
+mod full_disk;
 mod hostile_input;
 mod logs;
 mod support;

@@ -373,6 +373,7 @@ fn what_a_killed_start_leaves_is_cleared_away() {
     let expected = pairs(copied(folder.path()).path());
     let older = tempfile::tempdir().unwrap();
     written(older.path(), 1);
+    fs::write(older.path().join("snap.0000000000000001"), "of an older state").unwrap();
     let rehearsal = folder.path().join(REHEARSAL_FOLDER);
     copy_engine_folder(older.path(), &rehearsal).unwrap();
     rehearse(folder.path(), None, seal, must_not_be_called).unwrap();
@@ -380,6 +381,18 @@ fn what_a_killed_start_leaves_is_cleared_away() {
         content(folder.path()) == before,
         "an old, whole copy comes to nothing"
     );
+    copy_engine_folder(older.path(), &rehearsal).unwrap();
+    rehearse(folder.path(), Some("a doubt".to_owned()), seal, |copy| {
+        let copied: Vec<PathBuf> = content(copy).into_keys().collect();
+        assert_eq!(
+            copied.len(),
+            before.len(),
+            "an old copy is mixed into it: {copied:?}"
+        );
+        accept(copy)
+    })
+    .unwrap();
+    assert!(content(folder.path()) == before);
     fs::create_dir(&rehearsal).unwrap();
     fs::write(rehearsal.join("db"), "half a copy").unwrap();
     rehearse(folder.path(), None, seal, must_not_be_called).unwrap();
