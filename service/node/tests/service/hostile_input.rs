@@ -299,6 +299,60 @@ fn garbage_and_half_open_connections_are_closed_and_cost_nothing() {
     assert_unharmed(&stage, 8, &event);
 }
 
+/// A number from the environment, for campaigns longer than the ordinary run.
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Memory that connections took may stay with the allocator, and is then used again by the next ones: what grows with
+/// every round is lost.
+#[test]
+fn a_crowd_that_comes_and_goes_leaves_nothing_behind() {
+    let stage = Stage::new();
+    let rounds = setting("OSTRAKA_CROWD_ROUNDS", 6);
+    let connections = setting("OSTRAKA_CROWD_CONNECTIONS", 1_000);
+    let mut after = Vec::new();
+    for round in 1..=rounds {
+        let crowd: Vec<TcpStream> = (0..connections)
+            .map(|_| {
+                let mut stream = TcpStream::connect(stage.public()).unwrap();
+                stream
+                    .write_all(b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n")
+                    .unwrap();
+                stream
+            })
+            .collect();
+        for mut stream in &crowd {
+            let mut first = [0; 12];
+            stream.read_exact(&mut first).unwrap();
+            assert_eq!(&first, b"HTTP/1.1 404");
+        }
+        drop(crowd);
+        // Each is noticed, and its memory given back to the allocator.
+        std::thread::sleep(Duration::from_millis(500));
+        after.push(stage.node.resident_bytes());
+        println!("round {round}: {:.1} MiB", after[round - 1] as f64 / 1_048_576.0);
+    }
+    assert!(!grows(&after, connections), "{after:?}");
+}
+
+/// Whether memory after each round grows as it does when connections are lost. The first half of the rounds fills the
+/// allocator's arenas; a lost connection would be 8 KiB for hyper's buffer alone, of which a third is enough.
+fn grows(after_round: &[u64], connections: usize) -> bool {
+    let rounds = after_round.len();
+    let grown = after_round[rounds - 1].saturating_sub(after_round[rounds / 2 - 1]);
+    grown > ((rounds - rounds / 2) * connections * 8 * 1_024 / 3) as u64
+}
+
+#[test]
+fn a_loss_in_every_round_is_growth_and_a_plateau_is_none() {
+    let start = 60 * 1_024 * 1_024;
+    let leaking: Vec<u64> = (1..=6).map(|round| start + round * 1_000 * 8_192).collect();
+    assert!(grows(&leaking, 1_000));
+    let plateau = [20, 44, 54, 61, 63, 65].map(|mib: u64| start + mib * 1_024 * 1_024);
+    assert!(!grows(&plateau, 5_000));
+}
+
 #[test]
 fn garbage_on_the_peer_port_and_a_wrong_cluster_key_are_refused() {
     let stage = Stage::new();
