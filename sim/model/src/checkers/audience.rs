@@ -6,12 +6,17 @@ use std::collections::BTreeMap;
 
 use super::Report;
 use crate::case::Case;
-use crate::history::{Happening, Sight, Standings, Status};
-use crate::ids::{SimMicros, ViewerIndex};
+use crate::history::{Happening, Life, Sight, Standings, Status};
+use crate::ids::{NodeIndex, SimMicros, ViewerIndex};
 
 /// Milliseconds in which a connected viewer must have what is committed: a tally at most every 50 ms, a follower that
 /// learns of a commit with the next heartbeat, and slow links.
 const CATCH_UP_MS: u64 = 1_500;
+
+/// Milliseconds of silence after which a viewer takes its connection for dead, if the node went without a word (its power
+/// did): somewhat longer than the stream's signs of life are apart, 10 s; and until it has found another node.
+const SILENCE_MS: u64 = 12_000;
+const RECONNECT_MS: u64 = 3_000;
 
 /// What one viewer knows.
 #[derive(Debug, Default)]
@@ -23,6 +28,23 @@ struct Viewed {
     is_final: bool,
     /// Of this connection: since when it tells, and the version told last.
     told: Option<(SimMicros, u64)>,
+    /// The node that it is connected to, since when, and when that node last said something.
+    connected: Option<(NodeIndex, SimMicros, SimMicros)>,
+}
+
+impl Viewed {
+    /// It waits for a node that will not speak on this connection again, and cannot know that yet.
+    fn waits_in_vain(&self, case: &Case) -> bool {
+        let Some((node, since, last)) = self.connected else {
+            return false;
+        };
+        let went_silently = case.history.records.iter().any(|record| {
+            let what = &record.what;
+            record.at >= since
+                && matches!(what, Happening::Node { node: of, life: Life::LostPower { .. } } if *of == node)
+        });
+        went_silently && case.end < last.plus_ms(SILENCE_MS + RECONNECT_MS)
+    }
 }
 
 pub(super) fn check(case: &Case, report: &mut Report) {
@@ -64,14 +86,18 @@ impl Look<'_, '_> {
 
     fn at_sight(&mut self, viewed: &mut Viewed, sight: &Sight) {
         match sight {
-            Sight::Connected { resumed_from, .. } => {
+            Sight::Connected { node, resumed_from } => {
+                viewed.connected = Some((*node, self.at, self.at));
                 let known = viewed.version;
                 self.holds(*resumed_from == known, || {
                     format!("asked to go on from {resumed_from:?}, and had seen {known:?}")
                 });
                 viewed.told = None;
             }
-            Sight::Disconnected => viewed.told = None,
+            Sight::Disconnected => {
+                viewed.told = None;
+                viewed.connected = None;
+            }
             Sight::Snapshot(standings) => {
                 self.holds(viewed.told.is_none(), || {
                     format!(
@@ -138,6 +164,7 @@ impl Look<'_, '_> {
 
     /// The viewer has these standings now.
     fn moves_on(&mut self, viewed: &mut Viewed, now: &Standings) {
+        viewed.connected = viewed.connected.map(|(node, since, _)| (node, since, self.at));
         let (version, status) = (viewed.version, viewed.status);
         self.holds(version <= Some(now.version), || {
             format!("was at version {version:?} and was shown version {}", now.version)
@@ -197,6 +224,9 @@ fn everyone_catches_up(case: &Case, report: &mut Report, viewers: &BTreeMap<View
             continue;
         };
         let viewed = viewers.get(&planned.viewer).unwrap_or(&nothing);
+        if viewed.waits_in_vain(case) {
+            continue;
+        }
         let version_by = |at: SimMicros| {
             let durable = |version: &&u64| {
                 case.durable_at(ostraka_core::LogIndex(**version))

@@ -271,3 +271,46 @@ fn linearizability_finds_a_close_that_nobody_asked_for() {
         "e1 was closed by entry 2, and nobody asked for it",
     );
 }
+
+#[test]
+fn a_viewer_whose_node_went_without_a_word_is_given_time() {
+    let mut run = clean();
+    run.history.records.retain(|record| {
+        let sight = match &record.what {
+            Happening::Saw { sight, .. } => sight,
+            _ => return true,
+        };
+        // The first connection, with no end.
+        !matches!(
+            sight,
+            Sight::Disconnected
+                | Sight::Closed(_)
+                | Sight::Connected {
+                    resumed_from: Some(_),
+                    ..
+                }
+        ) && !matches!(sight, Sight::Snapshot(standings) if standings.version == 6)
+    });
+    finds(&run, Checker::Audience, "is at version Some(3) at the end");
+    let mut powerless = clean();
+    powerless.history = run.history;
+    let storm_over = powerless
+        .history
+        .records
+        .iter()
+        .position(|record| record.what == Happening::StormOver);
+    let at = SimMicros(5_000_000);
+    let life = Life::LostPower { lost: 0, kept: 0 };
+    let what = Happening::Node {
+        node: NodeIndex(0),
+        life,
+    };
+    powerless
+        .history
+        .records
+        .insert(storm_over.expect("it is"), crate::history::Record { at, what });
+    assert_eq!(found(&powerless, Checker::Audience), Vec::<String>::new());
+    powerless.now_ms = 40_000;
+    powerless.record(Happening::StormOver);
+    finds(&powerless, Checker::Audience, "is at version Some(3) at the end");
+}

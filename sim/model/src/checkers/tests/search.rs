@@ -142,124 +142,139 @@ enum What {
     Look,
 }
 
-/// The steps take effect in their order, ten milliseconds apart, in a run and in calls for the search.
+/// A run, and the same calls for the search.
+struct Played {
+    run: Run,
+    count: Count,
+    /// Version and count after each change.
+    versions: Vec<(u64, Count)>,
+    calls: Vec<Call<Asked>>,
+    timed: Vec<(u64, Happening)>,
+}
+
+const EVENT: EventId = EventId(1);
+const SLOT: crate::ids::EventSlot = crate::ids::EventSlot(0);
+
+/// The steps take effect in their order, ten milliseconds apart.
 fn play(steps: &[Step]) -> (Run, Vec<Call<Asked>>) {
     let mut run = Run::new();
     run.create(0, None);
-    let mut count = Count::default();
-    let mut versions = vec![(run.index, count.clone())];
-    let mut calls = Vec::new();
-    let mut timed: Vec<(u64, Happening)> = Vec::new();
-    let event = EventId(1);
+    let mut played = Played {
+        versions: vec![(run.index, Count::default())],
+        run,
+        count: Count::default(),
+        calls: Vec::new(),
+        timed: Vec::new(),
+    };
     for (place, step) in steps.iter().enumerate() {
-        let effect = 1_000 + 10 * place as u64;
-        let (invoked, answered) = (effect - step.early, effect + step.late);
-        let (invoked, answered) = (
-            invoked.saturating_add_signed(step.moved),
-            answered.saturating_add_signed(step.moved),
-        );
-        let slot = crate::ids::EventSlot(0);
-        let before = run.history.records.len();
-        let (operation, asked, answer) = match step.what {
-            What::Submit(voter, tag) => {
-                let operation = run.submission(0, voter, tag);
-                let first = count.verdicts.iter().position(|(known, _)| *known == tag);
-                let verdict = count.submit(voter, tag);
-                let index = run.commit(vec![vote(0, voter, tag, operation)]);
-                let id = first.map_or(index, |_| 0);
-                (
-                    operation,
-                    Asked::Submit(voter, tag, Some(verdict)),
-                    answer(&format!("v{tag}-{id}"), verdict),
-                )
-            }
-            What::Close => {
-                let operation = run.invoke(crate::plan::Action::CloseEvent { slot });
-                count.closed = true;
-                let version = run.commit(vec![ostraka_core::Command::CloseEvent {
-                    event,
-                    by: crate::names::OWNER,
-                    by_operator: false,
-                }]);
-                (
-                    operation,
-                    Asked::Close,
-                    Answer::EventStatus {
-                        event,
-                        status: Status::Closed,
-                        version,
-                    },
-                )
-            }
-            What::Look => {
-                let operation = run.invoke(crate::plan::Action::Leaderboard { slot });
-                let (version, seen) = &versions[versions.len().saturating_sub(1 + step.behind)];
-                let standings = Standings {
-                    event,
-                    status: if seen.closed { Status::Closed } else { Status::Open },
-                    version: *version,
-                    totals: seen.totals.iter().map(|total| Some(*total)).collect(),
-                };
-                (
-                    operation,
-                    Asked::Look(seen.totals, seen.closed),
-                    Answer::Board {
-                        standings,
-                        linearizable: true,
-                    },
-                )
-            }
-        };
-        let changed = versions
+        played.step(step, 1_000 + 10 * place as u64);
+    }
+    // Calls sort before answers of the same moment: only what was answered strictly before comes first.
+    let is_answer = |what: &Happening| matches!(what, Happening::Answered { .. });
+    played.timed.sort_by_key(|(at, what)| (*at, is_answer(what)));
+    for (at, what) in std::mem::take(&mut played.timed) {
+        played.run.now_ms = at;
+        played.run.record(what);
+    }
+    (played.run, played.calls)
+}
+
+impl Played {
+    fn step(&mut self, step: &Step, effect: u64) {
+        let moved = |at: u64| at.saturating_add_signed(step.moved);
+        let (invoked, answered) = (moved(effect - step.early), moved(effect + step.late));
+        let before = self.run.history.records.len();
+        let (operation, mut asked, mut told) = self.carry_out(step);
+        let changed = (self.count.totals, self.count.closed);
+        if self
+            .versions
             .last()
-            .is_none_or(|(_, last)| (last.totals, last.closed) != (count.totals, count.closed));
-        if changed {
-            versions.push((run.index, count.clone()));
+            .is_none_or(|(_, last)| (last.totals, last.closed) != changed)
+        {
+            self.versions.push((self.run.index, self.count.clone()));
         }
         // Entries keep the log's order; calls are put where they belong in time.
-        for record in run.history.records.drain(before..) {
-            let at = if matches!(record.what, Happening::Invoked { .. }) {
-                invoked
-            } else {
-                effect
-            };
-            timed.push((at, record.what));
+        for record in self.run.history.records.drain(before..) {
+            let is_call = matches!(record.what, Happening::Invoked { .. });
+            self.timed
+                .push((if is_call { invoked } else { effect }, record.what));
         }
-        let asked = match asked {
-            Asked::Submit(voter, tag, _) if step.is_lost => Asked::Submit(voter, tag, None),
-            other => other,
-        };
-        let is_look = matches!(asked, Asked::Look(..));
-        let told = if step.is_lost {
-            Answer::Unknown {
+        if step.is_lost {
+            told = Answer::Unknown {
                 reason: String::new(),
-            }
-        } else {
-            answer
-        };
-        timed.push((
+            };
+        }
+        self.timed.push((
             answered,
             Happening::Answered {
                 operation,
                 answer: told,
             },
         ));
-        // A look that nobody heard of says nothing.
-        if !(is_look && step.is_lost) {
-            calls.push(Call {
-                operation: asked,
-                invoked,
-                answered: (!step.is_lost).then_some(answered),
-            });
+        match &mut asked {
+            // A look that nobody heard of says nothing.
+            Asked::Look(..) if step.is_lost => return,
+            Asked::Submit(_, _, told) if step.is_lost => *told = None,
+            _ => {}
+        }
+        let answered = (!step.is_lost).then_some(answered);
+        self.calls.push(Call {
+            operation: asked,
+            invoked,
+            answered,
+        });
+    }
+
+    fn carry_out(&mut self, step: &Step) -> (OperationId, Asked, Answer) {
+        match step.what {
+            What::Submit(voter, tag) => {
+                let operation = self.run.submission(0, voter, tag);
+                let verdict = self.count.submit(voter, tag);
+                self.run.commit(vec![vote(0, voter, tag, operation)]);
+                let asked = Asked::Submit(voter, tag, Some(verdict));
+                (operation, asked, answer(&format!("vote-{tag}"), verdict))
+            }
+            What::Close => {
+                let operation = self.run.invoke(crate::plan::Action::CloseEvent { slot: SLOT });
+                self.count.closed = true;
+                let (event, by, by_operator) = (EVENT, crate::names::OWNER, false);
+                let close = ostraka_core::Command::CloseEvent {
+                    event,
+                    by,
+                    by_operator,
+                };
+                let (version, status) = (self.run.commit(vec![close]), Status::Closed);
+                (
+                    operation,
+                    Asked::Close,
+                    Answer::EventStatus {
+                        event,
+                        status,
+                        version,
+                    },
+                )
+            }
+            What::Look => {
+                let operation = self.run.invoke(crate::plan::Action::Leaderboard { slot: SLOT });
+                let (version, seen) = &self.versions[self.versions.len().saturating_sub(1 + step.behind)];
+                let standings = Standings {
+                    event: EVENT,
+                    status: if seen.closed { Status::Closed } else { Status::Open },
+                    version: *version,
+                    totals: seen.totals.iter().map(|total| Some(*total)).collect(),
+                };
+                let asked = Asked::Look(seen.totals, seen.closed);
+                (
+                    operation,
+                    asked,
+                    Answer::Board {
+                        standings,
+                        linearizable: true,
+                    },
+                )
+            }
         }
     }
-    // Calls sort before answers of the same moment: only what was answered strictly before comes first.
-    timed.sort_by_key(|(at, what)| (*at, matches!(what, Happening::Answered { .. })));
-    for (at, what) in timed {
-        run.now_ms = at;
-        run.record(what);
-    }
-    (run, calls)
 }
 
 fn steps(moves: bool) -> impl Strategy<Value = Vec<Step>> {
