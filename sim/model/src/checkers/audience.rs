@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use ostraka_core::{EventId, LogIndex};
+
 use super::Report;
 use crate::case::Case;
-use crate::history::{Happening, Life, Sight, Standings, Status};
+use crate::history::{Answer, Happening, Life, Sight, Standings, Status};
 use crate::ids::{NodeIndex, SimMicros, ViewerIndex};
 
 /// Milliseconds in which a connected viewer must have what is committed: a tally at most every 50 ms, a follower that
@@ -14,8 +16,10 @@ use crate::ids::{NodeIndex, SimMicros, ViewerIndex};
 const CATCH_UP_MS: u64 = 1_500;
 
 /// Milliseconds of silence after which a viewer takes its connection for dead, if the node went without a word (its power
-/// did): somewhat longer than the stream's signs of life are apart, 10 s; and until it has found another node.
+/// did): somewhat longer than the stream's signs of life are apart, 10 s.
 const SILENCE_MS: u64 = 12_000;
+
+/// Milliseconds in which a viewer who knows that its connection is gone has another one.
 const RECONNECT_MS: u64 = 3_000;
 
 /// What one viewer knows.
@@ -30,11 +34,19 @@ struct Viewed {
     told: Option<(SimMicros, u64)>,
     /// The node that it is connected to, since when, and when that node last said something.
     connected: Option<(NodeIndex, SimMicros, SimMicros)>,
+    /// It lost its connection then, and has no other yet.
+    away_since: Option<SimMicros>,
 }
 
 impl Viewed {
-    /// It waits for a node that will not speak on this connection again, and cannot know that yet.
-    fn waits_in_vain(&self, case: &Case) -> bool {
+    /// It has just lost its connection, or cannot know yet that nobody will speak on it again.
+    fn has_time_left(&self, case: &Case) -> bool {
+        if self
+            .away_since
+            .is_some_and(|since| case.end < since.plus_ms(RECONNECT_MS))
+        {
+            return true;
+        }
         let Some((node, since, last)) = self.connected else {
             return false;
         };
@@ -88,6 +100,7 @@ impl Look<'_, '_> {
         match sight {
             Sight::Connected { node, resumed_from } => {
                 viewed.connected = Some((*node, self.at, self.at));
+                viewed.away_since = None;
                 let known = viewed.version;
                 self.holds(*resumed_from == known, || {
                     format!("asked to go on from {resumed_from:?}, and had seen {known:?}")
@@ -97,6 +110,7 @@ impl Look<'_, '_> {
             Sight::Disconnected => {
                 viewed.told = None;
                 viewed.connected = None;
+                viewed.away_since = Some(self.at);
             }
             Sight::Snapshot(standings) => {
                 self.holds(viewed.told.is_none(), || {
@@ -216,6 +230,13 @@ impl Look<'_, '_> {
     }
 }
 
+/// Whether any client was told the event's id: else nobody could ask for its stream.
+fn someone_knows(case: &Case, wanted: EventId) -> bool {
+    case.asked
+        .iter()
+        .any(|asked| matches!(asked.answered, Some((_, Answer::EventCreated { event })) if *event == wanted))
+}
+
 fn everyone_catches_up(case: &Case, report: &mut Report, viewers: &BTreeMap<ViewerIndex, Viewed>) {
     let Some(storm_over) = case.storm_over else { return };
     let nothing = Viewed::default();
@@ -224,12 +245,12 @@ fn everyone_catches_up(case: &Case, report: &mut Report, viewers: &BTreeMap<View
             continue;
         };
         let viewed = viewers.get(&planned.viewer).unwrap_or(&nothing);
-        if viewed.waits_in_vain(case) {
+        if viewed.has_time_left(case) || !someone_knows(case, event.id) {
             continue;
         }
         let version_by = |at: SimMicros| {
             let durable = |version: &&u64| {
-                case.durable_at(ostraka_core::LogIndex(**version))
+                case.durable_at(LogIndex(**version))
                     .is_some_and(|durable| durable <= at)
             };
             event.versions.keys().rev().find(durable).copied()

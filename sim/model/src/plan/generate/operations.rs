@@ -72,7 +72,8 @@ impl Drafts<'_> {
     fn administration(&mut self, draw: &mut Draw, script: &Script) {
         let slot = script.slot;
         self.in_storm(draw, script.created_at, script.creation());
-        for _ in 0..draw.between(0, 2) {
+        // At least one more: an answer gets lost, and nobody would know the event.
+        for _ in 0..draw.between(1, 3) {
             let at = script.created_at + draw.between(1, 1_500);
             self.in_storm(draw, at, script.creation());
         }
