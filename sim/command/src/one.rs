@@ -24,7 +24,7 @@ pub(crate) fn run_seed(seed: u64, json: bool, keep: bool) -> Result<u8, String> 
 
 pub(crate) fn replay(file: &Path, json: bool) -> Result<u8, String> {
     let (plan, before) = match read(file)? {
-        Kept::Plan(plan) => (plan, None),
+        Kept::Plan(plan) => (*plan, None),
         Kept::Failure(failure) => {
             let digest = trace_digest(&failure.history);
             (failure.plan, Some((digest, failure.commit)))
@@ -81,8 +81,8 @@ fn run(plan: Plan, file: &Path, keep: bool) -> Result<(Summary, u64), String> {
 
 /// A file of this program's: a plan, or a run with its history.
 pub(crate) enum Kept {
-    Plan(Plan),
-    Failure(Failure),
+    Plan(Box<Plan>),
+    Failure(Box<Failure>),
 }
 
 pub(crate) fn read(file: &Path) -> Result<Kept, String> {
@@ -93,10 +93,10 @@ pub(crate) fn read(file: &Path) -> Result<Kept, String> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     if whole.get("history").is_some() {
         let failure = Failure::from_json(&text).map_err(|error| named(&error))?;
-        return Ok(Kept::Failure(failure));
+        return Ok(Kept::Failure(Box::new(failure)));
     }
     Plan::from_json(&text)
-        .map(Kept::Plan)
+        .map(|plan| Kept::Plan(Box::new(plan)))
         .map_err(|error| named(&error))
 }
 

@@ -11,7 +11,7 @@ use crate::{child, reduce};
 
 pub(crate) fn shrink(file: &Path) -> Result<u8, String> {
     let plan = match read(file)? {
-        Kept::Plan(plan) => plan,
+        Kept::Plan(plan) => *plan,
         Kept::Failure(failure) => failure.plan,
     };
     let candidate_file = beside(file, "candidate.json");

@@ -12,7 +12,10 @@ use std::hash::Hasher;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
     /// One life of a node.
-    Node { node: usize, life: u64 },
+    Node {
+        node: usize,
+        life: u64,
+    },
     Secrets,
     Network,
     Losses,

@@ -48,7 +48,9 @@ pub(crate) async fn live(known: SharedKnown, index: ClientIndex, formed: Instant
 
 fn learn(known: &SharedKnown, operation: &Operation, answer: &Answer) {
     match (&operation.action, answer) {
-        (Action::CreateEvent { slot, .. }, Answer::EventCreated { event }) => known.learn_event(*slot, *event),
+        (Action::CreateEvent { slot, .. }, Answer::EventCreated { event }) => {
+            known.learn_event(*slot, *event)
+        }
         (_, Answer::Vote { vote_id, .. }) => {
             let vote = vote_id.parse().expect("the client has parsed it before");
             known.learn_vote(operation.id, vote);
@@ -82,7 +84,10 @@ impl Request {
     /// `None` if it asks about what was never known.
     fn of(known: &SharedKnown, operation: &Operation) -> Option<Self> {
         let (voter, what) = match &operation.action {
-            Action::CreateEvent { slot, .. } => (names::OWNER, What::Create(SlotEvent::of(*slot, &operation.action))),
+            Action::CreateEvent { slot, .. } => (
+                names::OWNER,
+                What::Create(SlotEvent::of(*slot, &operation.action)),
+            ),
             Action::OpenEvent { slot } => (names::OWNER, What::Open(known.event(*slot)?)),
             Action::CloseEvent { slot } => (names::OWNER, What::Close(known.event(*slot)?)),
             Action::Leaderboard { slot } => (names::OWNER, What::Board(known.event(*slot)?)),

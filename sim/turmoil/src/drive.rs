@@ -116,7 +116,7 @@ pub fn run(plan: &Plan) -> Run {
         nemesis,
         settled,
     }
-    .to_the_end()
+    .run_out()
 }
 
 fn secrets(plan: &Plan) -> Secrets {
@@ -134,7 +134,7 @@ struct Drive<'a> {
 }
 
 impl Drive<'_> {
-    fn to_the_end(mut self) -> Run {
+    fn run_out(mut self) -> Run {
         let storm_ms = self.stage.plan.knobs.storm_ms.0;
         let mut storm_over = false;
         while !self.settled.get() {
@@ -179,8 +179,12 @@ impl Drive<'_> {
             .set_elapsed(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX));
         if let Err(why) = stepped {
             let now_ms = self.stage.now().map_or(0, |now| now.0 / 1_000);
-            assert!(self.sim.is_host_running(CLIENTS) || self.settled.get(), "the clients broke: {why}");
-            self.nemesis.bury_the_dead(&mut self.sim, &why.to_string(), now_ms);
+            assert!(
+                self.sim.is_host_running(CLIENTS) || self.settled.get(),
+                "the clients broke: {why}"
+            );
+            self.nemesis
+                .bury_the_dead(&mut self.sim, &why.to_string(), now_ms);
         }
     }
 

@@ -25,9 +25,22 @@ const OVERLOAD_TIMESTAMP: UnixMs = UnixMs(1_600_000_000_000);
 
 /// Something to be done for a fault. Times are as long as the fault lasts.
 pub(crate) enum Errand {
-    TransferLeadership { fault: FaultId, to: Host, within: Duration },
-    LeaveAndJoin { fault: FaultId, node: Host, away: Duration },
-    Overload { fault: FaultId, slot: EventSlot, clients: u16, submissions: u32 },
+    TransferLeadership {
+        fault: FaultId,
+        to: Host,
+        within: Duration,
+    },
+    LeaveAndJoin {
+        fault: FaultId,
+        node: Host,
+        away: Duration,
+    },
+    Overload {
+        fault: FaultId,
+        slot: EventSlot,
+        clients: u16,
+        submissions: u32,
+    },
 }
 
 impl Errand {

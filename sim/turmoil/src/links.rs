@@ -80,7 +80,9 @@ impl Links {
     /// A connection was tried. `true` if neither side can have heard of the other.
     pub(crate) fn attempt(&mut self, from: Host, to: Host) -> bool {
         let is_cut = |links: &Self, from, to| {
-            links.ills[links.place(from, to)].iter().any(|(_, ill)| *ill == Ill::Cut)
+            links.ills[links.place(from, to)]
+                .iter()
+                .any(|(_, ill)| *ill == Ill::Cut)
         };
         let cut = is_cut(self, from, to) || is_cut(self, to, from);
         if cut {

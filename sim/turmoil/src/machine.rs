@@ -76,7 +76,12 @@ impl Machine {
             (state.lives, state.stop.clone())
         };
         self.record(Life::Started);
-        let ended = run(self.env(life), self.config(), async move { stop.notified().await }).await;
+        let ended = run(
+            self.env(life),
+            self.config(),
+            async move { stop.notified().await },
+        )
+        .await;
         self.record(match ended {
             Ok(()) => Life::StoppedGracefully,
             Err(error) => Life::Failed(error.to_string()),

@@ -268,7 +268,11 @@ impl Nemesis {
             }
             FaultKind::OneWay { from, to } => {
                 let (from, to) = (self.resolve(*from), self.resolve(*to));
-                let pairs = if from == to { Vec::new() } else { vec![(Host(from), Host(to))] };
+                let pairs = if from == to {
+                    Vec::new()
+                } else {
+                    vec![(Host(from), Host(to))]
+                };
                 (from, pairs, Ill::Cut)
             }
             FaultKind::SlowLinks { target, extra_ms } => {
@@ -291,7 +295,12 @@ impl Nemesis {
         Some(place)
     }
 
-    fn begin_at_process(&mut self, sim: &mut Sim<'_>, under_way: &mut UnderWay, now_ms: u64) -> Option<usize> {
+    fn begin_at_process(
+        &mut self,
+        sim: &mut Sim<'_>,
+        under_way: &mut UnderWay,
+        now_ms: u64,
+    ) -> Option<usize> {
         let id = under_way.fault.id;
         let kind = under_way.fault.kind.clone();
         let (place, bites) = match kind {
@@ -349,12 +358,17 @@ impl Nemesis {
             FaultKind::DiskError { .. } => machine.disks.fail_barriers(true),
             FaultKind::DiskFull { .. } => machine.disks.fill(true),
             FaultKind::SlowDisk { barrier_ms, .. } => {
-                machine.disks.set_barrier(Some(Duration::from_millis(*barrier_ms)));
+                machine
+                    .disks
+                    .set_barrier(Some(Duration::from_millis(*barrier_ms)));
             }
             FaultKind::ClockJump { by_ms, .. } => machine.clock.jump(*by_ms),
             other => unreachable!("{other:?} is not a matter of disks and clocks"),
         }
-        if matches!(under_way.fault.kind, FaultKind::DiskError { .. } | FaultKind::DiskFull { .. }) {
+        if matches!(
+            under_way.fault.kind,
+            FaultKind::DiskError { .. } | FaultKind::DiskFull { .. }
+        ) {
             self.keep_down(place, id);
         }
         place
@@ -408,10 +422,8 @@ impl Nemesis {
             }
             other => unreachable!("{other:?} is nobody's errand"),
         };
-        self.errands
-            .send(errand)
-            .ok()
-            .expect("the clients' machine runs to the end");
+        let taken = self.errands.send(errand).is_ok();
+        assert!(taken, "the clients' machine runs to the end");
         place
     }
 

@@ -50,7 +50,10 @@ impl HostNet {
         let refused = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{addr}: {why}"));
         let (name, port) = addr.rsplit_once(':').ok_or_else(|| refused("no port"))?;
         let port: u16 = port.parse().map_err(|_| refused("no port"))?;
-        let to = self.stage.host_named(name).ok_or_else(|| refused("no such host"))?;
+        let to = self
+            .stage
+            .host_named(name)
+            .ok_or_else(|| refused("no such host"))?;
         let connected = TcpStream::connect((name, port)).await;
         if self.stage.links.lock().attempt(self.host, to) {
             // Nobody refuses where nobody hears. Whoever calls has a timeout.

@@ -32,7 +32,13 @@ impl Operator {
     }
 
     /// Status and body of the answer, or why there is none.
-    async fn call(&self, node: Host, path: &str, body: Option<Value>, within: Duration) -> Result<(u16, Bytes), String> {
+    async fn call(
+        &self,
+        node: Host,
+        path: &str,
+        body: Option<Value>,
+        within: Duration,
+    ) -> Result<(u16, Bytes), String> {
         let calling = async {
             let authority = format!("{}:{OPERATOR_PORT}", Stage::host_name(node));
             let io = self
@@ -100,6 +106,7 @@ impl Operator {
     }
 
     pub(crate) async fn transfer_leader(&self, via: Host, to: Host, within: Duration) -> bool {
-        self.act(via, "transfer-leader", json!({"to": to.0 + 1}), within).await
+        self.act(via, "transfer-leader", json!({"to": to.0 + 1}), within)
+            .await
     }
 }

@@ -73,7 +73,10 @@ async fn is_whole(known: &SharedKnown) -> bool {
     };
     all.iter().all(|logs| {
         let of_first = logs.iter().zip(&all[0]);
-        logs.len() == 2 && of_first.clone().all(|(log, first)| at_rest(log) && same(log, first))
+        logs.len() == 2
+            && of_first
+                .clone()
+                .all(|(log, first)| at_rest(log) && same(log, first))
     })
 }
 
@@ -92,7 +95,9 @@ async fn boards(known: &SharedKnown, node: Host) -> Vec<Standings> {
     let mut boards = Vec::new();
     // The service numbers events from 1 and leaves out none.
     for number in 1.. {
-        let asked = client.leaderboard(EventId(number), CallOptions::bearer(&token)).await;
+        let asked = client
+            .leaderboard(EventId(number), CallOptions::bearer(&token))
+            .await;
         match asked {
             Ok(answer) => boards.push(clients::standings(&answer)),
             Err(ClientError::Problem { problem, .. }) if problem.status == 404 => break,

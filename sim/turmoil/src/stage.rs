@@ -102,7 +102,9 @@ impl Stage {
             return known;
         }
         // No host is running while turmoil moves messages, and none while it drops what a host has held.
-        turmoil::sim_elapsed().map_or(known, |elapsed| u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
+        turmoil::sim_elapsed().map_or(known, |elapsed| {
+            u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+        })
     }
 
     /// The cluster is whole: the plan's time begins.

@@ -84,7 +84,7 @@ pub(crate) const ROOMS: &[Room] = &[
     // `sim` is the command line over the simulators; the service comes to it assembled, as `run`.
     Room {
         never_names: &["axum"],
-        ..room("sim", SIM_MAY_IMPORT)
+        ..room("sim/command", SIM_MAY_IMPORT)
     },
     Room {
         never_names: &["axum", "madsim", "mad-turmoil"],
