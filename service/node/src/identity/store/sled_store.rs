@@ -451,6 +451,14 @@ impl AccountStore for SledAccounts {
     }
 }
 
+/// What reading an image failed with; the engine's own text would go out with the error otherwise.
+pub(super) fn in_our_words(error: sled::Error) -> io::Error {
+    match error {
+        sled::Error::Io(source) => source,
+        damaged => io::Error::new(io::ErrorKind::InvalidData, sled_folder::explain(&damaged)),
+    }
+}
+
 struct SledImage {
     head: Head,
     generation: Arc<Generation>,
@@ -465,7 +473,8 @@ impl AccountsImage for SledImage {
         let range = account_key(VoterNumber(1))..account_key(self.head.next_voter);
         let mut stored = self.generation.tree.range(range);
         Box::new((1..self.head.next_voter.0).map(move |number| {
-            let (key, record) = stored.next().unwrap_or_else(|| Ok(Default::default()))?;
+            let next = stored.next().unwrap_or_else(|| Ok(Default::default()));
+            let (key, record) = next.map_err(in_our_words)?;
             if voter_of_key(&key) != Some(VoterNumber(number)) {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,

@@ -2,6 +2,7 @@
 
 use ostraka_core::{RequestKey, UnixMs};
 
+use super::sled_store::in_our_words;
 use super::*;
 use crate::identity::account::{Email, Username};
 use crate::token::Role;
@@ -302,6 +303,16 @@ fn damage_is_never_taken_for_accounts() {
     }
     println!("{refused} of 19 refused");
     assert!(refused > 0);
+}
+
+/// Which error a damaged page gives depends on where pages lie, so the test above met this one once in many runs.
+#[test]
+fn the_engines_own_words_stay_inside() {
+    let inside = sled::Error::ReportableBug("Corruption at Some(17)".to_owned());
+    let told = in_our_words(inside).to_string();
+    assert_eq!(told, "the storage engine found its pages in disorder");
+    let disk = sled::Error::Io(std::io::Error::from(std::io::ErrorKind::StorageFull));
+    assert_eq!(in_our_words(disk).kind(), std::io::ErrorKind::StorageFull);
 }
 
 #[test]
