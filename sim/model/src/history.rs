@@ -105,8 +105,6 @@ pub enum Life {
     Leads {
         term: u64,
     },
-    Paused,
-    Resumed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

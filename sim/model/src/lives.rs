@@ -87,15 +87,11 @@ pub(crate) fn downtimes(case: &Case) -> Vec<(NodeIndex, Span)> {
             continue;
         };
         match life {
-            Life::LostPower { .. }
-            | Life::Killed
-            | Life::StoppedGracefully
-            | Life::Failed(_)
-            | Life::Paused => {
+            Life::LostPower { .. } | Life::Killed | Life::StoppedGracefully | Life::Failed(_) => {
                 down.entry(*node).or_insert(record.at);
             }
             // Started is not yet ready: until then it answers nobody.
-            Life::Ready | Life::Resumed => {
+            Life::Ready => {
                 if let Some(from) = down.remove(node) {
                     spans.push((*node, Span { from, to: record.at }));
                 }

@@ -173,7 +173,7 @@ fn excuse(felt: &Felt, down: Vec<(crate::ids::NodeIndex, Span)>) -> Option<&'sta
         | FaultKind::Kill { .. }
         | FaultKind::Restart { .. }
         | FaultKind::CrashLoop { .. }
-        | FaultKind::Pause { .. } => None,
+        | FaultKind::Hold { .. } => None,
     }
 }
 

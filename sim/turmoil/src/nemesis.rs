@@ -234,7 +234,7 @@ impl Nemesis {
             | FaultKind::OneWay { .. }
             | FaultKind::Flap { .. }
             | FaultKind::SlowLinks { .. }
-            | FaultKind::Pause { .. }
+            | FaultKind::Hold { .. }
             | FaultKind::Loss { .. } => self.begin_at_links(sim, &mut under_way, now_ms),
             FaultKind::PowerCut { .. }
             | FaultKind::Blackout { .. }
@@ -279,7 +279,7 @@ impl Nemesis {
                 let place = self.resolve(*target);
                 (place, self.pairs_with_all(place), Ill::Slow(*extra_ms))
             }
-            FaultKind::Pause { target } => {
+            FaultKind::Hold { target } => {
                 let place = self.resolve(*target);
                 (place, self.pairs_with_all(place), Ill::Held)
             }

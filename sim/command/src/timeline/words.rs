@@ -37,7 +37,7 @@ pub(super) fn fault(kind: &FaultKind) -> String {
         FaultKind::CrashLoop { target: whom, .. } => {
             format!("{} dies and starts again and again", target(*whom))
         }
-        FaultKind::Pause { target: whom } => format!("{} stands still", target(*whom)),
+        FaultKind::Hold { target: whom } => format!("messages of {} are held up", target(*whom)),
         FaultKind::DiskError { target: whom } => format!("the disk of {} reports errors", target(*whom)),
         FaultKind::SlowDisk {
             target: whom,
@@ -134,7 +134,5 @@ pub(super) fn life(life: &Life) -> String {
         Life::StoppedGracefully => "stops in good order".to_owned(),
         Life::Failed(sentence) => format!("stops by itself: {sentence}"),
         Life::Leads { term } => format!("leads (term {term})"),
-        Life::Paused => "stands still".to_owned(),
-        Life::Resumed => "goes on".to_owned(),
     }
 }

@@ -185,8 +185,9 @@ pub enum FaultKind {
         target: Target,
         period_ms: SimMs,
     },
-    /// The process stands still and then goes on, as if nothing had been.
-    Pause {
+    /// Messages between `target` and all others stand still, and arrive together when it is over. The process itself
+    /// goes on: no simulator here can stop one, and none pretends to.
+    Hold {
         target: Target,
     },
     /// Barriers fail (EIO); the node must stop by itself. Started again after `for_ms` with a healthy disk.
@@ -246,7 +247,7 @@ impl FaultKind {
             FaultKind::Kill { .. } => "kill",
             FaultKind::Restart { .. } => "restart",
             FaultKind::CrashLoop { .. } => "crash-loop",
-            FaultKind::Pause { .. } => "pause",
+            FaultKind::Hold { .. } => "hold",
             FaultKind::DiskError { .. } => "disk-error",
             FaultKind::SlowDisk { .. } => "slow-disk",
             FaultKind::DiskFull { .. } => "disk-full",
@@ -267,7 +268,7 @@ impl FaultKind {
             | FaultKind::Kill { target }
             | FaultKind::Restart { target }
             | FaultKind::CrashLoop { target, .. }
-            | FaultKind::Pause { target }
+            | FaultKind::Hold { target }
             | FaultKind::DiskError { target }
             | FaultKind::SlowDisk { target, .. }
             | FaultKind::DiskFull { target }

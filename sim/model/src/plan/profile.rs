@@ -37,7 +37,7 @@ pub(super) enum Family {
     Kill,
     Restart,
     CrashLoop,
-    Pause,
+    Hold,
     DiskError,
     SlowDisk,
     DiskFull,
@@ -58,7 +58,7 @@ const FAMILIES: [Family; 18] = [
     Family::Kill,
     Family::Restart,
     Family::CrashLoop,
-    Family::Pause,
+    Family::Hold,
     Family::DiskError,
     Family::SlowDisk,
     Family::DiskFull,
@@ -103,8 +103,8 @@ impl Profile {
 
     fn favours(self, family: Family) -> bool {
         use Family::{
-            Blackout, ClockJump, CrashLoop, DiskError, DiskFull, Flap, Isolate, Kill, LeaveAndJoin, Loss,
-            OneWay, Overload, Pause, PowerCut, Restart, SlowDisk, SlowLinks, TransferLeadership,
+            Blackout, ClockJump, CrashLoop, DiskError, DiskFull, Flap, Hold, Isolate, Kill, LeaveAndJoin,
+            Loss, OneWay, Overload, PowerCut, Restart, SlowDisk, SlowLinks, TransferLeadership,
         };
         match self {
             Profile::Mixed | Profile::Calm => true,
@@ -114,11 +114,11 @@ impl Profile {
             ),
             Profile::Failover => matches!(
                 family,
-                Kill | PowerCut | CrashLoop | Pause | Restart | TransferLeadership
+                Kill | PowerCut | CrashLoop | Hold | Restart | TransferLeadership
             ),
             Profile::Partitions => matches!(family, Isolate | OneWay | Flap | Loss | SlowLinks),
             Profile::Disks => matches!(family, PowerCut | Blackout | DiskError | SlowDisk | DiskFull),
-            Profile::Clocks => matches!(family, ClockJump | TransferLeadership | Kill | Pause),
+            Profile::Clocks => matches!(family, ClockJump | TransferLeadership | Kill | Hold),
             Profile::Membership => matches!(family, LeaveAndJoin | TransferLeadership | Restart | Kill),
             Profile::Crowd => matches!(family, Overload | Kill | Restart | SlowLinks | Isolate),
         }

@@ -389,7 +389,7 @@ mod tests {
             broken(|plan| plan.faults = vec![fault(4, 900, 50, kill)])
                 .contains("is not numbered by its place")
         );
-        let of_nobody = FaultKind::Pause {
+        let of_nobody = FaultKind::Hold {
             target: Target::Node(NodeIndex(3)),
         };
         assert!(broken(|plan| plan.faults = vec![fault(0, 900, 50, of_nobody)]).contains("names node 3"));

@@ -83,7 +83,7 @@ pub(super) fn terms_overlapped(case: &Case) -> bool {
             FaultKind::Isolate { .. }
                 | FaultKind::OneWay { .. }
                 | FaultKind::Flap { .. }
-                | FaultKind::Pause { .. }
+                | FaultKind::Hold { .. }
         )
     });
     cuts.iter().any(|cut| {

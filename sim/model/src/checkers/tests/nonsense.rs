@@ -112,8 +112,6 @@ fn life() -> impl Strategy<Value = Life> {
         Just(Life::StoppedGracefully),
         Just(Life::Failed(String::new())),
         number().prop_map(|term| Life::Leads { term }),
-        Just(Life::Paused),
-        Just(Life::Resumed),
     ]
 }
 

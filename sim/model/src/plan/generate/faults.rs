@@ -57,7 +57,7 @@ fn rolling_restart(draw: &mut Draw, knobs: &Knobs, faults: &mut Vec<Fault>) {
 fn span(draw: &mut Draw, family: Family, knobs: &Knobs) -> (u64, u64) {
     let (short, long) = match family {
         Family::Kill | Family::PowerCut | Family::Restart | Family::Blackout => (50, 2_000),
-        Family::DiskError | Family::Pause => (200, 2_000),
+        Family::DiskError | Family::Hold => (200, 2_000),
         Family::Loss | Family::SlowLinks | Family::SlowDisk => (800, 5_000),
         Family::TransferLeadership => (300, 900),
         Family::LeaveAndJoin => (1_000, 3_500),
@@ -106,7 +106,7 @@ fn kind(draw: &mut Draw, family: Family, knobs: &Knobs, slots: &[EventSlot]) -> 
             target,
             period_ms: SimMs(draw.between(300, 900)),
         },
-        Family::Pause => FaultKind::Pause { target },
+        Family::Hold => FaultKind::Hold { target },
         Family::DiskError => FaultKind::DiskError { target },
         Family::SlowDisk => FaultKind::SlowDisk {
             target,

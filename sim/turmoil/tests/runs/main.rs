@@ -1,0 +1,6 @@
+//! Plans written by hand, each run in a process of its own, as the crate demands.
+
+mod child;
+mod faults;
+mod plans;
+mod quiet;
