@@ -26,6 +26,8 @@
 //! Until then the old tree is untouched, so a crash in the middle costs the work, not the state. The old tree goes
 //! when the last image of it does, or at the next start.
 
+mod keys;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -39,14 +41,15 @@ use ostraka_replication::sled_folder::{self, RehearsalError};
 
 use super::{AccountStore, AccountsImage, Head, assert_follows};
 use crate::identity::account::{Account, EmailKey};
+use keys::{
+    KEY_APPLIED, KEY_NEXT_VOTER, KEY_OPERATOR, account_key, email_key, put_account, put_head, username_key,
+    voter_of_key,
+};
 
 /// Newest format that this binary writes and reads.
 const FORMAT: u32 = 1;
 const KEY_FORMAT: &[u8] = b"m/format";
 const KEY_CURRENT: &[u8] = b"m/current";
-const KEY_APPLIED: &[u8] = b"m/applied";
-const KEY_NEXT_VOTER: &[u8] = b"m/next_voter";
-const KEY_OPERATOR: &[u8] = b"m/operator";
 const TREE_PREFIX: &str = "accounts-";
 /// sled's own threads hold its lock for a moment after a database was dropped: for that long, in-process restarts wait.
 /// Against another process the lock of the data folder stands; this one is only the second.
@@ -337,41 +340,6 @@ fn read_head(tree: &sled::Tree) -> Result<Head, Trouble> {
         next_voter: u32_at(KEY_NEXT_VOTER)?.map_or(Head::NEW.next_voter, VoterNumber),
         operator: u32_at(KEY_OPERATOR)?.map(VoterNumber),
     })
-}
-
-fn account_key(voter: VoterNumber) -> [u8; 6] {
-    let [a, b, c, d] = voter.0.to_be_bytes();
-    [b'a', b'/', a, b, c, d]
-}
-
-fn voter_of_key(key: &[u8]) -> Option<VoterNumber> {
-    let number = key.strip_prefix(b"a/")?.try_into().ok()?;
-    Some(VoterNumber(u32::from_be_bytes(number)))
-}
-
-fn username_key(key: &str) -> Vec<u8> {
-    [b"n/", key.as_bytes()].concat()
-}
-
-fn email_key(key: &EmailKey) -> Vec<u8> {
-    [&b"e/"[..], &key.0].concat()
-}
-
-fn put_head(batch: &mut sled::Batch, head: Head) {
-    batch.insert(KEY_APPLIED, &head.applied.0.to_be_bytes());
-    batch.insert(KEY_NEXT_VOTER, &head.next_voter.0.to_be_bytes());
-    if let Some(operator) = head.operator {
-        batch.insert(KEY_OPERATOR, &operator.0.to_be_bytes());
-    }
-}
-
-fn put_account(batch: &mut sled::Batch, account: &Account) {
-    let voter = account.voter.0.to_be_bytes();
-    batch.insert(&account_key(account.voter), account.encode());
-    batch.insert(username_key(&account.username.key), &voter);
-    if let Some(email) = &account.email {
-        batch.insert(email_key(&email.key), &voter);
-    }
 }
 
 impl AccountStore for SledAccounts {
