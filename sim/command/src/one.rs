@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ostraka_sim_model::evidence::{Failure, trace_digest};
+use ostraka_sim_model::evidence::Failure;
 use ostraka_sim_model::ids::Seed;
 use ostraka_sim_model::plan::Plan;
 use ostraka_sim_model::verdict::{Verdict, judge};
@@ -17,7 +17,7 @@ pub(crate) const EVIDENCE: &str = "target/evidence";
 pub(crate) fn run_seed(seed: u64, json: bool, keep: bool) -> Result<u8, String> {
     let plan = Plan::of_seed(Seed(seed));
     let name = Path::new(EVIDENCE).join(format!("sim-seed-{seed}.json"));
-    let (summary, _) = run(plan, &name, keep)?;
+    let summary = run(plan, &name, keep)?;
     tell(&summary, json);
     Ok(summary.judgement.verdict.exit_code())
 }
@@ -25,22 +25,18 @@ pub(crate) fn run_seed(seed: u64, json: bool, keep: bool) -> Result<u8, String> 
 pub(crate) fn replay(file: &Path, json: bool) -> Result<u8, String> {
     let (plan, before) = match read(file)? {
         Kept::Plan(plan) => (*plan, None),
-        Kept::Failure(failure) => {
-            let digest = trace_digest(&failure.history);
-            (failure.plan, Some((digest, failure.commit)))
-        }
+        Kept::Failure(failure) => (failure.plan, Some((failure.digest, failure.commit))),
     };
     let name = Path::new(EVIDENCE).join(format!("sim-replay-{}.json", plan.seed.0));
-    let (summary, digest) = run(plan, &name, false)?;
+    let summary = run(plan, &name, false)?;
+    let digest = &summary.digest;
     tell(&summary, json);
     match before {
-        Some((before, commit)) if before != digest && commit == this_commit() => {
-            eprintln!(
-                "the same plan under the same program gave another run: {before:016x} before, {digest:016x} now"
-            );
+        Some((before, commit)) if before != *digest && commit == this_commit() => {
+            eprintln!("the same plan under the same program gave another run: {before} before, {digest} now");
             Ok(EXIT_NOT_DETERMINISTIC)
         }
-        Some((before, commit)) if before != digest => {
+        Some((before, commit)) if before != *digest => {
             eprintln!("another program made the file (commit {commit}); its run was another one");
             Ok(summary.judgement.verdict.exit_code())
         }
@@ -59,7 +55,7 @@ fn tell(summary: &Summary, json: bool) {
     }
 }
 
-fn run(plan: Plan, file: &Path, keep: bool) -> Result<(Summary, u64), String> {
+fn run(plan: Plan, file: &Path, keep: bool) -> Result<Summary, String> {
     let run = ostraka_sim_turmoil::run(&plan);
     let judgement = judge(&plan, &run.history);
     let mut summary = Summary {
@@ -72,11 +68,17 @@ fn run(plan: Plan, file: &Path, keep: bool) -> Result<(Summary, u64), String> {
         judgement,
     };
     if keep || summary.judgement.verdict != Verdict::Held {
-        let failure = Failure::new(this_commit(), plan, summary.judgement.clone(), run.history);
+        let failure = Failure::new(
+            this_commit(),
+            summary.digest.clone(),
+            plan,
+            summary.judgement.clone(),
+            run.history,
+        );
         write(file, &failure.to_json())?;
         summary.file = Some(file.display().to_string());
     }
-    Ok((summary, run.trace_digest))
+    Ok(summary)
 }
 
 /// A file of this program's: a plan, or a run with its history.

@@ -6,6 +6,8 @@
 //! the disk holds for good keeps a [`Journal`].
 
 mod journal;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
@@ -269,7 +271,8 @@ impl MemoryDisk {
         }
     }
 
-    /// One barrier over the first `queued` items.
+    /// One barrier over the first `queued` items. One that fails takes with it all that was queued behind: the store is
+    /// broken from then on, and none of it may come to the disk without what was before it.
     fn complete(&self, life: u64, queued: usize) {
         let mut told = Vec::new();
         let (waiters, result, journal) = {
@@ -282,7 +285,8 @@ impl MemoryDisk {
             }
             let result = disk.failed.clone().map_or(Ok(()), Err);
             let mut waiters = Vec::new();
-            let items: Vec<Queued> = disk.queue.drain(..queued).collect();
+            let given_up = if result.is_ok() { queued } else { disk.queue.len() };
+            let items: Vec<Queued> = disk.queue.drain(..given_up).collect();
             for item in items {
                 match item {
                     Queued::Waiter(waiter) => waiters.push(waiter),

@@ -22,6 +22,9 @@ use crate::ids::{
 /// Format of plan files that this program writes and reads.
 pub const PLAN_FORMAT: u32 = 1;
 
+/// Simulators let hosts take turns: a message that took no time could arrive before it was sent.
+pub const LINK_LATENCY_MS_MIN: u32 = 1;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Fault, FaultKind, Knobs, Operation, Plan, Target};
+use super::{Action, Fault, FaultKind, Knobs, LINK_LATENCY_MS_MIN, Operation, Plan, Target};
 use crate::ids::{EventSlot, NodeIndex, OperationId};
 
 const NODES_MAX: u8 = 9;
@@ -86,6 +86,14 @@ fn knobs_are_possible(knobs: &Knobs) -> Found {
         (HEAL_MS_MIN..=STORM_MS_MAX).contains(&heal_ms),
         "knobs.heal_ms",
         format!("is {heal_ms}: a cluster needs {HEAL_MS_MIN} at least, {STORM_MS_MAX} at most"),
+    )?;
+    check(
+        knobs.link_latency_ms_min >= LINK_LATENCY_MS_MIN,
+        "knobs.link_latency_ms_min",
+        format!(
+            "is {}: a message takes {LINK_LATENCY_MS_MIN} at least",
+            knobs.link_latency_ms_min
+        ),
     )?;
     check(
         knobs.link_latency_ms_min <= knobs.link_latency_ms_max,
@@ -388,6 +396,10 @@ mod tests {
         assert!(
             broken(|plan| plan.faults = vec![fault(4, 900, 50, kill)])
                 .contains("is not numbered by its place")
+        );
+        assert!(
+            broken(|plan| plan.knobs.link_latency_ms_min = 0)
+                .contains("link_latency_ms_min is 0: a message takes 1 at least")
         );
         let of_nobody = FaultKind::Hold {
             target: Target::Node(NodeIndex(3)),

@@ -4,7 +4,7 @@ use ostraka_core::{Batch, Command, EventId, LogIndex, UnixMs};
 use proptest::prelude::*;
 
 use crate::case::Case;
-use crate::evidence::{Failure, trace_digest};
+use crate::evidence::Failure;
 use crate::history::{
     Answer, Happening, History, Life, LoggedEntry, Record, Sight, Standings, Status, VoteStatus,
 };
@@ -177,7 +177,6 @@ fn judge_all(plan: &Plan, history: &History) -> Judgement {
     let judgement = Judgement::of(&case);
     let coverage = Coverage::of(&case, &judgement);
     assert_eq!(coverage.runs, 1);
-    assert_eq!(trace_digest(history), trace_digest(&history.clone()));
     judgement
 }
 
@@ -205,7 +204,7 @@ proptest! {
             history.records.remove(place.index(history.records.len()));
         }
         let judgement = judge_all(&plan, &history);
-        let failure = Failure::new("0123".to_owned(), plan, judgement, history);
+        let failure = Failure::new("0123".to_owned(), "00ff".to_owned(), plan, judgement, history);
         let read = Failure::from_json(&failure.to_json()).map_err(|error| error.to_string());
         prop_assert_eq!(read, Ok(failure));
     }

@@ -5,7 +5,7 @@ mod events;
 mod faults;
 mod operations;
 
-use super::{Knobs, PLAN_FORMAT, Plan, Profile};
+use super::{Knobs, LINK_LATENCY_MS_MIN, PLAN_FORMAT, Plan, Profile};
 use crate::ids::{ClientIndex, EventSlot, NodeIndex, Seed, SimMs, ViewerIndex};
 use crate::plan::Viewer;
 use draw::Draw;
@@ -49,9 +49,9 @@ impl Plan {
 }
 
 fn knobs(draw: &mut Draw, profile: Profile) -> Knobs {
-    let nodes = draw.weighted(&[(3, 3_u8), (1, 5)]);
-    let link_latency_ms_min = draw.between(0, 3) as u32;
-    let heartbeat_ms = draw.pick(&[50, 50, 75, 100]);
+    let nodes = draw.weighted(&[(4, 3_u8), (1, 5)]);
+    let link_latency_ms_min = draw.between(u64::from(LINK_LATENCY_MS_MIN), 3) as u32;
+    let heartbeat_ms = draw.pick(&[50, 75, 100, 150]);
     let purging = draw.percent(profile.purging_percent());
     let wrong_clocks = draw.percent(profile.wrong_clocks_percent());
     let skew_ms_max = if wrong_clocks {
