@@ -37,6 +37,24 @@ pub(crate) enum Task {
     Shrink { file: PathBuf },
     /// Draw a run's file as one page of HTML
     Timeline { file: PathBuf },
+    /// Plant known bugs in a copy of the tree, one at a time, and measure how soon seeds find them
+    Mutants(Mutants),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Mutants {
+    /// Only this one; may be given again for more
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// Only those whose place in the list, modulo 4, is this
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..4))]
+    pub(crate) quarter: Option<u8>,
+    /// Seeds of each range, of which there are three, before a mutant is said to live
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..100_000))]
+    pub(crate) seeds_max: u64,
+    /// Seeds at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: u16,
 }
 
 #[derive(clap::Args)]

@@ -1,11 +1,12 @@
 //! `sim`: runs the whole service under faults, from seeds, and judges what came of it.
 //!
 //! Exit codes: 0 held, 10 safety broken, 11 liveness broken, 12 vacuous, 13 not deterministic; 2 for arguments or files
-//! that cannot be used.
+//! that cannot be used. `mutants` ends with 1 if some live.
 
 mod args;
 mod child;
 mod explore;
+mod mutants;
 mod one;
 mod reduce;
 mod shrink;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Task::Explore(wanted) => explore::explore(&wanted),
         Task::Shrink { file } => shrink::shrink(&file),
         Task::Timeline { file } => timeline::write(&file),
+        Task::Mutants(wanted) => mutants::mutants(&wanted),
     };
     match done {
         Ok(code) => ExitCode::from(code),

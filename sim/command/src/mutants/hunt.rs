@@ -1,0 +1,216 @@
+//! The hunt: seed after seed, until one does not hold. A seed counts only if the sound program holds it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ostraka_sim_model::checkers::Class;
+use ostraka_sim_model::verdict::Verdict;
+use serde::{Deserialize, Serialize};
+
+use crate::summary::Summary;
+
+/// First seeds of the ranges that a mutant is hunted in, each by itself.
+pub(super) const RANGES: [u64; 3] = [1, 100_001, 200_001];
+
+/// A sound run takes about a second: one that takes so long does not come to an end.
+const PATIENCE: Duration = Duration::from_secs(90);
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Why a run is not sound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Finding {
+    /// A checker, or `assertion` for a process that panicked, or `patience` for one that did not end.
+    pub(super) by: String,
+    pub(super) sentence: String,
+}
+
+/// A mutant found out in one range.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Kill {
+    pub(super) seed: u64,
+    /// Runs that it took, the last one included.
+    pub(super) seeds: u64,
+    pub(super) seconds: f64,
+    pub(super) finding: Finding,
+}
+
+/// What the sound program makes of seeds, kept from one call to the next.
+pub(super) struct Sound {
+    program: PathBuf,
+    folder: PathBuf,
+    file: PathBuf,
+    known: BTreeMap<u64, Option<Finding>>,
+}
+
+impl Sound {
+    /// `file` keeps what is found out about the program's seeds.
+    pub(super) fn new(program: PathBuf, folder: PathBuf, file: PathBuf) -> Self {
+        let known = fs::read_to_string(&file)
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default();
+        Sound {
+            program,
+            folder,
+            file,
+            known,
+        }
+    }
+
+    /// What is wrong with the seed although nothing is planted: then a kill by it proves nothing.
+    pub(super) fn finding(&mut self, seed: u64) -> Result<Option<Finding>, String> {
+        if let Some(known) = self.known.get(&seed) {
+            return Ok(known.clone());
+        }
+        let found = run(&self.program, &self.folder, seed)?;
+        self.known.insert(seed, found.clone());
+        let text = serde_json::to_string(&self.known).expect("plain data can be written");
+        fs::write(&self.file, text).map_err(|error| format!("{}: {error}", self.file.display()))?;
+        Ok(found)
+    }
+}
+
+/// Runs the seeds from `first` on, in order and `jobs` at a time, until one that is otherwise sound is not.
+pub(super) fn hunt(
+    program: &Path,
+    folder: &Path,
+    first: u64,
+    seeds_max: u64,
+    jobs: u16,
+    sound: &mut Sound,
+) -> Result<Option<Kill>, String> {
+    let started = Instant::now();
+    // What the sound program was run for is no part of the hunt.
+    let mut aside = Duration::ZERO;
+    let mut next = first;
+    while next < first + seeds_max {
+        let end = (first + seeds_max).min(next + u64::from(jobs));
+        let found = std::thread::scope(|scope| {
+            let running: Vec<_> = (next..end)
+                .map(|seed| scope.spawn(move || (seed, run(program, folder, seed))))
+                .collect();
+            let done = running
+                .into_iter()
+                .map(|thread| thread.join().expect("a run's thread does not panic"));
+            done.collect::<Vec<_>>()
+        });
+        for (seed, finding) in found {
+            let Some(finding) = finding? else { continue };
+            let asked = Instant::now();
+            let usable = sound.finding(seed)?.is_none();
+            aside += asked.elapsed();
+            if usable {
+                return Ok(Some(Kill {
+                    seed,
+                    seeds: seed - first + 1,
+                    seconds: started.elapsed().saturating_sub(aside).as_secs_f64(),
+                    finding,
+                }));
+            }
+        }
+        next = end;
+    }
+    Ok(None)
+}
+
+/// Runs one seed; `None` if it holds, or proves nothing.
+fn run(program: &Path, folder: &Path, seed: u64) -> Result<Option<Finding>, String> {
+    let mut child = Command::new(program)
+        .args(["run", "--json", "--seed", &seed.to_string()])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
+    let said = gather(child.stdout.take());
+    let complained = gather(child.stderr.take());
+    let ended = wait(&mut child)?;
+    let text = |thread: JoinHandle<String>| thread.join().expect("a reader does not panic");
+    let (said, complained) = (text(said), text(complained));
+    let Some(status) = ended else {
+        return Ok(Some(Finding {
+            by: "patience".to_owned(),
+            sentence: format!("the run does not end within {} s", PATIENCE.as_secs()),
+        }));
+    };
+    match serde_json::from_str::<Summary>(said.lines().last().unwrap_or_default()) {
+        Ok(summary) => Ok(of_summary(&summary)),
+        Err(_) => Ok(Some(Finding {
+            by: "assertion".to_owned(),
+            sentence: of_last_words(&status.to_string(), &complained),
+        })),
+    }
+}
+
+fn of_summary(summary: &Summary) -> Option<Finding> {
+    let judgement = &summary.judgement;
+    let class = match judgement.verdict {
+        Verdict::SafetyBroken => Class::Safety,
+        Verdict::LivenessBroken => Class::Liveness,
+        Verdict::Held | Verdict::Vacuous => return None,
+    };
+    let first = judgement
+        .violations
+        .iter()
+        .find(|violation| violation.class == class)?;
+    Some(Finding {
+        by: first.checker.name().to_owned(),
+        sentence: first.sentence.clone(),
+    })
+}
+
+/// A panic's place and message, where there is one.
+fn of_last_words(status: &str, said: &str) -> String {
+    let mut lines = said.lines().skip_while(|line| !line.contains("panicked at"));
+    match (lines.next(), lines.next()) {
+        (Some(place), Some(message)) => format!("{} {}", place.trim(), message.trim()),
+        _ => format!("{status}: {}", said.trim_end()),
+    }
+}
+
+/// `None` if it was ended for taking too long.
+fn wait(child: &mut Child) -> Result<Option<std::process::ExitStatus>, String> {
+    let until = Instant::now() + PATIENCE;
+    let failed = |error: std::io::Error| format!("a run's process is lost: {error}");
+    loop {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= until {
+            child.kill().map_err(failed)?;
+            child.wait().map_err(failed)?;
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+fn gather(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What came before a pipe broke is all there is.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_by_its_place_and_message() {
+        let said = "noise\nthread 'main' (7) panicked at a.rs:1:2:\na log has no hole\nnote: run with\n";
+        let told = of_last_words("exit status: 101", said);
+        assert_eq!(told, "thread 'main' (7) panicked at a.rs:1:2: a log has no hole");
+        assert_eq!(of_last_words("signal: 9", "gone\n"), "signal: 9: gone");
+    }
+}
