@@ -49,6 +49,9 @@ pub(crate) struct Mutants {
     /// Only those whose place in the list, modulo 4, is this
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..4))]
     pub(crate) quarter: Option<u8>,
+    /// The commit whose tree they are planted in
+    #[arg(long, default_value = "HEAD")]
+    pub(crate) commit: String,
     /// Seeds of each range, of which there are three, before a mutant is said to live
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..100_000))]
     pub(crate) seeds_max: u64,
@@ -65,9 +68,12 @@ pub(crate) struct Explore {
     /// Seeds at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: u16,
-    /// Run each seed in two processes and compare what came of it, byte for byte
+    /// Run each seed in so many processes and compare what came of it, byte for byte
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub(crate) times: u8,
+    /// Fail as vacuous if something that must happen sometimes never did
     #[arg(long)]
-    pub(crate) twice: bool,
+    pub(crate) all_points: bool,
 }
 
 fn range(text: &str) -> Result<Range<u64>, String> {

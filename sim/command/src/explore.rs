@@ -6,6 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use ostraka_sim_model::ids::Seed;
+use ostraka_sim_model::plan::Plan;
+use ostraka_sim_model::sometimes::{Coverage, Point};
 use ostraka_sim_model::verdict::{Amounts, Verdict};
 use serde::Serialize;
 
@@ -13,7 +16,7 @@ use crate::EXIT_NOT_DETERMINISTIC;
 use crate::args::Explore;
 use crate::child::{self, Told};
 use crate::one::{EVIDENCE, write};
-use crate::summary::{FaultCount, Summary};
+use crate::summary::Summary;
 
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
@@ -23,19 +26,22 @@ struct Whole {
     first_seed: u64,
     end_seed: u64,
     seeds: u64,
+    /// Processes for each seed.
+    times: u8,
     wall_s: f64,
-    seeds_per_minute: f64,
+    runs_per_minute: f64,
     sim_s_per_wall_s: f64,
     sim_ms: u64,
-    verdicts: BTreeMap<Verdict, u64>,
-    /// Seeds whose two runs differed.
+    /// Seeds whose runs differed.
     not_deterministic: Vec<u64>,
     /// Seeds whose process ended without a summary, and its last words.
     crashed: Vec<(u64, String)>,
     /// Seeds that did not hold, with the first thing that is wrong.
     failures: Vec<(u64, String)>,
     compared: BTreeMap<String, u64>,
-    faults: BTreeMap<String, FaultCount>,
+    coverage: Coverage,
+    /// What must happen sometimes and did not.
+    unmet: Vec<Point>,
     amounts: Amounts,
 }
 
@@ -45,6 +51,7 @@ pub(crate) fn explore(wanted: &Explore) -> Result<u8, String> {
     let whole = Mutex::new(Whole {
         first_seed: wanted.seeds.start,
         end_seed: wanted.seeds.end,
+        times: wanted.times,
         ..Whole::default()
     });
     std::thread::scope(|scope| {
@@ -60,7 +67,7 @@ pub(crate) fn explore(wanted: &Explore) -> Result<u8, String> {
     write(&file, &json)?;
     whole.print();
     println!("evidence: {}", file.display());
-    Ok(whole.exit_code())
+    Ok(whole.exit_code(wanted.all_points))
 }
 
 fn work(wanted: &Explore, next: &AtomicU64, whole: &Mutex<Whole>, started: Instant) {
@@ -71,52 +78,53 @@ fn work(wanted: &Explore, next: &AtomicU64, whole: &Mutex<Whole>, started: Insta
             return;
         }
         let told = child::of_seed(seed);
-        let again = wanted.twice.then(|| child::of_seed(seed));
+        let again: Vec<Told> = (1..wanted.times).map(|_| child::of_seed(seed)).collect();
         let mut whole = whole.lock().expect("no worker panics with it");
-        whole.add(seed, told, again);
+        whole.add(seed, told, &again);
         if told_at.elapsed() >= PROGRESS_EVERY {
             told_at = Instant::now();
-            let rate = whole.seeds as f64 * 60.0 / started.elapsed().as_secs_f64();
+            let rate = whole.runs() as f64 * 60.0 / started.elapsed().as_secs_f64();
             eprintln!(
-                "{} seeds, {rate:.0} a minute, {} failed, {} faults did harm",
+                "{} seeds, {rate:.0} runs a minute, {} failed, {} faults did harm, {} of {} points met",
                 whole.seeds,
                 whole.failures.len() + whole.crashed.len(),
-                whole.faults.values().map(|count| count.bit).sum::<u64>()
+                whole
+                    .coverage
+                    .faults
+                    .values()
+                    .map(|count| count.bitten)
+                    .sum::<u64>(),
+                whole.coverage.points.len(),
+                Point::ALL.len()
             );
         }
     }
 }
 
 impl Whole {
-    fn add(&mut self, seed: u64, told: Told, again: Option<Told>) {
+    fn add(&mut self, seed: u64, told: Told, again: &[Told]) {
         self.seeds += 1;
         let summary = match told {
             Ok(summary) => summary,
             Err(words) => {
                 eprintln!("seed {seed} ended without a summary: {words}");
+                eprintln!("  again: {}", keep_plan(seed));
                 self.crashed.push((seed, words));
                 return;
             }
         };
-        match again {
-            Some(Ok(second)) if second == summary => {}
-            None => {}
-            Some(_) => {
-                eprintln!("seed {seed} is not deterministic");
-                self.not_deterministic.push(seed);
-            }
+        if again.iter().any(|told| told.as_ref() != Ok(&summary)) {
+            eprintln!("seed {seed} is not deterministic");
+            self.not_deterministic.push(seed);
         }
         if summary.judgement.verdict != Verdict::Held {
             summary.print();
             self.failures.push((seed, why(&summary)));
         }
         self.sim_ms += summary.sim_ms;
-        *self.verdicts.entry(summary.judgement.verdict).or_default() += 1;
+        self.coverage.merge(&summary.coverage);
         for (checker, compared) in &summary.judgement.compared {
             *self.compared.entry(checker.name().to_owned()).or_default() += compared;
-        }
-        for (kind, count) in summary.faults {
-            self.faults.entry(kind).or_default().add(count);
         }
         let amounts = summary.judgement.amounts;
         self.amounts.operations += amounts.operations;
@@ -128,21 +136,26 @@ impl Whole {
         self.amounts.votes_counted += amounts.votes_counted;
     }
 
+    fn runs(&self) -> u64 {
+        self.seeds * u64::from(self.times)
+    }
+
     fn finish(&mut self, elapsed: Duration) {
         self.wall_s = elapsed.as_secs_f64();
-        self.seeds_per_minute = self.seeds as f64 * 60.0 / self.wall_s;
-        self.sim_s_per_wall_s = self.sim_ms as f64 / 1_000.0 / self.wall_s;
+        self.runs_per_minute = self.runs() as f64 * 60.0 / self.wall_s;
+        self.sim_s_per_wall_s = (self.sim_ms * u64::from(self.times)) as f64 / 1_000.0 / self.wall_s;
         self.failures.sort();
         self.crashed.sort();
         self.not_deterministic.sort_unstable();
+        self.unmet = self.coverage.unmet();
     }
 
     fn print(&self) {
         println!(
-            "{} seeds in {:.1} s: {:.0} a minute, {:.0} simulated seconds a second",
-            self.seeds, self.wall_s, self.seeds_per_minute, self.sim_s_per_wall_s
+            "{} seeds, each in {} processes, in {:.1} s: {:.0} runs a minute, {:.0} simulated seconds a second",
+            self.seeds, self.times, self.wall_s, self.runs_per_minute, self.sim_s_per_wall_s
         );
-        for (verdict, count) in &self.verdicts {
+        for (verdict, count) in &self.coverage.verdicts {
             println!("  {}: {count}", verdict.name());
         }
         println!(
@@ -152,8 +165,14 @@ impl Whole {
         for (checker, compared) in &self.compared {
             println!("  {checker} compared {compared} facts");
         }
-        for (kind, count) in &self.faults {
-            println!("  {kind}: {} planned, {} did harm", count.planned, count.bit);
+        for (kind, count) in &self.coverage.faults {
+            println!("  {kind}: {} planned, {} did harm", count.planned, count.bitten);
+        }
+        for (point, runs) in &self.coverage.points {
+            println!("  in {runs} runs, {}", point.sentence());
+        }
+        for point in &self.unmet {
+            println!("  in no run, {}", point.sentence());
         }
         for (seed, words) in &self.crashed {
             println!("  seed {seed} ended without a summary: {words}");
@@ -167,8 +186,8 @@ impl Whole {
     }
 
     /// The worst of all.
-    fn exit_code(&self) -> u8 {
-        let any = |verdict| self.verdicts.contains_key(&verdict);
+    fn exit_code(&self, all_points: bool) -> u8 {
+        let any = |verdict| self.coverage.verdicts.contains_key(&verdict);
         if !self.not_deterministic.is_empty() {
             EXIT_NOT_DETERMINISTIC
         } else if any(Verdict::SafetyBroken) || !self.crashed.is_empty() {
@@ -176,11 +195,20 @@ impl Whole {
             Verdict::SafetyBroken.exit_code()
         } else if any(Verdict::LivenessBroken) {
             Verdict::LivenessBroken.exit_code()
-        } else if any(Verdict::Vacuous) {
+        } else if any(Verdict::Vacuous) || all_points && !self.unmet.is_empty() {
             Verdict::Vacuous.exit_code()
         } else {
             0
         }
+    }
+}
+
+/// Leaves the plan of a run that could not tell of itself, and says how to run it again.
+fn keep_plan(seed: u64) -> String {
+    let file = Path::new(EVIDENCE).join(format!("sim-seed-{seed}.plan.json"));
+    match write(&file, &Plan::of_seed(Seed(seed)).to_json()) {
+        Ok(()) => format!("cargo run --release -p sim -- replay {}", file.display()),
+        Err(sentence) => sentence,
     }
 }
 

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ostraka_sim_model::case::Case;
 use ostraka_sim_model::evidence::Failure;
 use ostraka_sim_model::ids::Seed;
 use ostraka_sim_model::plan::Plan;
-use ostraka_sim_model::verdict::{Verdict, judge};
+use ostraka_sim_model::sometimes::Coverage;
+use ostraka_sim_model::verdict::{Judgement, Verdict};
 
 use crate::EXIT_NOT_DETERMINISTIC;
-use crate::summary::{Summary, faults};
+use crate::summary::Summary;
 
 /// Where runs leave their files.
 pub(crate) const EVIDENCE: &str = "target/evidence";
@@ -57,13 +59,18 @@ fn tell(summary: &Summary, json: bool) {
 
 fn run(plan: Plan, file: &Path, keep: bool) -> Result<Summary, String> {
     let run = ostraka_sim_turmoil::run(&plan);
-    let judgement = judge(&plan, &run.history);
+    let (judgement, coverage) = {
+        let case = Case::new(&plan, &run.history);
+        let judgement = Judgement::of(&case);
+        let coverage = Coverage::of(&case, &judgement);
+        (judgement, coverage)
+    };
     let mut summary = Summary {
         seed: plan.seed,
         digest: format!("{:016x}", run.trace_digest),
         sim_ms: run.sim_ms,
         messages: run.messages,
-        faults: faults(&plan, &run.history),
+        coverage,
         file: None,
         judgement,
     };

@@ -29,7 +29,7 @@ pub(crate) fn mutants(wanted: &Mutants) -> Result<u8, String> {
     if chosen.is_empty() {
         return Err("no mutant was asked for".to_owned());
     }
-    let tree = Tree::copy(repository)?;
+    let tree = Tree::copy(repository, &wanted.commit)?;
     let refused: Vec<String> = chosen
         .iter()
         .filter_map(|patch| tree.check(patch).err())
@@ -90,6 +90,7 @@ fn sound(tree: &Tree, chosen: &[Patch]) -> Result<Sound, String> {
     let at = |name: &str| tree.folder.join(format!("sound-{}-{name}", tree.commit));
     let program = at("sim");
     if !program.exists() {
+        tree.forget_sound_ones()?;
         let built = tree
             .build()
             .map_err(|error| format!("the tree as it is: {error}"))?;

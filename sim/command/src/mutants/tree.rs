@@ -21,14 +21,18 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Copies the committed tree of the repository that this is run in. Files that are the same keep their times, so
+    /// Copies the tree of a commit of the repository that this is run in. Files that are the same keep their times, so
     /// that only what differs from the last copy is built again.
-    pub(super) fn copy(repository: &Path) -> Result<Self, String> {
+    pub(super) fn copy(repository: &Path, commit: &str) -> Result<Self, String> {
         let repository = repository
             .canonicalize()
             .map_err(|error| format!("{}: {error}", repository.display()))?;
         let folder = repository.join(FOLDER);
-        let commit = git(&repository, &[], &["rev-parse", "HEAD"])?;
+        let commit = git(
+            &repository,
+            &[],
+            &["rev-parse", "--verify", &format!("{commit}^{{commit}}")],
+        )?;
         let tree = Tree {
             copy: folder.join("tree"),
             folder,
@@ -52,6 +56,18 @@ impl Tree {
         )?;
         mirror(&fresh, &tree.copy).map_err(|error| format!("the tree cannot be copied: {error}"))?;
         Ok(tree)
+    }
+
+    /// Of other commits: programs without a mutant and what is known of them.
+    pub(super) fn forget_sound_ones(&self) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("{}: {error}", self.folder.display());
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_name().to_string_lossy().starts_with("sound-") {
+                fs::remove_file(entry.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the patch applies, and else why not.
