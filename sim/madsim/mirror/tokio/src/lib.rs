@@ -1,6 +1,26 @@
-//! tokio as madsim plays it, with the one piece that the service uses and madsim lacks: [`task::JoinSet`].
+//! tokio as madsim plays it, with the two pieces that the service uses and madsim lacks: [`task::JoinSet`] and
+//! [`time::timeout_at`].
 
 pub use madsim_tokio::*;
+
+pub mod time {
+    //! madsim's clock and timers.
+
+    use std::future::Future;
+
+    pub use madsim_tokio::time::*;
+
+    /// Ends at `deadline` at the latest.
+    ///
+    /// # Errors
+    /// If `future` has not ended by then.
+    pub fn timeout_at<F: Future>(
+        deadline: Instant,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, error::Elapsed>> {
+        timeout(deadline.saturating_duration_since(Instant::now()), future)
+    }
+}
 
 pub mod task {
     //! Tasks, which madsim polls in an order drawn from the seed.

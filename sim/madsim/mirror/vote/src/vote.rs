@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use ostraka_replication::SharedMachine;
 use ostraka_replication::env::SharedClock;
+use prometheus_client::registry::Registry;
 
 use crate::log::Log;
 use ingest::Ingest;
@@ -32,11 +33,12 @@ pub fn tick_when_due(
     schedule::tick_when_due(log, machine, ingest, clock)
 }
 
-/// The live tallies of a replica, as the service renders them.
-pub fn publish(
-    hub: Arc<feed::FeedHub>,
-    machine: SharedMachine<VoteMachine>,
-    metrics: VoteMetrics,
-) -> impl Future<Output = ()> + Send {
-    feed::publish(hub, machine, metrics)
+/// The batcher over a log, with counters that nobody reads.
+pub fn start_ingest(log: Arc<dyn Log>) -> Ingest {
+    Ingest::start(log, VoteMetrics::register(&mut Registry::default()))
+}
+
+/// A machine whose feed nobody watches.
+pub fn new_machine() -> VoteMachine {
+    VoteMachine::new(feed::FeedHub::new())
 }

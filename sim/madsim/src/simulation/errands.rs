@@ -1,0 +1,158 @@
+//! Faults that somebody has to carry out from inside: what an operator asks for, and crowds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use madsim::time::{Instant, sleep, sleep_until};
+use ostraka_core::{Command, UnixMs};
+use ostraka_replication::{GroupError, PeerAddr};
+use ostraka_sim_model::history::Answer;
+use ostraka_sim_model::ids::{EventSlot, FaultId};
+use ostraka_sim_model::names::overload_voter;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::clients::vote;
+use super::door::{Door, Request};
+use super::known::{Known, SharedKnown};
+use super::stage::{Host, Stage};
+
+/// Between two attempts of an operator whose wish was not granted.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(200);
+/// An operator's patience with one attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// The clock that an overload's submissions carry: before any that the plan's own carry.
+const OVERLOAD_TIMESTAMP: UnixMs = UnixMs(1_600_000_000_000);
+
+/// Something to be done for a fault. Times are as long as the fault lasts.
+pub(crate) enum Errand {
+    TransferLeadership {
+        fault: FaultId,
+        to: Host,
+        within: Duration,
+    },
+    LeaveAndJoin {
+        fault: FaultId,
+        node: Host,
+        away: Duration,
+    },
+    Overload {
+        fault: FaultId,
+        slot: EventSlot,
+        clients: u16,
+        submissions: u32,
+    },
+}
+
+impl Errand {
+    pub(crate) async fn run(self, known: SharedKnown) {
+        match self {
+            Errand::TransferLeadership { fault, to, within } => transfer(&known, fault, to, within).await,
+            Errand::LeaveAndJoin { fault, node, away } => leave_and_join(&known, fault, node, away).await,
+            Errand::Overload {
+                fault,
+                slot,
+                clients,
+                submissions,
+            } => overload(&known, fault, slot, clients, submissions),
+        }
+    }
+}
+
+/// Has a node do what its operator asks. Whether it said that it was done.
+pub(crate) async fn operate<F>(known: &Known, via: Host, wish: impl FnOnce(Arc<Door>) -> F) -> bool
+where
+    F: Future<Output = Result<(), GroupError>> + Send + 'static,
+{
+    let machine = &known.machines[via.0];
+    let Some(door) = machine.door() else { return false };
+    let (answer, answered) = oneshot::channel();
+    let doing = wish(door);
+    machine.process().spawn(async move {
+        // Whoever asked may have lost patience.
+        let _ = answer.send(doing.await.is_ok());
+    });
+    matches!(timeout(ATTEMPT_TIMEOUT, answered).await, Ok(Ok(true)))
+}
+
+/// Adds a node to the cluster, which may have it already.
+pub(crate) async fn add(known: &Known, via: Host, node: Host) -> bool {
+    let number = known.machines[node.0].number();
+    let address = PeerAddr(Stage::peer_address(node));
+    operate(known, via, |door| async move {
+        door.group.add(number, address, ATTEMPT_TIMEOUT).await
+    })
+    .await
+}
+
+async fn transfer(known: &Known, fault: FaultId, to: Host, within: Duration) {
+    let until = Instant::now() + within;
+    let number = known.machines[to.0].number();
+    while Instant::now() < until {
+        let door = known.machines[to.0].door();
+        if door.is_some_and(|door| door.group.is_leader()) {
+            return;
+        }
+        let wish = |door: Arc<Door>| async move { door.group.transfer_leader(number).await };
+        if operate(known, to, wish).await {
+            known.stage.links.lock().note_bite(fault);
+            return;
+        }
+        sleep(ATTEMPT_PAUSE).await;
+    }
+}
+
+/// Adds the node again however long that takes: a cluster that has lost a member for good has not healed.
+async fn leave_and_join(known: &Known, fault: FaultId, node: Host, away: Duration) {
+    let until = Instant::now() + away;
+    let number = known.machines[node.0].number();
+    let others: Vec<Host> = (0..known.stage.nodes())
+        .map(Host)
+        .filter(|other| *other != node)
+        .collect();
+    let mut vias = others.iter().cycle();
+    let mut next_via = || *vias.next().expect("a node that leaves leaves others behind");
+    let mut left = false;
+    while !left && Instant::now() < until {
+        let wish = |door: Arc<Door>| async move { door.group.remove(number).await };
+        left = operate(known, next_via(), wish).await;
+        if !left {
+            sleep(ATTEMPT_PAUSE).await;
+        }
+    }
+    if left {
+        known.stage.links.lock().note_bite(fault);
+    }
+    sleep_until(until).await;
+    // Also where nobody said that it had left: an answer may have been lost.
+    while !add(known, next_via(), node).await {
+        sleep(ATTEMPT_PAUSE).await;
+    }
+}
+
+/// Starts the crowd; it does not wait for itself.
+fn overload(known: &SharedKnown, fault: FaultId, slot: EventSlot, clients: u16, submissions: u32) {
+    let Some(event) = known.event(slot) else { return };
+    let next = Arc::new(AtomicU32::new(0));
+    for client in 0..clients {
+        let (known, next) = (known.clone(), next.clone());
+        let node = Host(usize::from(client) % known.stage.nodes());
+        tokio::spawn(async move {
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                if place >= submissions {
+                    return;
+                }
+                let at = UnixMs(OVERLOAD_TIMESTAMP.0 + u64::from(place));
+                let vote = vote(overload_voter(fault, place), event, 0, at);
+                let request = Request::Command(Command::CastVote(vote));
+                let (answer, _) = known.ask(node, request).await;
+                // However it ended, the cluster had it on its hands; unless it was never reached.
+                if !matches!(answer, Answer::Refused { status: 0, .. }) {
+                    known.stage.links.lock().note_bite(fault);
+                }
+            }
+        });
+    }
+}

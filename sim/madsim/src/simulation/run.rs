@@ -1,0 +1,153 @@
+//! Builds the simulated world of a plan, lives through it, and does so twice, the second time against the first.
+
+use std::hash::Hasher;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use madsim::runtime::{Handle, Runtime};
+use madsim::time::{Instant, sleep};
+use ostraka_sim_model::history::History;
+use ostraka_sim_model::ids::{ClientIndex, NodeIndex};
+use ostraka_sim_model::plan::Plan;
+use siphasher::sip::SipHasher13;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::chance::{Purpose, seed_of};
+use super::clients;
+use super::disks::{Disks, Terms};
+use super::errands::Errand;
+use super::known::{Known, SharedKnown};
+use super::machine::Machine;
+use super::nemesis::Nemesis;
+use super::settle;
+use super::stage::Stage;
+use super::wire::Wires;
+
+/// Between two looks of the nemesis at the time.
+const TICK: Duration = Duration::from_millis(2);
+
+/// What a plan led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) history: History,
+    /// Of the history, and of every message that any host sent: two runs that differ in anything differ in it.
+    pub(crate) trace_digest: u64,
+    /// How long the run lasted in simulated milliseconds, the forming of the cluster included.
+    pub(crate) sim_ms: u64,
+    pub(crate) messages: u64,
+}
+
+/// What of a plan can be run here: streams are made by the service's HTTP, so nobody watches.
+pub(crate) fn playable(plan: &Plan) -> Plan {
+    Plan {
+        viewers: Vec::new(),
+        ..plan.clone()
+    }
+}
+
+static PLAN: OnceLock<Plan> = OnceLock::new();
+/// Digests of the passes so far.
+static DIGESTS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+
+/// Runs a plan under madsim's determinism check: once to log every draw of chance and its moment, and once more, to
+/// panic at the first that differs. Once a process, because madsim's check takes no argument but the seed.
+///
+/// # Errors
+/// If the two passes differ in what they led to, though in no draw.
+///
+/// # Panics
+/// If they differ in a draw; if a node breaks, or no cluster can be formed.
+pub(crate) fn check(plan: Plan) -> Result<Run, String> {
+    let seed = seed_of(plan.seed, Purpose::Scheduling);
+    PLAN.set(plan).expect("a process runs one plan");
+    let run = Runtime::check_determinism(seed, madsim::Config::default(), world);
+    let digests = DIGESTS.lock().map_err(|_| "a pass has panicked")?;
+    match digests[..] {
+        [first, second] if first == second => Ok(run),
+        _ => Err(format!("two passes of one plan gave two runs: {digests:016x?}")),
+    }
+}
+
+async fn world() -> Run {
+    let run = live(PLAN.get().expect("set before any pass")).await;
+    DIGESTS
+        .lock()
+        .expect("no pass panics with it")
+        .push(run.trace_digest);
+    run
+}
+
+async fn live(plan: &Plan) -> Run {
+    let stage = Stage::new(plan);
+    let carriers = Handle::current().create_node().name("network").build();
+    let wires = Wires::new(stage.clone(), carriers);
+    let terms: Terms = Arc::new(parking_lot::Mutex::new(vec![0; stage.nodes()]));
+    let machines: Vec<Arc<Machine>> = (0..plan.knobs.nodes)
+        .map(|place| {
+            let node = NodeIndex(place);
+            let disks = Disks::new(&stage, node, terms.clone());
+            Machine::new(stage.clone(), wires.clone(), node, disks)
+        })
+        .collect();
+    let known = Known::new(stage.clone(), wires, machines.clone());
+    let (errands, errands_taken) = unbounded_channel();
+    let mut nemesis = Nemesis::new(stage.clone(), machines, terms, errands);
+    nemesis.processes.supervise(0);
+    settle::form(&known).await;
+    stage.begin();
+    let formed = Instant::now();
+    tokio::spawn(run_errands(known.clone(), errands_taken));
+    let asking = (0..plan.knobs.clients)
+        .map(|client| tokio::spawn(clients::live(known.clone(), ClientIndex(client), formed)))
+        .collect();
+    let settling = settle::settle(&known, asking, formed);
+    tokio::select! {
+        biased;
+        () = settling => {}
+        () = misfortune(&known, nemesis) => {}
+    }
+    look_for_snapshots(&known);
+    let history = stage.take_history();
+    let (messages, traffic) = stage.traced();
+    let mut hasher = SipHasher13::new();
+    hasher.write_u64(traffic);
+    hasher.write(&serde_json::to_vec(&history).expect("a history is made of what JSON can write"));
+    Run {
+        trace_digest: hasher.finish(),
+        history,
+        sim_ms: stage.elapsed_micros() / 1_000,
+        messages,
+    }
+}
+
+/// Never ends.
+async fn misfortune(known: &Known, mut nemesis: Nemesis) {
+    let storm_ms = known.stage.plan.knobs.storm_ms.0;
+    let mut storm_over = false;
+    loop {
+        let now_ms = known.stage.now_ms();
+        if now_ms < storm_ms {
+            nemesis.act(now_ms);
+        } else {
+            if !storm_over {
+                nemesis.calm(now_ms);
+                storm_over = true;
+            }
+            nemesis.processes.supervise(now_ms);
+        }
+        look_for_snapshots(known);
+        sleep(TICK).await;
+    }
+}
+
+fn look_for_snapshots(known: &Known) {
+    for machine in &known.machines {
+        machine.disks.look_for_snapshot(&known.stage, machine.node);
+    }
+}
+
+async fn run_errands(known: SharedKnown, mut errands: UnboundedReceiver<Errand>) {
+    while let Some(errand) = errands.recv().await {
+        tokio::spawn(errand.run(known.clone()));
+    }
+}
