@@ -274,6 +274,11 @@ pub const DRAIN_MS_MAX: u64 = 10_000;
 /// Milliseconds that submissions which were taken in get when a node stops: a failover and a commit.
 pub const FLUSH_MS_MAX: u64 = 6_000;
 
+/// Milliseconds that requests being answered, and submissions taken in, get each when a node cannot go on. What hangs on
+/// its broken log has an error at once, another leader answers in a round trip or two, and until the process has ended
+/// no supervisor starts it again.
+pub const FAILED_DRAIN_MS_MAX: u64 = 250;
+
 /// Milliseconds that the operator port gets when a node stops. It is the last to go; a scraper comes again.
 pub const OPERATOR_DRAIN_MS_MAX: u64 = 1_000;
 

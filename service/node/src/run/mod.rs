@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use futures_util::future::select_all;
 use ostraka_api::{FieldError, validate};
-use ostraka_core::limits::{DRAIN_MS_MAX, FLUSH_MS_MAX, OPERATOR_CONNECTIONS_MAX, OPERATOR_DRAIN_MS_MAX};
+use ostraka_core::limits::{
+    DRAIN_MS_MAX, FAILED_DRAIN_MS_MAX, FLUSH_MS_MAX, OPERATOR_CONNECTIONS_MAX, OPERATOR_DRAIN_MS_MAX,
+};
 use ostraka_replication::log_store::sled::OpenError;
 use ostraka_replication::peer::PeerServer;
 use ostraka_replication::snapshot_store::SnapshotError;
@@ -31,8 +33,6 @@ use crate::{operator, storage_guard};
 use ports::Ports;
 use services::Services;
 
-const DRAIN_TIMEOUT: Duration = Duration::from_millis(DRAIN_MS_MAX);
-const FLUSH_TIMEOUT: Duration = Duration::from_millis(FLUSH_MS_MAX);
 const OPERATOR_DRAIN_TIMEOUT: Duration = Duration::from_millis(OPERATOR_DRAIN_MS_MAX);
 
 /// Why a node does not start, or why it ended by itself. Each is a sentence for the operator.
@@ -82,6 +82,21 @@ pub struct Addresses {
     pub peer: SocketAddr,
 }
 
+/// What is waited for while a node stops.
+struct Patience {
+    drain: Duration,
+    flush: Duration,
+}
+
+const ASKED_TO_STOP: Patience = Patience {
+    drain: Duration::from_millis(DRAIN_MS_MAX),
+    flush: Duration::from_millis(FLUSH_MS_MAX),
+};
+const CANNOT_GO_ON: Patience = Patience {
+    drain: Duration::from_millis(FAILED_DRAIN_MS_MAX),
+    flush: Duration::from_millis(FAILED_DRAIN_MS_MAX),
+};
+
 /// A running node.
 pub struct Node {
     addresses: Addresses,
@@ -116,10 +131,14 @@ pub async fn run(env: Env, config: Config, stop: impl Future<Output = ()>) -> Re
             () = stop => Ok(()),
         }
     };
-    if let Err(error) = &ended {
-        tracing::error!(%error, "this node cannot go on");
-    }
-    node.shutdown().await;
+    let patience = match &ended {
+        Ok(()) => ASKED_TO_STOP,
+        Err(error) => {
+            tracing::error!(%error, "this node cannot go on");
+            CANNOT_GO_ON
+        }
+    };
+    node.shutdown(patience).await;
     ended
 }
 
@@ -201,14 +220,14 @@ impl Node {
     }
 
     /// Stops gracefully: no new traffic, streams ended, requests answered, leadership handed over, logs closed.
-    pub async fn shutdown(self) {
+    async fn shutdown(self, patience: Patience) {
         tracing::info!("stopping: no new requests, streams are ended");
         self.health.start_draining();
         self.services.end_streams();
-        if !self.public.shutdown(DRAIN_TIMEOUT).await {
-            tracing::warn!("some connections were cut off after {DRAIN_TIMEOUT:?}");
+        if !self.public.shutdown(patience.drain).await {
+            tracing::warn!("some connections were cut off after {:?}", patience.drain);
         }
-        if !self.services.shutdown(FLUSH_TIMEOUT).await {
+        if !self.services.shutdown(patience.flush).await {
             tracing::warn!(
                 "some submissions were left without an answer; their clients know the outcome as unknown"
             );

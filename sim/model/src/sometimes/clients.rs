@@ -198,10 +198,6 @@ pub(super) fn hidden_results_revealed(case: &Case) -> bool {
     hidden.iter().any(|event| shown.contains(event))
 }
 
-pub(super) fn storage_full_refused(case: &Case) -> bool {
-    refused_as(case, "storage-full")
-}
-
 pub(super) fn overload_shed(case: &Case) -> bool {
     let overloads = |felt: &crate::lives::Felt| {
         felt.bites > 0 && matches!(felt.fault.kind, crate::plan::FaultKind::Overload { .. })
@@ -244,18 +240,6 @@ pub(super) fn stream_resumed_elsewhere(case: &Case) -> bool {
             }
             _ => false,
         })
-    })
-}
-
-pub(super) fn frames_skipped(case: &Case) -> bool {
-    sights(case).values().flatten().any(|sight| {
-        matches!(
-            sight,
-            Sight::Tally {
-                previous_version: 0,
-                ..
-            }
-        )
     })
 }
 

@@ -72,11 +72,9 @@ points! {
     CloseWithinEntry = clients::close_within_entry, "an event was closed between two votes of one entry";
     ScheduledCloseRacedVotes = clients::scheduled_close_raced_votes, "a scheduled closing came with a vote, in the same entry";
     HiddenResultsRevealed = clients::hidden_results_revealed, "totals hidden until the close were shown after it";
-    StorageFullRefused = clients::storage_full_refused, "a vote was refused because a disk was full";
     OverloadShed = clients::overload_shed, "a request was refused because there were too many";
     StaleLeaderboard = clients::stale_leaderboard, "a leaderboard said of itself that it may be stale";
     StreamResumedOnAnotherNode = clients::stream_resumed_elsewhere, "a viewer went on with another node";
-    FramesSkipped = clients::frames_skipped, "a viewer was sent all totals because it had skipped some";
     ClosedWhileAway = clients::closed_while_away, "an event closed while a viewer was not connected, and the viewer was told";
 }
 

@@ -294,7 +294,7 @@ fn what_clients_are_told_is_seen() {
         run.plan.operations[first.0 as usize].endpoint,
         run.plan.operations[retry.0 as usize].endpoint
     );
-    for code in ["storage-full", "overloaded", "too-many-submissions"] {
+    for code in ["overloaded", "too-many-submissions"] {
         let refused = run.submission(0, 102, 9);
         run.answer(
             refused,
@@ -335,12 +335,10 @@ fn what_clients_are_told_is_seen() {
         Point::RetryThroughAnotherNode,
         Point::DuplicateThroughAnotherNodeAfterFailover,
         Point::VotedBeforeOpening,
-        Point::StorageFullRefused,
         Point::OverloadShed,
         Point::TooManySubmissions,
         Point::StaleLeaderboard,
         Point::HiddenResultsRevealed,
-        Point::FramesSkipped,
     ];
     meets(&run, &expected);
 }
