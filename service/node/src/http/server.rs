@@ -150,12 +150,17 @@ async fn serve_connection(
         .max_buf_size(HTTP_BUFFER_BYTES_MAX)
         // The wire gathers answers; hyper need not keep the pieces of each apart for it.
         .writev(false)
+        // Who has sent all and says so (`nc -N`, shutdown(SHUT_WR)) still wants the answer. That a stream's reader is gone
+        // shows at the next frame.
+        .half_close(true)
         // The header would read the machine's clock, which no simulator controls.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(wire.clone()), service);
     let mut watchdog = Watchdog::default();
     let mut looks = tokio::time::interval(Watchdog::PERIOD);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The first would come at once, and count as a time without progress.
+    looks.reset();
     let mut stopping = false;
     let served = loop {
         tokio::select! {
