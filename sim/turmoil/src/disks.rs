@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ostraka_core::LogIndex;
-use ostraka_node::env::{Crash, Kept, MemoryDisk, MemoryStorage, NodeNumber, SnapshotStore};
+use ostraka_node::env::{ClusterKeeper, Crash, Kept, MemoryDisk, MemoryStorage, NodeNumber, SnapshotStore};
 use ostraka_node::secrets::Secrets;
 use ostraka_sim_model::history::{Happening, Life, LoggedEntry};
 use ostraka_sim_model::ids::NodeIndex;
@@ -35,6 +35,7 @@ impl Disks {
             identity_snapshots: SnapshotStore::in_memory(),
             vote_log: MemoryDisk::new(),
             vote_snapshots: SnapshotStore::in_memory(),
+            cluster: Arc::new(ClusterKeeper::in_memory()),
         };
         let journal_stage = stage.clone();
         storage
@@ -68,10 +69,15 @@ impl Disks {
         (sum(|crash| crash.lost), sum(|crash| crash.kept))
     }
 
-    /// The process goes; what it has written stays.
+    /// The process goes; what it has written stays. On a disk whose barrier has failed that is anyone's guess: the first
+    /// few changes, as many as the barriers before happen to say.
     pub(crate) fn lose_process(&self) {
         for log in self.logs() {
-            log.crash_keeping(usize::MAX);
+            let kept = match log.barriers_failed() {
+                0 => usize::MAX,
+                _ => usize::try_from(log.barriers() % 4).unwrap_or_default(),
+            };
+            log.crash_keeping(kept);
         }
     }
 

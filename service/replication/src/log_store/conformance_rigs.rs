@@ -36,6 +36,11 @@ impl MemoryRig {
         disk.set_barrier_latency(Duration::from_millis(2));
         Self(disk)
     }
+
+    /// A crash that the first `changes` without a barrier survive.
+    pub(super) fn crash_keeping(&self, changes: usize) {
+        self.0.crash_keeping(changes);
+    }
 }
 
 impl Rig for MemoryRig {

@@ -254,7 +254,7 @@ impl MemoryDisk {
             let woken = self.work.notified();
             let latency = {
                 let disk = self.disk.lock();
-                match disk.life == life {
+                match disk.life == life && disk.failed.is_none() {
                     false => return,
                     true if disk.queue.is_empty() => None,
                     true => Some((disk.queue.len(), disk.barrier_latency)),
@@ -271,8 +271,8 @@ impl MemoryDisk {
         }
     }
 
-    /// One barrier over the first `queued` items. One that fails takes with it all that was queued behind: the store is
-    /// broken from then on, and none of it may come to the disk without what was before it.
+    /// One barrier over the first `queued` items. One that fails is the last: everybody who waits is told, and of what was
+    /// written a crash decides how much is there, as of anything that no barrier has covered.
     fn complete(&self, life: u64, queued: usize) {
         let mut told = Vec::new();
         let (waiters, result, journal) = {
@@ -285,18 +285,17 @@ impl MemoryDisk {
             }
             let result = disk.failed.clone().map_or(Ok(()), Err);
             let mut waiters = Vec::new();
-            let given_up = if result.is_ok() { queued } else { disk.queue.len() };
-            let items: Vec<Queued> = disk.queue.drain(..given_up).collect();
+            let answered = if result.is_ok() { queued } else { disk.queue.len() };
+            let items: Vec<Queued> = disk.queue.drain(..answered).collect();
             for item in items {
                 match item {
                     Queued::Waiter(waiter) => waiters.push(waiter),
+                    Queued::Change(change) if result.is_err() => disk.queue.push_back(Queued::Change(change)),
                     Queued::Change(change) => {
                         if let Change::Append(entry) = &change {
                             disk.pending_bytes -= weight_bytes(entry);
                         }
-                        if result.is_ok() {
-                            disk.keep(&change, &mut told);
-                        }
+                        disk.keep(&change, &mut told);
                     }
                 }
             }

@@ -18,6 +18,8 @@ mod conformance;
 mod conformance_rigs;
 #[cfg(test)]
 mod conformance_support;
+#[cfg(test)]
+mod honesty;
 pub mod memory;
 pub mod meta;
 pub mod record;
@@ -62,8 +64,8 @@ impl From<WriteError> for io::Error {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     #[error(
-        "the log in {folder} is damaged ({detail}): restore this node from a backup, or remove it from the cluster and \
-         add it again with an empty folder"
+        "the log in {folder} is damaged ({detail}): restore this node from a backup, or remove it from the cluster, \
+         start it with an empty folder and --bootstrap wait, and add it again"
     )]
     Damaged { folder: String, detail: String },
     #[error("reading the log in {folder} failed ({detail}): check the disk, then restart")]
