@@ -8,11 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ostraka_sim_model::checkers::Class;
+use ostraka_sim_model::checkers::{Class, Violation};
 use ostraka_sim_model::verdict::Verdict;
 use serde::{Deserialize, Serialize};
-
-use crate::summary::Summary;
 
 /// First seeds of the ranges that a mutant is hunted in, each by itself.
 pub(super) const RANGES: [u64; 3] = [1, 100_001, 200_001];
@@ -139,29 +137,42 @@ fn run(program: &Path, folder: &Path, seed: u64) -> Result<Option<Finding>, Stri
             sentence: format!("the run does not end within {} s", PATIENCE.as_secs()),
         }));
     };
-    match serde_json::from_str::<Summary>(said.lines().last().unwrap_or_default()) {
-        Ok(summary) => Ok(of_summary(&summary)),
-        Err(_) => Ok(Some(Finding {
-            by: "assertion".to_owned(),
-            sentence: of_last_words(&status.to_string(), &complained),
-        })),
+    if let Ok(told) = serde_json::from_str::<Told>(said.lines().last().unwrap_or_default()) {
+        return Ok(of_judgement(told.judgement));
     }
+    if status.success() {
+        return Err(format!("{} ran seed {seed} and told nothing", program.display()));
+    }
+    Ok(Some(Finding {
+        by: "assertion".to_owned(),
+        sentence: of_last_words(&status.to_string(), &complained),
+    }))
 }
 
-fn of_summary(summary: &Summary) -> Option<Finding> {
-    let judgement = &summary.judgement;
-    let class = match judgement.verdict {
+/// Of what a run tells, what is looked at here: the program may be of another commit than this one.
+#[derive(Deserialize)]
+struct Told {
+    judgement: Judged,
+}
+
+#[derive(Deserialize)]
+struct Judged {
+    verdict: Verdict,
+    violations: Vec<Violation>,
+}
+
+/// The first violation of the class that decided.
+fn of_judgement(judged: Judged) -> Option<Finding> {
+    let class = match judged.verdict {
         Verdict::SafetyBroken => Class::Safety,
         Verdict::LivenessBroken => Class::Liveness,
         Verdict::Held | Verdict::Vacuous => return None,
     };
-    let first = judgement
-        .violations
-        .iter()
-        .find(|violation| violation.class == class)?;
+    let mut violations = judged.violations.into_iter();
+    let first = violations.find(|violation| violation.class == class)?;
     Some(Finding {
         by: first.checker.name().to_owned(),
-        sentence: first.sentence.clone(),
+        sentence: first.sentence,
     })
 }
 

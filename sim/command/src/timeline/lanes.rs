@@ -15,6 +15,8 @@ struct Span {
     to: SimMicros,
     class: &'static str,
     title: String,
+    /// Stands in the drawing, where there is something to say.
+    label: &'static str,
 }
 
 pub(super) fn draw(shown: &Shown<'_>, scale: &Scale, out: &mut String) {
@@ -61,6 +63,16 @@ fn draw_span(span: &Span, nodes: u8, scale: &Scale, out: &mut String) {
         seconds(span.to)
     )
     .expect("to a string");
+    if !span.label.is_empty() {
+        let baseline = y + LANE_HEIGHT - 7.0;
+        writeln!(
+            out,
+            r#"<text class="fault" x="{:.1}" y="{baseline:.1}">{}</text>"#,
+            x + 3.0,
+            span.label
+        )
+        .expect("to a string");
+    }
 }
 
 /// When each node's process ran.
@@ -78,6 +90,7 @@ fn lives(history: &History, end: SimMicros) -> Vec<Span> {
         to,
         class: "runs",
         title: "running".to_owned(),
+        label: "",
     };
     for record in &history.records {
         let Happening::Node { node, life } = &record.what else {
@@ -104,6 +117,7 @@ fn leaders(history: &History, end: SimMicros) -> Vec<Span> {
             to,
             class: "leads",
             title: format!("leader of term {term}"),
+            label: "",
         }));
     };
     for record in &history.records {
@@ -127,9 +141,9 @@ fn leaders(history: &History, end: SimMicros) -> Vec<Span> {
 fn faults(shown: &Shown<'_>, end: SimMicros) -> Vec<Span> {
     let mut begun: BTreeMap<FaultId, (Option<NodeIndex>, SimMicros)> = BTreeMap::new();
     let mut spans = Vec::new();
+    let planned = |fault: FaultId| shown.plan.faults.iter().find(|planned| planned.id == fault);
     let title = |fault: FaultId| {
-        let planned = shown.plan.faults.iter().find(|planned| planned.id == fault);
-        planned.map_or_else(|| "a fault".to_owned(), |planned| words::fault(&planned.kind))
+        planned(fault).map_or_else(|| "a fault".to_owned(), |planned| words::fault(&planned.kind))
     };
     let span = |fault, (node, from), to, bites: Option<u64>| Span {
         node,
@@ -140,6 +154,7 @@ fn faults(shown: &Shown<'_>, end: SimMicros) -> Vec<Span> {
             Some(bites) => format!("{} (did harm {bites} times)", title(fault)),
             None => title(fault),
         },
+        label: planned(fault).map_or("a fault", |planned| planned.kind.name()),
     };
     for record in &shown.history.records {
         match &record.what {

@@ -11,6 +11,7 @@ svg{width:100%;border:1px solid #d5d9de;border-radius:6px;background:#fbfcfd} te
 rect.runs{fill:#b9d6f2} rect.leads{fill:#1f6fb5} rect.fault{fill:#e0862b;fill-opacity:.22;stroke:#e0862b;stroke-opacity:.6}
 line.answered{stroke:#2c8a45} line.refused{stroke:#8a6d2c} line.unknown{stroke:#b00020;stroke-dasharray:2 2}
 line.mark{stroke:#b00020;stroke-width:2} line.axis{stroke:#d5d9de} text.axis{font:12px system-ui;fill:#667}
+.path[hidden]{display:none} text.fault{font:11px system-ui;fill:#a0590f}
 .path polyline{fill:none;stroke:#6a1b9a;stroke-width:2} .path circle{fill:#6a1b9a}
 table{border-collapse:collapse;margin-top:8px} td{padding:2px 12px 2px 0;vertical-align:top;border-bottom:1px solid #eef0f2}
 tr.violation td{color:#b00020;font-weight:600} tr.fault td{color:#a0590f} .legend span{margin-right:18px}
