@@ -8,7 +8,7 @@ use crate::case::Case;
 use crate::checkers::{Checker, Class, Violation};
 use crate::history::{Answer, History};
 use crate::lives::{Felt, Span, downtimes, felt};
-use crate::plan::{Action, FaultKind, Plan};
+use crate::plan::{FaultKind, Plan};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -93,13 +93,8 @@ impl Judgement {
     }
 
     fn look_for_emptiness(&mut self, case: &Case) {
-        let submits = |action: &Action| matches!(action, Action::Submit { .. });
-        let planned = case
-            .plan
-            .operations
-            .iter()
-            .any(|operation| submits(&operation.action));
-        if planned && case.oracle.counted() == 0 {
+        // Whoever asks for no votes has proven nothing about any.
+        if case.oracle.counted() == 0 {
             self.vacuous.push("no vote was counted".to_owned());
         }
         let down = downtimes(case);
@@ -277,6 +272,15 @@ mod tests {
             kind,
         });
         assert_eq!(judged(&never).vacuous, ["fault 0 (blackout) never began"]);
+    }
+
+    #[test]
+    fn a_plan_that_asks_for_nothing_is_vacuous() {
+        let mut run = Run::new();
+        run.plan = clean().plan;
+        run.plan.operations.clear();
+        run.plan.viewers.clear();
+        assert_eq!(judged(&run).verdict, Verdict::Vacuous);
     }
 
     #[test]
