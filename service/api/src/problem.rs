@@ -73,6 +73,7 @@ error_codes! {
     EmailTaken, "email-taken", 409, Terminal, "Email taken";
     EventAlreadyClosed, "event-already-closed", 409, Terminal, "Event already closed";
     EventLimitReached, "event-limit-reached", 409, Terminal, "Too many events";
+    ClusterActionRefused, "cluster-action-refused", 409, Terminal, "Cluster action not carried out";
     BodyTooLarge, "body-too-large", 413, Terminal, "Body too large";
     UnsupportedMediaType, "unsupported-media-type", 415, Terminal, "Unsupported media type";
     Misdirected, "misdirected", 421, Retryable, "Not served here";
@@ -83,8 +84,10 @@ error_codes! {
     Overloaded, "overloaded", 503, Retryable, "Overloaded";
     Draining, "draining", 503, Retryable, "Shutting down";
     NoLeader, "no-leader", 503, Retryable, "No leader";
+    NodeUnreachable, "node-unreachable", 503, Retryable, "The named node does not answer";
     OutcomeUnknown, "outcome-unknown", 503, Unknown, "Outcome unknown";
     StorageFull, "storage-full", 503, Retryable, "Storage full";
+    ClusterActionUnfinished, "cluster-action-unfinished", 504, Unknown, "Cluster action not finished in time";
     HttpVersion, "http-version", 505, Terminal, "HTTP version not supported";
 }
 

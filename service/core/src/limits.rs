@@ -259,6 +259,16 @@ pub const MEMBERSHIP_LOOK_MS: u64 = 20;
 /// Milliseconds that a new node gets to catch up with each log before it is left a learner and the operator told.
 pub const CATCH_UP_MS_MAX: u64 = 60_000;
 
+/// Seconds that `ostraka cluster add` waits for a node that does not answer yet, unless told otherwise: a script starts
+/// it and adds it in the next line, and it listens within a second or two.
+pub const JOINING_NODE_WAIT_S: u64 = 10;
+
+/// Milliseconds between two questions whether that node answers by now.
+pub const JOINING_NODE_LOOK_MS: u64 = 200;
+
+/// Seconds that `ostraka cluster add` can be told to wait: a machine that is booting.
+pub const JOINING_NODE_WAIT_S_MAX: u64 = 600;
+
 /// Milliseconds that `ostraka cluster` waits for an answer: catching up with two logs, and the change after it. The
 /// server gives up earlier and says more.
 pub const CLUSTER_CALL_MS_MAX: u64 = 150_000;

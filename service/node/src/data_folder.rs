@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! data/
-//!   FORMAT             JSON: format number, node number
+//!   FORMAT             JSON: format number, node number, cluster
 //!   LOCK               held by the running process
 //!   secrets.json       unless a secrets file is given
 //!   vote/log           vote's replicated log (sled)
@@ -16,7 +16,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use ostraka_replication::{GroupName, NodeNumber};
+use ostraka_replication::{ClusterKeeper, ClusterRecord, GroupName, NodeNumber};
 use serde::{Deserialize, Serialize};
 
 /// The format this binary writes. A newer binary reads older folders; an older one refuses a newer folder.
@@ -51,7 +51,8 @@ pub enum DataFolderError {
     },
     #[error(
         "the data folder {path} has lost its {group:?} log: {missing} is not there; restore it from a backup, or remove \
-         this node from the cluster and add it again with an empty --data-dir (nothing was changed)"
+         this node from the cluster, start it with an empty --data-dir and --bootstrap wait, and add it again (nothing was \
+         changed)"
     )]
     LostLog {
         path: PathBuf,
@@ -92,6 +93,9 @@ struct FormatFile {
     /// Fingerprint of the secrets that the folder is used with: with others, no token, vote id or retry would be known.
     #[serde(default)]
     secrets: Option<String>,
+    /// The cluster that the node belongs to. `None`: none yet, or the folder is from before clusters had numbers.
+    #[serde(default)]
+    cluster: Option<ClusterRecord>,
 }
 
 /// An opened folder; the lock is held until it is dropped.
@@ -120,6 +124,7 @@ impl DataFolder {
                 node,
                 groups: Vec::new(),
                 secrets: None,
+                cluster: None,
             };
             write_durably(root, FORMAT_FILE, &fresh).map_err(io)?;
         }
@@ -209,6 +214,18 @@ impl DataFolder {
             path: self.root.clone(),
             source,
         })
+    }
+
+    /// The record of the node's cluster, kept in this folder.
+    pub fn cluster(&self) -> Result<ClusterKeeper, DataFolderError> {
+        let found = read_format(&self.root)?.cluster;
+        let root = self.root.clone();
+        let keep = move |record: &ClusterRecord| {
+            let mut format = read_format(&root).map_err(io::Error::other)?;
+            format.cluster = Some(*record);
+            write_durably(&root, FORMAT_FILE, &format)
+        };
+        Ok(ClusterKeeper::new(found, Box::new(keep)))
     }
 
     pub fn root(&self) -> &Path {

@@ -7,7 +7,7 @@ use ostraka_core::UnixMs;
 pub use ostraka_replication::env::{BoxFuture, BoxIo, Listener, Net, Offload, SharedClock, SharedNet};
 pub use ostraka_replication::log_store::memory::{Crash, Journal, Kept, MemoryDisk};
 pub use ostraka_replication::snapshot_store::SnapshotStore;
-pub use ostraka_replication::{Clock, GroupName, GroupStatus, NodeNumber};
+pub use ostraka_replication::{Clock, ClusterKeeper, GroupName, GroupStatus, NodeNumber};
 
 use crate::identity::PasswordCost;
 use crate::secrets::Secrets;
@@ -48,6 +48,7 @@ pub struct MemoryStorage {
     pub identity_snapshots: SnapshotStore,
     pub vote_log: MemoryDisk,
     pub vote_snapshots: SnapshotStore,
+    pub cluster: Arc<ClusterKeeper>,
 }
 
 /// Takes a sentence for the person who started the node.

@@ -3,6 +3,7 @@
 //! The rest of the service sees a [`Group`]: propose bytes, get them applied by a [`Machine`] in log order on every
 //! replica, durable on a quorum before anyone is told.
 
+pub mod cluster;
 mod durable_fs;
 pub mod env;
 pub mod group;
@@ -15,6 +16,7 @@ pub mod sled_folder;
 pub mod snapshot_store;
 pub mod types;
 
+pub use cluster::{ClusterId, ClusterKeeper, ClusterRecord};
 pub use env::{BoxIo, Clock, Io, Listener, Net};
 pub use group::{Group, GroupConfig, GroupError, GroupStatus, Refusal, SubmitError, Submitted};
 pub use machine::{Machine, SharedMachine, SnapshotImage};

@@ -21,6 +21,7 @@ struct Asked<'a> {
     path: &'a str,
     key: [u8; 32],
     to: u64,
+    cluster: Option<&'a str>,
     body: Vec<u8>,
 }
 
@@ -30,6 +31,7 @@ impl<'a> Asked<'a> {
             path,
             key: CLUSTER_KEY,
             to: 1,
+            cluster: None,
             body,
         }
     }
@@ -43,7 +45,11 @@ async fn ask(node: &Node, asked: Asked<'_>) -> (StatusCode, String) {
         .expect("it speaks HTTP/2");
     tokio::spawn(driver);
     let key: String = asked.key.iter().map(|byte| format!("{byte:02x}")).collect();
-    let request = Request::post(format!("http://{}{}", node.addr, asked.path))
+    let mut request = Request::post(format!("http://{}{}", node.addr, asked.path));
+    if let Some(cluster) = asked.cluster {
+        request = request.header("x-ostraka-cluster", cluster);
+    }
+    let request = request
         .header("x-ostraka-cluster-key", key)
         .header("x-ostraka-from", 9)
         .header("x-ostraka-to", asked.to)
@@ -100,8 +106,23 @@ async fn strangers_and_mixed_up_peers_are_told_what_is_wrong() {
             StatusCode::NOT_FOUND
         );
     }
-    let absent = ask(node, Asked::well("/peer/v1/identity/read-index", version)).await;
+    let absent = ask(node, Asked::well("/peer/v1/identity/read-index", version.clone())).await;
     assert_eq!(absent.0, StatusCode::SERVICE_UNAVAILABLE, "{}", absent.1);
+    let own = node.cluster.known().expect("it was formed").id.to_string();
+    for (cluster, expected) in [
+        (own.as_str(), StatusCode::OK),
+        ("0123456789abcdef", StatusCode::CONFLICT),
+        ("mine", StatusCode::BAD_REQUEST),
+    ] {
+        let asked = Asked {
+            cluster: Some(cluster),
+            ..Asked::well(read_index, version.clone())
+        };
+        let (status, sentence) = ask(node, asked).await;
+        assert_eq!(status, expected, "{sentence}");
+        let names_the_number = sentence.contains(cluster);
+        assert!(expected != StatusCode::CONFLICT || names_the_number, "{sentence}");
+    }
     let (status, sentence) = ask(node, Asked::well(read_index, vec![2])).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(sentence.contains("version 2"), "{sentence}");

@@ -6,11 +6,14 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use ostraka_core::limits::CLUSTER_CALL_MS_MAX;
+use ostraka_api::{ErrorCode, ProblemBody};
+use ostraka_core::limits::{CLUSTER_CALL_MS_MAX, JOINING_NODE_LOOK_MS};
+use tokio::time::Instant;
 
 use super::{ClusterAction, ClusterArgs};
 use crate::operator::ClusterStatus;
 
+const LOOK_PAUSE: Duration = Duration::from_millis(JOINING_NODE_LOOK_MS);
 const CLUSTER_CALL_TIMEOUT: Duration = Duration::from_millis(CLUSTER_CALL_MS_MAX);
 
 pub(super) fn cluster(args: ClusterArgs) -> Result<(), String> {
@@ -19,9 +22,14 @@ pub(super) fn cluster(args: ClusterArgs) -> Result<(), String> {
         .build()
         .map_err(|error| format!("the runtime does not start: {error}"))?;
     let body = runtime.block_on(async {
-        tokio::time::timeout(CLUSTER_CALL_TIMEOUT, call(&args.operator, &args.action))
-            .await
-            .map_err(|_| format!("{} did not answer within {CLUSTER_CALL_TIMEOUT:?}", args.operator))?
+        match &args.action {
+            ClusterAction::Add { node, peer, wait_s } => {
+                add(&args, *node, peer, Duration::from_secs(*wait_s)).await
+            }
+            action => call(&args.operator, action)
+                .await
+                .map_err(|failure| failure.sentence),
+        }
     })?;
     match args.action {
         ClusterAction::Status { json: false } => {
@@ -34,7 +42,51 @@ pub(super) fn cluster(args: ClusterArgs) -> Result<(), String> {
     Ok(())
 }
 
-async fn call(operator: &str, action: &ClusterAction) -> Result<Bytes, String> {
+/// Asks again while the node that is to be added does not answer: it may just be starting.
+async fn add(args: &ClusterArgs, node: u64, peer: &str, wait: Duration) -> Result<Bytes, String> {
+    let deadline = Instant::now() + wait;
+    let mut is_told = false;
+    loop {
+        let failure = match call(&args.operator, &args.action).await {
+            Ok(body) => return Ok(body),
+            Err(failure) => failure,
+        };
+        let is_starting = failure.code == Some(ErrorCode::NodeUnreachable);
+        if !is_starting || Instant::now() >= deadline {
+            return Err(failure.sentence);
+        }
+        if !is_told {
+            eprintln!(
+                "node {node} does not answer at {peer} yet; waiting up to {} s",
+                wait.as_secs()
+            );
+            is_told = true;
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}
+
+/// Why an action was not carried out.
+struct Failure {
+    /// What the operator port said, if it did and this release knows it.
+    code: Option<ErrorCode>,
+    sentence: String,
+}
+
+impl From<String> for Failure {
+    fn from(sentence: String) -> Self {
+        Self { code: None, sentence }
+    }
+}
+
+async fn call(operator: &str, action: &ClusterAction) -> Result<Bytes, Failure> {
+    let late = |_| format!("{operator} did not answer within {CLUSTER_CALL_TIMEOUT:?}");
+    tokio::time::timeout(CLUSTER_CALL_TIMEOUT, ask(operator, action))
+        .await
+        .map_err(late)?
+}
+
+async fn ask(operator: &str, action: &ClusterAction) -> Result<Bytes, Failure> {
     let (method, path, body) = action.request();
     let unreachable = |what: String| {
         format!(
@@ -78,10 +130,12 @@ async fn call(operator: &str, action: &ClusterAction) -> Result<Bytes, String> {
     }
 }
 
-/// The sentence in the answer, whatever else it holds.
-fn refusal(status: StatusCode, body: &[u8]) -> String {
-    let sentence = serde_json::from_slice::<serde_json::Value>(body)
-        .ok()
-        .and_then(|problem| problem.get("detail")?.as_str().map(str::to_owned));
-    sentence.unwrap_or_else(|| format!("the operator port answered {status}"))
+fn refusal(status: StatusCode, body: &[u8]) -> Failure {
+    match serde_json::from_slice::<ProblemBody>(body) {
+        Ok(problem) => Failure {
+            code: problem.code(),
+            sentence: problem.detail,
+        },
+        Err(_) => format!("the operator port answered {status}").into(),
+    }
 }

@@ -4,10 +4,12 @@ mod cluster;
 mod serve;
 mod verify;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use ostraka_core::limits::{JOINING_NODE_WAIT_S, JOINING_NODE_WAIT_S_MAX};
 use ostraka_replication::NodeNumber;
 
 use crate::config::{LogFormat, Service, Settings};
@@ -17,28 +19,22 @@ use crate::telemetry;
 #[command(
     name = "ostraka",
     version,
-    about = "Real-time voting: one vote a user, none lost, everybody sees the count move"
+    about = "Real-time voting: one vote a user, none lost, everybody sees the count move",
+    after_help = "Without a command, `ostraka` means `ostraka serve`, with the same flags: see `ostraka serve --help`."
 )]
 struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a node (what happens without any command)
+    /// Run a node (what happens without a command)
     Serve(Box<ServeArgs>),
     /// Look at and change the cluster's membership, through a node's operator port
     Cluster(ClusterArgs),
     /// Recount a stopped node's whole log and compare it with its stored state; exit 0 only if they agree
     Verify(VerifyArgs),
-}
-
-/// What `ostraka` alone means.
-#[derive(Debug, Parser)]
-struct ServeOnly {
-    #[command(flatten)]
-    args: ServeArgs,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -77,7 +73,7 @@ pub(crate) enum ClusterAction {
         #[arg(long)]
         json: bool,
     },
-    /// Add a node that was started with --bootstrap wait and the cluster's secrets file
+    /// Add a node that was started with an empty data folder, --bootstrap wait and the cluster's secrets file
     Add {
         /// Its node number
         #[arg(long)]
@@ -85,14 +81,19 @@ pub(crate) enum ClusterAction {
         /// Its peer address, host:port
         #[arg(long)]
         peer: String,
+        /// Seconds to wait for it where it does not answer yet
+        #[arg(long, default_value_t = JOINING_NODE_WAIT_S, value_parser = clap::value_parser!(u64).range(..=JOINING_NODE_WAIT_S_MAX))]
+        wait_s: u64,
     },
     /// Remove a node from the voters
     Remove {
+        /// Its node number
         #[arg(long)]
         node: u64,
     },
     /// Hand leadership to a node
     TransferLeader {
+        /// Number of the voter that is to lead all logs
         #[arg(long)]
         to: u64,
     },
@@ -110,11 +111,7 @@ pub(crate) struct VerifyArgs {
 
 /// Exit codes: 0 done, 1 a failure that the sentence on stderr explains, 2 (clap's) wrong arguments.
 pub fn main() -> ExitCode {
-    // Parsed as a command, so that the environment is read as for any other.
-    let command = Cli::parse()
-        .command
-        .unwrap_or_else(|| Command::Serve(Box::new(ServeOnly::parse_from(["serve"]).args)));
-    let done = match command {
+    let done = match Cli::parse_from(with_command(std::env::args_os().collect())).command {
         Command::Serve(args) => serve::serve(*args),
         Command::Cluster(args) => cluster::cluster(args).map_err(|sentence| (LogFormat::Pretty, sentence)),
         Command::Verify(args) => verify::verify(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
@@ -128,6 +125,19 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The arguments with the command that they mean: `serve` where there is none, or a flag of its stands in its place.
+fn with_command(mut args: Vec<OsString>) -> Vec<OsString> {
+    let means_serve = match args.get(1).map(|first| first.to_string_lossy()) {
+        None => true,
+        Some(first) => first.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&&*first),
+    };
+    if means_serve {
+        args.resize_with(args.len().max(1), || "ostraka".into());
+        args.insert(1, "serve".into());
+    }
+    args
+}
+
 impl ClusterAction {
     /// The operator port's method, path and JSON body for this action.
     fn request(&self) -> (http::Method, &'static str, serde_json::Value) {
@@ -135,7 +145,7 @@ impl ClusterAction {
         match self {
             Self::Status { .. } => (http::Method::GET, "/v1/cluster/status", json!(null)),
             Self::Init => (http::Method::POST, "/v1/cluster/init", json!({})),
-            Self::Add { node, peer } => (
+            Self::Add { node, peer, .. } => (
                 http::Method::POST,
                 "/v1/cluster/add",
                 json!({"node": NodeNumber(*node), "peer": peer}),
@@ -157,6 +167,7 @@ impl ClusterAction {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     use super::*;
 
@@ -166,9 +177,31 @@ mod tests {
     }
 
     #[test]
-    fn no_command_serves() {
-        let cli = Cli::try_parse_from(["ostraka"]).unwrap();
-        assert!(cli.command.is_none());
+    fn no_command_means_serve_with_its_flags() {
+        let parsed = |args: &[&str]| {
+            let args = args.iter().map(OsString::from).collect();
+            Cli::try_parse_from(with_command(args)).map(|cli| cli.command)
+        };
+        for args in [
+            &[][..],
+            &["ostraka"],
+            &["ostraka", "--config", "x.toml"],
+            &["ostraka", "--node-id=2"],
+        ] {
+            assert!(matches!(parsed(args), Ok(Command::Serve(_))), "{args:?}");
+        }
+        for (args, kind) in [
+            (&["ostraka", "--help"][..], ErrorKind::DisplayHelp),
+            (&["ostraka", "-V"], ErrorKind::DisplayVersion),
+            (&["ostraka", "--nonsense"], ErrorKind::UnknownArgument),
+            (&["ostraka", "nonsense"], ErrorKind::InvalidSubcommand),
+        ] {
+            assert_eq!(parsed(args).unwrap_err().kind(), kind, "{args:?}");
+        }
+        assert!(matches!(
+            parsed(&["ostraka", "verify", "--json"]),
+            Ok(Command::Verify(_))
+        ));
     }
 
     #[test]
@@ -183,7 +216,7 @@ mod tests {
             "d",
         ])
         .unwrap();
-        let Some(Command::Serve(args)) = cli.command else {
+        let Command::Serve(args) = cli.command else {
             panic!("serve expected")
         };
         assert_eq!(args.only, Some(Service::Vote));

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use ostraka_api::ErrorCode;
 use ostraka_core::limits::CATCH_UP_MS_MAX;
-use ostraka_replication::{GroupError, GroupStatus, NodeNumber, PeerAddr};
+use ostraka_replication::{Group, GroupError, GroupName, GroupStatus, NodeNumber, PeerAddr};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Operator;
+use crate::http::{JsonBody, Problem};
 
 const CATCH_UP_TIMEOUT: Duration = Duration::from_millis(CATCH_UP_MS_MAX);
 
@@ -75,34 +75,18 @@ pub(super) struct TransferLeader {
     to: NodeNumber,
 }
 
-/// A refused action, as problem+json.
-pub(super) struct Refused(GroupError);
-
-impl From<GroupError> for Refused {
-    fn from(error: GroupError) -> Self {
-        Self(error)
-    }
+/// Why an action was not carried out.
+fn refused(error: &GroupError) -> Problem {
+    let code = match error {
+        GroupError::Membership(_) | GroupError::NotLeader(_) => ErrorCode::ClusterActionRefused,
+        GroupError::Unreachable(_) => ErrorCode::NodeUnreachable,
+        GroupError::Timeout => ErrorCode::ClusterActionUnfinished,
+        GroupError::Storage(_) | GroupError::Stopped(_) => ErrorCode::Internal,
+    };
+    Problem::new(code, error.to_string())
 }
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let status = match &self.0 {
-            GroupError::Membership(_) | GroupError::NotLeader(_) => StatusCode::CONFLICT,
-            GroupError::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            GroupError::Storage(_) | GroupError::Stopped(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        let body = json!({
-            "type": "urn:ostraka:problem:cluster-action-refused",
-            "title": "the cluster action was not carried out",
-            "status": status.as_u16(),
-            "detail": self.0.to_string(),
-        });
-        let content_type = [(axum::http::header::CONTENT_TYPE, "application/problem+json")];
-        (status, content_type, body.to_string()).into_response()
-    }
-}
-
-type Done = Result<Json<serde_json::Value>, Refused>;
+type Done = Result<Json<serde_json::Value>, Problem>;
 
 pub(super) async fn status(State(operator): State<Arc<Operator>>) -> Json<ClusterStatus> {
     Json(ClusterStatus {
@@ -114,9 +98,17 @@ pub(super) async fn status(State(operator): State<Arc<Operator>>) -> Json<Cluste
     })
 }
 
+/// Forms what is not formed yet, so that a crash between the logs can be made good.
 pub(super) async fn init(State(operator): State<Arc<Operator>>) -> Done {
-    for group in &operator.groups {
-        group.init(operator.own_peer_addr.clone()).await?;
+    let is_new = |group: &&Group| !group.status().has_members();
+    let new: Vec<&Group> = operator.groups.iter().filter(is_new).collect();
+    if new.is_empty() {
+        let sentence = "this node already belongs to a cluster; `ostraka cluster status` shows it";
+        return Err(refused(&GroupError::Membership(sentence.to_owned())));
+    }
+    for group in new {
+        let formed = group.init(operator.own_peer_addr.clone()).await;
+        formed.map_err(|error| refused(&error))?;
     }
     tracing::info!(
         peer = operator.own_peer_addr.0,
@@ -125,35 +117,74 @@ pub(super) async fn init(State(operator): State<Arc<Operator>>) -> Done {
     Ok(Json(json!({"done": "a cluster of one node"})))
 }
 
-pub(super) async fn add(State(operator): State<Arc<Operator>>, Json(request): Json<AddNode>) -> Done {
+/// All logs are asked about before any is changed, and a failure half-way is undone.
+pub(super) async fn add(State(operator): State<Arc<Operator>>, JsonBody(request): JsonBody<AddNode>) -> Done {
+    let AddNode { node, peer } = request;
     for group in &operator.groups {
-        group
-            .add(request.node, request.peer.clone(), CATCH_UP_TIMEOUT)
-            .await?;
+        let checked = group.check_add(node, peer.clone()).await;
+        checked.map_err(|error| refused(&error))?;
     }
-    tracing::info!(node = %request.node, peer = request.peer.0, "the operator added a node");
+    let mut added = Vec::new();
+    for group in &operator.groups {
+        let was_voter = group.status().voters.iter().any(|(voter, _)| *voter == node);
+        if let Err(error) = group.add(node, peer.clone(), CATCH_UP_TIMEOUT).await {
+            return Err(undone(&error, group.name(), node, &added).await);
+        }
+        if !was_voter {
+            added.push(group);
+        }
+    }
+    tracing::info!(%node, peer = peer.0, "the operator added a node");
     Ok(Json(
-        json!({"done": format!("node {} at {} is a voter", request.node, request.peer.0)}),
+        json!({"done": format!("node {node} at {} is a voter", peer.0)}),
     ))
 }
 
-pub(super) async fn remove(State(operator): State<Arc<Operator>>, Json(request): Json<RemoveNode>) -> Done {
-    for group in &operator.groups {
-        group.remove(request.node).await?;
+/// Takes a node out of the logs to which it was added before the log `failed` did not take it.
+async fn undone(error: &GroupError, failed: GroupName, node: NodeNumber, added: &[&Group]) -> Problem {
+    let mut problem = refused(error);
+    let mut sentence = format!("{failed:?} log: {error}");
+    for group in added {
+        let name = group.name();
+        match group.remove(node).await {
+            Ok(()) => sentence.push_str(&format!("; of the {name:?} log it is no member any more")),
+            Err(error) => sentence.push_str(&format!(
+                "; it is still a member of the {name:?} log ({error}): run `ostraka cluster remove --node {node}`"
+            )),
+        }
     }
-    tracing::info!(node = %request.node, "the operator removed a node");
+    problem.detail = sentence.into();
+    problem
+}
+
+/// Out of each log of which it is a member: it may be of one only, after an addition that failed half-way.
+pub(super) async fn remove(
+    State(operator): State<Arc<Operator>>,
+    JsonBody(RemoveNode { node }): JsonBody<RemoveNode>,
+) -> Done {
+    let is_member = |group: &&Group| group.status().is_member(node);
+    let members: Vec<&Group> = operator.groups.iter().filter(is_member).collect();
+    if members.is_empty() {
+        let sentence = format!("node {node} is not in the cluster");
+        return Err(refused(&GroupError::Membership(sentence)));
+    }
+    for group in members {
+        group.remove(node).await.map_err(|error| refused(&error))?;
+    }
+    tracing::info!(%node, "the operator removed a node");
     Ok(Json(
-        json!({"done": format!("node {} is no member any more", request.node)}),
+        json!({"done": format!("node {node} is no member any more")}),
     ))
 }
 
 pub(super) async fn transfer_leader(
     State(operator): State<Arc<Operator>>,
-    Json(request): Json<TransferLeader>,
+    JsonBody(TransferLeader { to }): JsonBody<TransferLeader>,
 ) -> Done {
     for group in &operator.groups {
-        group.transfer_leader(request.to).await?;
+        let handed_over = group.transfer_leader(to).await;
+        handed_over.map_err(|error| refused(&error))?;
     }
-    tracing::info!(to = %request.to, "the operator handed leadership over");
-    Ok(Json(json!({"done": format!("node {} leads", request.to)})))
+    tracing::info!(%to, "the operator handed leadership over");
+    Ok(Json(json!({"done": format!("node {to} leads")})))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ostraka_replication::log_store::sled::CheckedLog;
 use ostraka_replication::peer::PeerClient;
 use ostraka_replication::snapshot_store::SnapshotStore;
-use ostraka_replication::{Group, GroupConfig, GroupName, Machine, PeerAddr, SharedMachine};
+use ostraka_replication::{ClusterKeeper, Group, GroupConfig, GroupName, Machine, PeerAddr, SharedMachine};
 use parking_lot::RwLock;
 
 use super::RunError;
@@ -80,11 +80,8 @@ pub(super) async fn start(
     folder: Option<&DataFolder>,
     health: &Health,
 ) -> Result<Started, RunError> {
-    let peers = Arc::new(PeerClient::new(
-        Arc::clone(&env.net),
-        secrets.cluster_key.0,
-        config.node,
-    ));
+    let peers = PeerClient::new(Arc::clone(&env.net), secrets.cluster_key.0, config.node);
+    let peers = Arc::new(peers.of_cluster(cluster(env, folder)?));
     let starter = Starter {
         env,
         config,
@@ -115,6 +112,14 @@ pub(super) async fn start(
         started.vote = Some((group, machine));
     }
     Ok(started)
+}
+
+fn cluster(env: &Env, folder: Option<&DataFolder>) -> Result<Arc<ClusterKeeper>, RunError> {
+    match (&env.storage, folder) {
+        (Storage::Memory(memory), _) => Ok(Arc::clone(&memory.cluster)),
+        (Storage::Disk, Some(folder)) => Ok(Arc::new(folder.cluster()?)),
+        (Storage::Disk, None) => unreachable!("a node on disk has opened its folder"),
+    }
 }
 
 fn identity_machine(accounts: Option<CheckedAccounts>) -> Result<IdentityMachine, RunError> {
@@ -187,14 +192,11 @@ pub(super) async fn bootstrap(
 ) -> Result<bool, RunError> {
     let mut is_new = false;
     for group in groups {
-        let status = group.status();
-        let is_member = !status.voters.is_empty() || !status.learners.is_empty();
-        if is_member || config.bootstrap == Bootstrap::Wait {
+        if group.status().has_members() || config.bootstrap == Bootstrap::Wait {
             continue;
         }
-        tracing::info!(group = ?status.name, "this node forms a new cluster of itself");
-        let failed = |source| RunError::Group { group: "new", source };
-        group.init(own_addr.clone()).await.map_err(failed)?;
+        tracing::info!(group = ?group.name(), "this node forms a new cluster of itself");
+        group.init(own_addr.clone()).await.map_err(RunError::Bootstrap)?;
         is_new = true;
     }
     Ok(is_new)

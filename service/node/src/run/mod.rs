@@ -58,6 +58,8 @@ pub enum RunError {
     Accounts(#[from] AccountsError),
     #[error("the {group} log does not start: {source}")]
     Group { group: &'static str, source: GroupError },
+    #[error("this node does not start: {0}")]
+    Bootstrap(GroupError),
     #[error("OSTRAKA_OPERATOR_PASSWORD cannot be the operator's password: {0}")]
     OperatorPassword(FieldError),
     /// The node found that it cannot go on without guessing.

@@ -231,6 +231,8 @@ fn a_node_that_cannot_join_is_refused_with_a_sentence_and_leaves_nothing_behind(
             node,
             "--peer",
             peer,
+            "--wait-s",
+            "0",
         ];
         let (status, stdout, stderr) = run_ostraka(&add);
         assert!(

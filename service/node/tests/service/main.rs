@@ -14,5 +14,6 @@ mod failover;
 mod full_disk;
 mod hostile_input;
 mod logs;
+mod membership;
 mod support;
 mod watcher;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use hyper::StatusCode;
 use openraft::ChangeMembers;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, InitializeError, RaftError};
 use openraft::metrics::RaftMetrics;
@@ -13,8 +14,9 @@ use ostraka_core::limits::{
 
 use super::status::index_of;
 use super::{Group, GroupError};
-use crate::peer::Target;
-use crate::peer::wire::{MembershipAnswer, MembershipChange};
+use crate::cluster::{ClusterId, ClusterRecord};
+use crate::peer::wire::{MembershipAnswer, MembershipChange, Standing};
+use crate::peer::{CallError, Target};
 use crate::runtime::{self, Instant};
 use crate::types::{NodeNumber, PeerAddr, Types};
 
@@ -22,13 +24,19 @@ use crate::types::{NodeNumber, PeerAddr, Types};
 const CHANGE_PAUSE: Duration = Duration::from_millis(MEMBERSHIP_LOOK_MS);
 
 impl Group {
-    /// Forms a new cluster of one, this node, and waits until it leads. Error if it already has a log.
+    /// Forms a new cluster of one, this node, and waits until it leads. Error if it already has a log or belongs to a
+    /// cluster that others formed.
     pub async fn init(&self, own_addr: PeerAddr) -> Result<(), GroupError> {
         let own = self.inner.config.node;
+        self.found_cluster().await?;
         let formed = self.raft().initialize(BTreeMap::from([(own, own_addr)])).await;
         formed.map_err(|error| match error {
             RaftError::APIError(InitializeError::NotAllowed(_)) => {
-                GroupError::Membership("this node already has a log: it belongs to a cluster".to_owned())
+                GroupError::Membership(format!(
+                    "this node already has a {:?} log, so there is nothing to form; `ostraka cluster status` shows the \
+                     cluster that it belongs to",
+                    self.inner.config.name
+                ))
             }
             RaftError::APIError(InitializeError::NotInMembers(error)) => {
                 GroupError::Membership(error.to_string())
@@ -36,6 +44,40 @@ impl Group {
             RaftError::Fatal(fatal) => stopped(&fatal),
         })?;
         self.wait_metrics(change_deadline(), |metrics| metrics.current_leader == Some(own))
+            .await
+    }
+
+    /// The cluster has a number of its own before its log has an entry.
+    async fn found_cluster(&self) -> Result<(), GroupError> {
+        let (own, group) = (self.inner.config.node, self.inner.config.name);
+        let formed = ClusterRecord {
+            id: ClusterId(runtime::mix(self.inner.config.seed ^ own.0.rotate_left(17))),
+            formed_here: true,
+        };
+        let settled = self.cluster().settle(formed, self.inner.config.offload).await;
+        let record = settled.map_err(|error| {
+            GroupError::Storage(format!(
+                "the new cluster's number cannot be written down: {error}"
+            ))
+        })?;
+        if record.formed_here {
+            return Ok(());
+        }
+        Err(GroupError::Membership(format!(
+            "no new cluster is formed, because another one, {}, counts this node {own} as its member: this node's data \
+             folder was empty when that cluster reached it, so it was emptied, or is the wrong one, and the {group:?} log \
+             that it had is not there. With the right data folder, start the node again. If that is lost, run `ostraka \
+             cluster remove --node {own}` at another node, start this one with an empty data folder and `--bootstrap \
+             wait`, then add it again with `ostraka cluster add`",
+            record.id
+        )))
+    }
+
+    /// Whether the node could be added now: it answers, and has no log or one of this very cluster. Changes nothing.
+    /// From any node.
+    pub async fn check_add(&self, node: NodeNumber, addr: PeerAddr) -> Result<(), GroupError> {
+        let within = Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX);
+        self.change(MembershipChange::CheckAdd { node, addr }, within)
             .await
     }
 
@@ -85,54 +127,97 @@ impl Group {
         match change {
             MembershipChange::Add { node, addr } => self.add_here(node, addr, within).await,
             MembershipChange::Remove { node } => self.remove_here(node).await,
+            MembershipChange::CheckAdd { node, addr } => self.check_add_here(node, &addr).await,
             MembershipChange::TransferLeader { to } => self.transfer_leader_here(to).await,
         }
     }
 
     async fn add_here(&self, node: NodeNumber, addr: PeerAddr, within: Duration) -> Result<(), GroupError> {
+        self.check_add_here(node, &addr).await?;
+        let deadline = runtime::now() + within;
+        if self.voter_addr(node).is_some() {
+            return Ok(());
+        }
+        changed(deadline, || self.raft().add_learner(node, addr.clone(), false)).await?;
+        let Err(error) = self.promote(node, deadline).await else {
+            return Ok(());
+        };
+        // Nothing half-done stays behind; the operator mends the cause and asks again.
+        let forgotten = self.remove_here(node).await;
+        tracing::warn!(%node, %error, ?forgotten, "a node that was being added did not catch up and was taken out again");
+        let sentence = match forgotten {
+            Ok(()) => format!("node {node} did not become a voter ({error}) and was taken out again"),
+            Err(undone) => format!(
+                "node {node} did not become a voter ({error}) and could not be taken out again ({undone}): look at \
+                 `ostraka cluster status`, then run `ostraka cluster remove --node {node}`"
+            ),
+        };
+        Err(GroupError::Membership(sentence))
+    }
+
+    /// Whether the node could be added now. Asks it, and changes nothing.
+    async fn check_add_here(&self, node: NodeNumber, addr: &PeerAddr) -> Result<(), GroupError> {
         self.must_lead()?;
         if node.0 == 0 {
             return Err(GroupError::Membership("nodes are numbered from 1".to_owned()));
         }
-        let deadline = runtime::now() + within;
-        let known = self.status();
-        if let Some((_, known_addr)) = known.voters.iter().find(|(voter, _)| *voter == node) {
-            return if *known_addr == addr {
-                Ok(())
-            } else {
-                let sentence =
-                    format!("node {node} is a voter at {known_addr}: remove it before adding it elsewhere");
-                Err(GroupError::Membership(sentence))
-            };
+        if let Some(known_addr) = self.voter_addr(node).filter(|known| known != addr) {
+            let sentence =
+                format!("node {node} is a voter at {known_addr}: remove it before adding it elsewhere");
+            return Err(GroupError::Membership(sentence));
         }
-        self.must_reach(node, &addr).await?;
-        changed(deadline, || self.raft().add_learner(node, addr.clone(), false)).await?;
-        let caught_up = self.promote(node, deadline).await;
-        if caught_up.is_err() {
-            // Nothing half-done stays behind; the operator mends the cause and asks again.
-            let forgotten = self.remove_here(node).await;
-            tracing::warn!(%node, ?forgotten, "a node that was being added did not catch up and was taken out again");
-        }
-        caught_up
-    }
-
-    /// A node that does not answer, is another one or has another secret is not made a member.
-    async fn must_reach(&self, node: NodeNumber, addr: &PeerAddr) -> Result<(), GroupError> {
         if node == self.inner.config.node {
             return Ok(());
         }
+        let standing = self.standing_of(node, addr).await?;
+        let own = self.cluster().known().map(|record| record.id);
+        foreign_past(own, standing).map_or(Ok(()), |past| {
+            Err(GroupError::Membership(format!(
+                "node {node} at {addr} is not added, and nothing was changed: {past}. Adding it would mix two histories. \
+                 If what it has may go, start it with an empty data folder and `--bootstrap wait`, then add it again",
+            )))
+        })
+    }
+
+    fn voter_addr(&self, node: NodeNumber) -> Option<PeerAddr> {
+        let voters = self.status().voters;
+        let found = voters.into_iter().find(|(voter, _)| *voter == node);
+        found.map(|(_, addr)| addr)
+    }
+
+    /// A node that does not answer, is another one or has another secret is not made a member.
+    async fn standing_of(&self, node: NodeNumber, addr: &PeerAddr) -> Result<Standing, GroupError> {
         let target = Target {
             group: self.inner.config.name,
             node,
             addr: addr.clone(),
         };
         let within = Duration::from_millis(PEER_CALL_MS_MAX);
-        match self.inner.peers.read_index(&target, within).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(GroupError::Membership(format!(
-                "node {node} cannot be added: at {addr} it is {error}"
-            ))),
-        }
+        let error = match self.inner.peers.standing(&target, within).await {
+            Ok(standing) => return Ok(standing),
+            Err(error) => error,
+        };
+        let sentence = format!("node {node} is not added, and nothing was changed: at {addr} it is {error}");
+        // What is just starting listens soon, and has all its logs a little later.
+        Err(match error {
+            CallError::NotSent(_)
+            | CallError::TimedOut(_)
+            | CallError::Broken(_)
+            | CallError::Refused(StatusCode::SERVICE_UNAVAILABLE, _) => GroupError::Unreachable(sentence),
+            CallError::Refused(..) | CallError::Answer(_) => GroupError::Membership(sentence),
+        })
+    }
+
+    /// What this node has of the log, for a leader that is asked to add it.
+    pub(crate) async fn standing_here(&self) -> Result<Standing, GroupError> {
+        // Through the core once: its first report is out then.
+        let first_report = self.raft().with_raft_state(|_| ());
+        first_report.await.map_err(|fatal| stopped(&fatal))?;
+        let last_log_index = self.raft().metrics().borrow().last_log_index;
+        Ok(Standing {
+            cluster: self.cluster().known().map(|record| record.id),
+            last_log_index: last_log_index.map(LogIndex),
+        })
     }
 
     /// Waits until a learner has the log, and makes it a voter.
@@ -224,6 +309,25 @@ impl Group {
     }
 }
 
+/// What in a node's past forbids that it joins the cluster `own`, as a clause of a sentence.
+fn foreign_past(own: Option<ClusterId>, standing: Standing) -> Option<String> {
+    let name = |id: Option<ClusterId>| id.map_or("without a number".to_owned(), |id| id.to_string());
+    let entries = match standing.last_log_index {
+        Some(LogIndex(last)) => format!("has a log up to entry {last}"),
+        None => "has no log yet".to_owned(),
+    };
+    match (standing.cluster, standing.last_log_index) {
+        // New, or back: within one cluster Raft finds where two logs part, and mends it.
+        (None, None) => None,
+        (Some(theirs), _) if Some(theirs) == own => None,
+        (theirs, _) => Some(format!(
+            "it belongs to another cluster, {} (this one is {}), and {entries}",
+            name(theirs),
+            name(own)
+        )),
+    }
+}
+
 fn change_deadline() -> Instant {
     runtime::now() + Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX)
 }
@@ -254,6 +358,37 @@ where
                 ChangeMembershipError::InProgress(_) | ChangeMembershipError::UncommittedLeaderLog(_),
             ) if runtime::now() + CHANGE_PAUSE < deadline => runtime::sleep(CHANGE_PAUSE).await,
             error => return Err(GroupError::Membership(error.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: ClusterId = ClusterId(1);
+    const OTHER: ClusterId = ClusterId(2);
+
+    #[test]
+    fn only_new_nodes_and_nodes_of_the_same_cluster_have_no_foreign_past() {
+        let logs = [None, Some(LogIndex(0)), Some(LogIndex(7))];
+        for last_log_index in logs {
+            let past = |own, cluster| {
+                foreign_past(
+                    own,
+                    Standing {
+                        cluster,
+                        last_log_index,
+                    },
+                )
+            };
+            assert_eq!(past(Some(OWN), Some(OWN)), None);
+            assert!(past(Some(OWN), Some(OTHER)).is_some());
+            assert!(past(None, Some(OTHER)).is_some());
+            // From before clusters had numbers: a log is not known to be ours, no log is nobody's.
+            for own in [None, Some(OWN)] {
+                assert_eq!(past(own, None).is_none(), last_log_index.is_none());
+            }
         }
     }
 }

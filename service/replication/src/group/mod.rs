@@ -19,6 +19,7 @@ use ostraka_core::LogIndex;
 use ostraka_core::limits::GROUP_SHUTDOWN_MS_MAX;
 use parking_lot::Mutex;
 
+use crate::cluster::ClusterKeeper;
 use crate::env::{Offload, SharedClock};
 use crate::machine::{Machine, SharedMachine};
 use crate::peer::PeerClient;
@@ -129,6 +130,9 @@ pub enum GroupError {
     /// Terminal for this process.
     #[error("the group has stopped: {0}")]
     Stopped(String),
+    /// Retryable: nothing was changed. A node that the operator named does not answer; it may be starting.
+    #[error("{0}")]
+    Unreachable(String),
 }
 
 /// A picture of the group for status pages and metrics.
@@ -246,6 +250,11 @@ impl Group {
 
     pub(crate) fn offload(&self) -> Offload {
         self.inner.config.offload
+    }
+
+    /// Which cluster this node belongs to.
+    pub(crate) fn cluster(&self) -> &Arc<ClusterKeeper> {
+        self.inner.peers.cluster()
     }
 
     /// A fresh seed, the same at the same place of the same run.

@@ -36,6 +36,19 @@ impl Group {
     }
 }
 
+impl GroupStatus {
+    /// Whether the log names any members: it belongs to a cluster.
+    pub fn has_members(&self) -> bool {
+        !self.voters.is_empty() || !self.learners.is_empty()
+    }
+
+    /// Whether the node is a voter or learner.
+    pub fn is_member(&self, node: NodeNumber) -> bool {
+        let mut members = self.voters.iter().chain(&self.learners);
+        members.any(|(member, _)| *member == node)
+    }
+}
+
 fn role_name(state: ServerState) -> &'static str {
     match state {
         ServerState::Leader => "leader",

@@ -16,8 +16,11 @@ use serde::de::DeserializeOwned;
 
 use super::connection::{Connection, Lane};
 use super::frames::{self, FrameError, PeerBody};
-use super::wire::{self, MembershipAnswer, MembershipChange, ProposeAnswer, ReadIndexAnswer, WireError};
-use super::{HEADER_FROM, HEADER_KEY, HEADER_TO, HEADER_WITHIN_MS, Route};
+use super::wire::{
+    self, MembershipAnswer, MembershipChange, ProposeAnswer, ReadIndexAnswer, Standing, WireError,
+};
+use super::{HEADER_CLUSTER, HEADER_FROM, HEADER_KEY, HEADER_TO, HEADER_WITHIN_MS, Route};
+use crate::cluster::ClusterKeeper;
 use crate::env::SharedNet;
 use crate::runtime;
 use crate::types::{GroupName, NodeNumber, PeerAddr, Types};
@@ -62,6 +65,7 @@ pub struct PeerClient {
     net: SharedNet,
     cluster_key: String,
     node: NodeNumber,
+    cluster: Arc<ClusterKeeper>,
     connections: Mutex<BTreeMap<(PeerAddr, Lane), Arc<Connection>>>,
 }
 
@@ -72,8 +76,20 @@ impl PeerClient {
             net,
             cluster_key: super::hex(&cluster_key),
             node,
+            cluster: Arc::new(ClusterKeeper::in_memory()),
             connections: Mutex::default(),
         }
+    }
+
+    /// With a record of the node's cluster that outlives the process. Without, a restarted node belongs to no cluster
+    /// until a member speaks to it.
+    #[must_use]
+    pub fn of_cluster(self, cluster: Arc<ClusterKeeper>) -> Self {
+        Self { cluster, ..self }
+    }
+
+    pub(crate) fn cluster(&self) -> &Arc<ClusterKeeper> {
+        &self.cluster
     }
 
     fn connection(&self, addr: &PeerAddr, lane: Lane) -> Arc<Connection> {
@@ -100,20 +116,24 @@ impl PeerClient {
         let mut sender = connected
             .unwrap_or_else(|| Err("not connected in time".into()))
             .map_err(CallError::NotSent)?;
-        let request = Request::post(format!(
+        let mut request = Request::post(format!(
             "http://{}{}",
             target.addr,
             super::path_of(target.group, route)
-        ))
-        .header(HEADER_KEY, &self.cluster_key)
-        .header(HEADER_FROM, self.node.0)
-        .header(HEADER_TO, target.node.0)
-        .header(
-            HEADER_WITHIN_MS,
-            u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
-        )
-        .body(body)
-        .map_err(|error| CallError::NotSent(format!("{}: {error}", target.addr).into()))?;
+        ));
+        if let Some(record) = self.cluster.known() {
+            request = request.header(HEADER_CLUSTER, record.id.to_string());
+        }
+        let request = request
+            .header(HEADER_KEY, &self.cluster_key)
+            .header(HEADER_FROM, self.node.0)
+            .header(HEADER_TO, target.node.0)
+            .header(
+                HEADER_WITHIN_MS,
+                u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+            )
+            .body(body)
+            .map_err(|error| CallError::NotSent(format!("{}: {error}", target.addr).into()))?;
         let sending = sender.try_send_request(request);
         sent.store(true, Ordering::Relaxed);
         let response = sending.await.map_err(|mut error| match error.take_message() {
@@ -221,6 +241,11 @@ impl PeerClient {
         change: &MembershipChange,
     ) -> Result<MembershipAnswer, CallError> {
         self.ask(target, Route::Membership, within, change).await
+    }
+
+    /// What the target has of the group's log, and of which cluster.
+    pub(crate) async fn standing(&self, target: &Target, within: Duration) -> Result<Standing, CallError> {
+        self.ask(target, Route::Standing, within, &()).await
     }
 
     /// Has the target confirm that it leads.

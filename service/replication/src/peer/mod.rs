@@ -1,7 +1,8 @@
 //! The peer network: HTTP/2 with prior knowledge over whatever [`Net`](crate::env::Net) is handed in.
 //!
 //! Every request names the cluster by its key, the sender and the receiver. A request to the wrong node or with the
-//! wrong key is refused, so that two clusters or two nodes that are mixed up by a configuration never talk Raft.
+//! wrong key is refused, so that two clusters or two nodes that are mixed up by a configuration never talk Raft. So is
+//! a request that names another cluster than this node's ([`crate::cluster`]).
 
 mod append;
 mod client;
@@ -23,6 +24,8 @@ use crate::types::GroupName;
 
 /// The key that all nodes of a cluster share, 64 hex digits.
 const HEADER_KEY: &str = "x-ostraka-cluster-key";
+/// Number of the cluster that the sender belongs to, if it belongs to one.
+const HEADER_CLUSTER: &str = "x-ostraka-cluster";
 /// Number of the sending node, for the receiver's log.
 const HEADER_FROM: &str = "x-ostraka-from";
 /// Number of the node that the sender means to reach.
@@ -47,9 +50,26 @@ enum Route {
     ReadIndex,
     /// A change of members or of the leader, to carry out on the leader only.
     Membership,
+    /// Which cluster the node belongs to and what it has of the log. Asked before it is made a member.
+    Standing,
 }
 
-const ROUTES: [(Route, &str); 9] = [
+impl Route {
+    /// Raft's own messages, which only members send, to members or to a node that is becoming one.
+    fn is_raft(self) -> bool {
+        match self {
+            Self::Append
+            | Self::AppendOne
+            | Self::Vote
+            | Self::PreVote
+            | Self::TransferLeader
+            | Self::Snapshot => true,
+            Self::Propose | Self::ReadIndex | Self::Membership | Self::Standing => false,
+        }
+    }
+}
+
+const ROUTES: [(Route, &str); 10] = [
     (Route::Append, "append"),
     (Route::AppendOne, "append-one"),
     (Route::Vote, "vote"),
@@ -59,6 +79,7 @@ const ROUTES: [(Route, &str); 9] = [
     (Route::Propose, "propose"),
     (Route::ReadIndex, "read-index"),
     (Route::Membership, "membership"),
+    (Route::Standing, "standing"),
 ];
 
 const GROUPS: [(GroupName, &str); 2] = [(GroupName::Identity, "identity"), (GroupName::Vote, "vote")];

@@ -49,6 +49,10 @@ pub(super) async fn answer(
             let answer = group.change_here(change, within(headers)).await;
             Ok(frames::full(wire::encode(&MembershipAnswer(answer))))
         }
+        Route::Standing => {
+            let () = message(body).await?;
+            reply(group.standing_here().await)
+        }
         Route::ReadIndex => {
             let () = message(body).await?;
             Ok(frames::full(wire::encode(

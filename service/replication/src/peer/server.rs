@@ -24,7 +24,8 @@ use tokio::task::JoinSet;
 
 use super::connection::{CONNECTION_WINDOW_BYTES, PeerExecutor, STREAM_WINDOW_BYTES};
 use super::frames::{self, PeerBody};
-use super::{HEADER_FROM, HEADER_KEY, HEADER_TO, Route, routes};
+use super::{HEADER_CLUSTER, HEADER_FROM, HEADER_KEY, HEADER_TO, Route, routes};
+use crate::cluster::{ClusterId, ClusterRecord};
 use crate::env::{BoxIo, Listener};
 use crate::group::Group;
 use crate::runtime;
@@ -152,6 +153,9 @@ impl Inner {
         };
         notes.greeted.store(true, Ordering::Relaxed);
         let (head, body) = request.into_parts();
+        if let Err(refusal) = check_cluster(&group, route, &head.headers).await {
+            return refused(notes, &head.headers, head.uri.path(), refusal);
+        }
         let seed = group.next_seed();
         match runtime::seeded(seed, routes::answer(&group, route, &head.headers, body)).await {
             Ok(body) => Response::new(body),
@@ -197,6 +201,50 @@ impl Inner {
         })?;
         Ok((group, route))
     }
+}
+
+/// Refuses what comes from another cluster. A node that belongs to none yet takes on the cluster that first speaks Raft
+/// with it, durably, before it takes anything else from it.
+async fn check_cluster(group: &Group, route: Route, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(named) = headers.get(HEADER_CLUSTER) else {
+        return Ok(());
+    };
+    let theirs = named
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse::<ClusterId>().ok());
+    let Some(theirs) = theirs else {
+        let sentence = format!("{HEADER_CLUSTER} is not the number of a cluster");
+        return Err((StatusCode::BAD_REQUEST, sentence));
+    };
+    let own = match group.cluster().known() {
+        _ if route == Route::Standing => return Ok(()),
+        Some(own) => own,
+        None if !route.is_raft() => return Ok(()),
+        None => {
+            let joined = ClusterRecord {
+                id: theirs,
+                formed_here: false,
+            };
+            let settled = group.cluster().settle(joined, group.offload()).await;
+            settled.map_err(|error| {
+                let sentence = format!("the cluster's number cannot be written down: {error}");
+                (StatusCode::SERVICE_UNAVAILABLE, sentence)
+            })?
+        }
+    };
+    if own.id == theirs {
+        return Ok(());
+    }
+    let node = group.status().node;
+    let sentence = format!(
+        "this node {node} belongs to cluster {}, the request comes from cluster {theirs}, which counts a node {node} at \
+         this address as its member. If this node's data folder was emptied or is the wrong one, run `ostraka cluster \
+         remove --node {node}` at a node of cluster {theirs}, start this one with an empty data folder and --bootstrap \
+         wait, then add it again",
+        own.id
+    );
+    Err((StatusCode::CONFLICT, sentence))
 }
 
 fn refused(

@@ -8,6 +8,7 @@ use ostraka_core::{LogIndex, UnixMs};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::ClusterId;
 use crate::group::{GroupError, Refusal, Submitted};
 use crate::types::{Entry, EntryPayload, LogId, Membership, NodeNumber, PeerAddr, Proposal, RaftVote, Types};
 
@@ -263,9 +264,30 @@ pub enum ReadIndexAnswer {
 /// A change that an operator asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MembershipChange {
-    Add { node: NodeNumber, addr: PeerAddr },
-    Remove { node: NodeNumber },
-    TransferLeader { to: NodeNumber },
+    Add {
+        node: NodeNumber,
+        addr: PeerAddr,
+    },
+    Remove {
+        node: NodeNumber,
+    },
+    TransferLeader {
+        to: NodeNumber,
+    },
+    /// Changes nothing: whether the node could be added now.
+    CheckAdd {
+        node: NodeNumber,
+        addr: PeerAddr,
+    },
+}
+
+/// What a node has of a group's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// `None`: it belongs to no cluster yet.
+    pub cluster: Option<ClusterId>,
+    /// `None`: its log is empty.
+    pub last_log_index: Option<LogIndex>,
 }
 
 /// What the leader says of it.

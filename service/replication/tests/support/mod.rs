@@ -20,8 +20,8 @@ use ostraka_replication::log_store::memory::MemoryDisk;
 use ostraka_replication::peer::{PeerClient, PeerServer};
 use ostraka_replication::snapshot_store::SnapshotStore;
 use ostraka_replication::{
-    Clock, Group, GroupConfig, GroupError, GroupName, Listener, Machine, Net, NodeNumber, PeerAddr,
-    SharedMachine, SnapshotImage, SubmitError, Submitted,
+    Clock, ClusterKeeper, Group, GroupConfig, GroupError, GroupName, Listener, Machine, Net, NodeNumber,
+    PeerAddr, SharedMachine, SnapshotImage, SubmitError, Submitted,
 };
 use parking_lot::RwLock;
 use tokio::runtime::Runtime;
@@ -132,6 +132,7 @@ pub struct Node {
     pub snapshots: SnapshotStore,
     pub config: GroupConfig,
     pub key: [u8; 32],
+    pub cluster: Arc<ClusterKeeper>,
     running: Option<Running>,
 }
 
@@ -155,6 +156,7 @@ impl Node {
             snapshots: SnapshotStore::in_memory(),
             config: group,
             key: CLUSTER_KEY,
+            cluster: Arc::new(ClusterKeeper::in_memory()),
             running: None,
         }
     }
@@ -168,13 +170,14 @@ impl Node {
         let machine = SharedMachine::new(RwLock::new(Counter::default()));
         let (config, shared, disk) = (self.config.clone(), machine.clone(), self.disk.clone());
         let (snapshots, addr, key) = (self.snapshots.clone(), self.addr.0.clone(), self.key);
+        let cluster = self.cluster.clone();
         let starting = runtime.spawn(async move {
             let net = Arc::new(TokioNet);
             let server = PeerServer::new(key, config.node);
             let listener = bind(&net, &addr).await;
             let serving = server.clone();
             tokio::spawn(async move { serving.serve(listener).await });
-            let peers = Arc::new(PeerClient::new(net, key, config.node));
+            let peers = Arc::new(PeerClient::new(net, key, config.node).of_cluster(cluster));
             let group = Group::start(
                 config,
                 shared,
