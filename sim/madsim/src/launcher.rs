@@ -55,6 +55,9 @@ mod tests {
         let said = String::from_utf8_lossy(&done.stdout);
         let words = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "{said}\n{words}");
-        assert!(said.contains("test result: ok."), "no test was run:\n{said}\n{words}");
+        assert!(
+            said.contains("test result: ok."),
+            "no test was run:\n{said}\n{words}"
+        );
     }
 }

@@ -9,7 +9,10 @@ use siphasher::sip::SipHasher13;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
     /// One life of a node.
-    Node { node: usize, life: u64 },
+    Node {
+        node: usize,
+        life: u64,
+    },
     Network,
     /// The order in which tasks are polled.
     Scheduling,

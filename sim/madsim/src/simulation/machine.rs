@@ -19,6 +19,7 @@ use super::chance::{Purpose, seed_of};
 use super::clock::WallClock;
 use super::disks::Disks;
 use super::door::Door;
+use super::plants::{HastyLog, Plant};
 use super::stage::{Host, SharedStage, Stage};
 use super::wire::{HostNet, Origin, Wires};
 
@@ -163,9 +164,14 @@ impl Machine {
         let machine = Arc::new(RwLock::new(new_machine()));
         let (log, snapshots) = (self.disks.log.open(), self.disks.snapshots.clone());
         let clock = self.clock.clone();
-        let group = Group::start(self.config(life), machine.clone(), log, snapshots, peers, clock.clone())
-            .await
-            .map_err(|error| error.to_string())?;
+        let (config, shared) = (self.config(life), machine.clone());
+        let starting = match self.stage.plant {
+            Some(Plant::AckBeforeBarrier) => {
+                Group::start(config, shared, HastyLog(log), snapshots, peers, clock.clone()).await
+            }
+            _ => Group::start(config, shared, log, snapshots, peers, clock.clone()).await,
+        };
+        let group = starting.map_err(|error| error.to_string())?;
         server.register(&group);
         let serving = tokio::spawn(async move { server.serve(listener).await });
         let _serving = OwnedTask::new(serving);
@@ -184,6 +190,7 @@ impl Machine {
             group: group.clone(),
             ingest: ingest.clone(),
             machine,
+            reads_without_asking: self.stage.plant == Some(Plant::StaleReads),
         };
         self.state.lock().door = Some(Arc::new(door));
         let ended = tokio::select! {
@@ -204,7 +211,10 @@ impl Machine {
         let knobs = &self.stage.plan.knobs;
         let election = Duration::from_millis(knobs.election_ms);
         let node = self.host().0;
-        let seed = seed_of(self.stage.plan.seed, Purpose::Node { node, life });
+        let mut seed = seed_of(self.stage.plan.seed, Purpose::Node { node, life });
+        if self.stage.plant == Some(Plant::OtherChance) {
+            seed ^= super::run::pass();
+        }
         GroupConfig {
             heartbeat_interval: Duration::from_millis(knobs.heartbeat_ms),
             election_timeout_min: election,

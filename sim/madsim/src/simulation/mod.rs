@@ -14,10 +14,12 @@ mod known;
 mod links;
 mod machine;
 mod nemesis;
+mod plants;
 mod processes;
 mod run;
 mod settle;
 mod stage;
 mod wire;
 
-pub(crate) use run::{Run, check, playable};
+pub(crate) use plants::Plant;
+pub(crate) use run::{Run, check, once, playable};

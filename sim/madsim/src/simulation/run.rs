@@ -1,6 +1,7 @@
 //! Builds the simulated world of a plan, lives through it, and does so twice, the second time against the first.
 
 use std::hash::Hasher;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::errands::Errand;
 use super::known::{Known, SharedKnown};
 use super::machine::Machine;
 use super::nemesis::Nemesis;
+use super::plants::Plant;
 use super::settle;
 use super::stage::Stage;
 use super::wire::Wires;
@@ -37,17 +39,48 @@ pub(crate) struct Run {
     pub(crate) messages: u64,
 }
 
-/// What of a plan can be run here: streams are made by the service's HTTP, so nobody watches.
-pub(crate) fn playable(plan: &Plan) -> Plan {
-    Plan {
+/// What of a plan can be run here, and a sentence for each thing that cannot and is left out.
+pub(crate) fn playable(plan: &Plan) -> (Plan, Vec<String>) {
+    let mut left_out = Vec::new();
+    if !plan.viewers.is_empty() {
+        left_out.push(format!(
+            "{} viewers are left out: streams are made by the service's HTTP, which does not run here",
+            plan.viewers.len()
+        ));
+    }
+    let playable = Plan {
         viewers: Vec::new(),
         ..plan.clone()
-    }
+    };
+    (playable, left_out)
 }
 
-static PLAN: OnceLock<Plan> = OnceLock::new();
+/// What every pass runs.
+static TASK: OnceLock<(Plan, Option<Plant>)> = OnceLock::new();
 /// Digests of the passes so far.
 static DIGESTS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+/// Passes begun.
+static PASSES: AtomicU64 = AtomicU64::new(0);
+
+/// The pass under way, counted from 1.
+pub(crate) fn pass() -> u64 {
+    PASSES.load(Ordering::Relaxed)
+}
+
+/// Runs a plan, once in this process.
+///
+/// # Panics
+/// If a node breaks, or no cluster can be formed.
+pub(crate) fn once(plan: Plan, plant: Option<Plant>) -> Run {
+    let seed = seed_of(plan.seed, Purpose::Scheduling);
+    TASK.set((plan, plant)).expect("a process runs one plan");
+    // On a thread of its own, as the check does it: `HashMap`s draw their keys once a thread.
+    std::thread::spawn(move || {
+        Runtime::with_seed_and_config(seed, madsim::Config::default()).block_on(world())
+    })
+    .join()
+    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
 
 /// Runs a plan under madsim's determinism check: once to log every draw of chance and its moment, and once more, to
 /// panic at the first that differs. Once a process, because madsim's check takes no argument but the seed.
@@ -57,9 +90,9 @@ static DIGESTS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 ///
 /// # Panics
 /// If they differ in a draw; if a node breaks, or no cluster can be formed.
-pub(crate) fn check(plan: Plan) -> Result<Run, String> {
+pub(crate) fn check(plan: Plan, plant: Option<Plant>) -> Result<Run, String> {
     let seed = seed_of(plan.seed, Purpose::Scheduling);
-    PLAN.set(plan).expect("a process runs one plan");
+    TASK.set((plan, plant)).expect("a process runs one plan");
     let run = Runtime::check_determinism(seed, madsim::Config::default(), world);
     let digests = DIGESTS.lock().map_err(|_| "a pass has panicked")?;
     match digests[..] {
@@ -69,7 +102,9 @@ pub(crate) fn check(plan: Plan) -> Result<Run, String> {
 }
 
 async fn world() -> Run {
-    let run = live(PLAN.get().expect("set before any pass")).await;
+    PASSES.fetch_add(1, Ordering::Relaxed);
+    let (plan, plant) = TASK.get().expect("set before any pass");
+    let run = live(plan, *plant).await;
     DIGESTS
         .lock()
         .expect("no pass panics with it")
@@ -77,8 +112,8 @@ async fn world() -> Run {
     run
 }
 
-async fn live(plan: &Plan) -> Run {
-    let stage = Stage::new(plan);
+async fn live(plan: &Plan, plant: Option<Plant>) -> Run {
+    let stage = Stage::new(plan, plant);
     let carriers = Handle::current().create_node().name("network").build();
     let wires = Wires::new(stage.clone(), carriers);
     let terms: Terms = Arc::new(parking_lot::Mutex::new(vec![0; stage.nodes()]));

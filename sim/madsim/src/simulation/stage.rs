@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
 
 use super::links::Links;
+use super::plants::Plant;
 
 /// What an exact clock shows when the cluster is formed: 2027-01-15 08:00:00 UTC.
 pub(crate) const FORMED_AT: UnixMs = UnixMs(1_800_000_000_000);
@@ -30,6 +31,8 @@ pub(crate) type SharedStage = Arc<Stage>;
 
 pub(crate) struct Stage {
     pub(crate) plan: Plan,
+    /// What is wrong on purpose, if anything.
+    pub(crate) plant: Option<Plant>,
     /// As last looked at: while a run is taken down there is no clock any more.
     elapsed_micros: AtomicU64,
     /// When the cluster was formed; negative until it is.
@@ -47,9 +50,10 @@ struct Trace {
 }
 
 impl Stage {
-    pub(crate) fn new(plan: &Plan) -> SharedStage {
+    pub(crate) fn new(plan: &Plan, plant: Option<Plant>) -> SharedStage {
         Arc::new(Self {
             plan: plan.clone(),
+            plant,
             elapsed_micros: AtomicU64::new(0),
             formed_micros: AtomicI64::new(-1),
             records: Mutex::default(),
