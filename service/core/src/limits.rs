@@ -295,6 +295,10 @@ pub const OPERATOR_DRAIN_MS_MAX: u64 = 1_000;
 /// Milliseconds between two looks of a new cluster's nodes at who leads and whether there is an operator.
 pub const BOOTSTRAP_LOOK_MS: u64 = 100;
 
+/// Milliseconds between two attempts to make the operator's account after one was refused, as by a disk that is nearly
+/// full: a person has to do something first, and each attempt is a line in the log.
+pub const BOOTSTRAP_RETRY_MS: u64 = 5_000;
+
 /// Encoded bytes of commands that one node has taken in and not yet answered. About 80,000 votes: at 50,000 votes/s
 /// what waits longest waits under two seconds. More is refused at once.
 pub const INGEST_BYTES_MAX: usize = 4 * 1024 * 1024;

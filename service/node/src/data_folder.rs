@@ -41,6 +41,17 @@ pub enum DataFolderError {
         "{path} is not a readable ostraka data folder: {what}; restore it from a peer or a backup, or give an empty --data-dir (nothing was changed)"
     )]
     Corrupt { path: PathBuf, what: String },
+    #[error("there is no data folder {0}; name the --data-dir that the node was started with")]
+    Absent(PathBuf),
+    #[error(
+        "{path} is not an ostraka data folder: it has no {FORMAT_FILE} file; name the --data-dir that the node was started \
+         with"
+    )]
+    NoFormat { path: PathBuf },
+    #[error(
+        "the data folder {0} is a file; name a folder, or a place where there is nothing yet (nothing was changed)"
+    )]
+    IsAFile(PathBuf),
     #[error(
         "the data folder {path} belongs to node {found}, and this process is node {asked}; start it with --node-id {found}"
     )]
@@ -112,6 +123,9 @@ impl DataFolder {
             path: root.to_path_buf(),
             source,
         };
+        if root.is_file() {
+            return Err(DataFolderError::IsAFile(root.to_path_buf()));
+        }
         fs::create_dir_all(root).map_err(io)?;
         let is_new = !root.join(FORMAT_FILE).exists();
         if is_new {
@@ -144,12 +158,15 @@ impl DataFolder {
 
     /// Opens an existing folder for reading offline, whichever node's it is.
     pub fn open_existing(root: &Path) -> Result<Self, DataFolderError> {
+        let path = root.to_path_buf();
+        if !root.exists() {
+            return Err(DataFolderError::Absent(path));
+        }
+        if root.is_file() {
+            return Err(DataFolderError::IsAFile(path));
+        }
         if !root.join(FORMAT_FILE).exists() {
-            let what = format!("it has no {FORMAT_FILE} file");
-            return Err(DataFolderError::Corrupt {
-                path: root.to_path_buf(),
-                what,
-            });
+            return Err(DataFolderError::NoFormat { path });
         }
         read_format(root)?;
         let lock = take_lock(root)?;

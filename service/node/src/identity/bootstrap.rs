@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ostraka_api::validate;
 use ostraka_core::RequestKey;
-use ostraka_core::limits::BOOTSTRAP_LOOK_MS;
+use ostraka_core::limits::{BOOTSTRAP_LOOK_MS, BOOTSTRAP_RETRY_MS};
 use ostraka_replication::SubmitError;
 use zeroize::Zeroizing;
 
@@ -17,6 +17,8 @@ pub const OPERATOR_USERNAME: &str = "operator";
 
 /// Between two looks at who leads and whether there is an operator.
 const LOOK_INTERVAL: Duration = Duration::from_millis(BOOTSTRAP_LOOK_MS);
+/// After a refusal, which does not go away by itself within one look.
+const RETRY_INTERVAL: Duration = Duration::from_millis(BOOTSTRAP_RETRY_MS);
 
 /// 32 letters and digits that nobody takes for one another: 5 bits each.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -59,7 +61,13 @@ pub async fn ensure_operator(
             Ok(Outcome::OperatorExists) => {}
             Ok(outcome) => return Err(format!("the operator's account was refused: {outcome:?}")),
             Err(SubmitError::Stopped(_)) => return Ok(()),
-            Err(error) => tracing::warn!(%error, "the operator's account is not made yet"),
+            Err(error) => {
+                tracing::warn!(%error, "the operator's account is not made yet");
+                if matches!(error, SubmitError::Refused(_)) {
+                    tokio::time::sleep(RETRY_INTERVAL).await;
+                    continue;
+                }
+            }
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     };

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostraka_replication::log_store::sled::CheckedLog;
+use ostraka_replication::log_store::Extent;
+use ostraka_replication::log_store::sled::{CheckedLog, SledLogStore};
 use ostraka_replication::peer::PeerClient;
-use ostraka_replication::snapshot_store::SnapshotStore;
+use ostraka_replication::snapshot_store::{CheckedSnapshots, SnapshotStore};
 use ostraka_replication::{ClusterKeeper, Group, GroupConfig, GroupName, Machine, PeerAddr, SharedMachine};
 use parking_lot::RwLock;
 
@@ -42,25 +43,45 @@ impl Started {
 #[derive(Default)]
 struct Checked {
     accounts: Option<CheckedAccounts>,
-    identity_log: Option<CheckedLog>,
-    vote_log: Option<CheckedLog>,
+    identity: Option<CheckedGroup>,
+    vote: Option<CheckedGroup>,
+}
+
+/// A log and the snapshots made from it, which fit each other.
+struct CheckedGroup {
+    log: CheckedLog,
+    snapshots: CheckedSnapshots,
 }
 
 impl Checked {
     fn look(folder: &DataFolder, only: Option<Service>) -> Result<Self, RunError> {
-        let look = |name| -> Result<CheckedLog, RunError> {
-            folder.check_log(name)?;
-            Ok(CheckedLog::look(&folder.log(name))?)
-        };
         let mut checked = Self::default();
         if only != Some(Service::Vote) {
-            checked.identity_log = Some(look(GroupName::Identity)?);
+            checked.identity = Some(CheckedGroup::look(folder, GroupName::Identity)?);
             checked.accounts = Some(CheckedAccounts::look(&folder.accounts())?);
         }
         if only != Some(Service::Identity) {
-            checked.vote_log = Some(look(GroupName::Vote)?);
+            checked.vote = Some(CheckedGroup::look(folder, GroupName::Vote)?);
         }
         Ok(checked)
+    }
+}
+
+impl CheckedGroup {
+    fn look(folder: &DataFolder, name: GroupName) -> Result<Self, RunError> {
+        folder.check_log(name)?;
+        let snapshots = CheckedSnapshots::look(&folder.snapshots(name))?;
+        let log_folder = folder.log(name);
+        let fits = |log: &Extent| -> Result<(), RunError> { Ok(snapshots.fit(&log_folder, log)?) };
+        let log = CheckedLog::look_beside(&log_folder, fits)?;
+        Ok(Self { log, snapshots })
+    }
+
+    fn open(self, folder: &DataFolder, name: GroupName) -> Result<(SledLogStore, SnapshotStore), RunError> {
+        let log = self.log.open()?;
+        folder.claim_log(name)?;
+        let snapshots = self.snapshots.open(log.end())?;
+        Ok((log, snapshots))
     }
 }
 
@@ -99,16 +120,18 @@ pub(super) async fn start(
     };
     if config.only != Some(Service::Vote) {
         let machine = Arc::new(RwLock::new(identity_machine(checked.accounts)?));
-        let log = checked.identity_log;
+        let stored = checked.identity;
         let group = starter
-            .group(GroupName::Identity, log, Arc::clone(&machine))
+            .group(GroupName::Identity, stored, Arc::clone(&machine))
             .await?;
         started.identity = Some((group, machine));
     }
     if config.only != Some(Service::Identity) {
         let machine = Arc::new(RwLock::new(VoteMachine::new(Arc::new(FeedHub::default()))));
-        let log = checked.vote_log;
-        let group = starter.group(GroupName::Vote, log, Arc::clone(&machine)).await?;
+        let stored = checked.vote;
+        let group = starter
+            .group(GroupName::Vote, stored, Arc::clone(&machine))
+            .await?;
         started.vote = Some((group, machine));
     }
     Ok(started)
@@ -133,7 +156,7 @@ impl Starter<'_> {
     async fn group<M: Machine>(
         &self,
         name: GroupName,
-        log: Option<CheckedLog>,
+        stored: Option<CheckedGroup>,
         machine: SharedMachine<M>,
     ) -> Result<Group, RunError> {
         let config = GroupConfig {
@@ -148,11 +171,9 @@ impl Starter<'_> {
         };
         let clock = Arc::clone(&self.env.clock);
         let peers = Arc::clone(&self.peers);
-        let started = match (&self.env.storage, self.folder, log) {
-            (Storage::Disk, Some(folder), Some(log)) => {
-                let log = log.open()?;
-                folder.claim_log(name)?;
-                let snapshots = SnapshotStore::open(&folder.snapshots(name))?;
+        let started = match (&self.env.storage, self.folder, stored) {
+            (Storage::Disk, Some(folder), Some(stored)) => {
+                let (log, snapshots) = stored.open(folder, name)?;
                 Group::start(config, machine, log, snapshots, peers, clock).await
             }
             (Storage::Memory(memory), ..) => {

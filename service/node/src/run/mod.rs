@@ -149,13 +149,14 @@ impl Node {
         if let Some(password) = &config.operator_password {
             validate::password(password).map_err(RunError::OperatorPassword)?;
         }
+        // First, so that a node that cannot listen leaves no folder behind.
+        let ports = Ports::bind(&env, &config).await?;
+        let addresses = ports.addresses;
         let folder = match env.storage {
             Storage::Disk => Some(DataFolder::open(&config.data_dir, config.node)?),
             Storage::Memory(_) => None,
         };
         let secrets = secrets(&env, &config, folder.as_ref())?;
-        let ports = Ports::bind(&env, &config).await?;
-        let addresses = ports.addresses;
         let own_peer_addr = PeerAddr(
             config
                 .peer_advertise

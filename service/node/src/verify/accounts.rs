@@ -9,11 +9,11 @@ use std::io;
 use ostraka_core::{UnixMs, VoterNumber};
 use ostraka_replication::log_store::record::{Record, RecordKind};
 use ostraka_replication::log_store::sled::OfflineLog;
-use ostraka_replication::snapshot_store::{SnapshotStore, StoredSnapshot};
+use ostraka_replication::snapshot_store::StoredSnapshot;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::VerifyError;
+use super::{Snapshots, VerifyError};
 use crate::identity::account::Account;
 use crate::identity::command::{Command, CommandCodecError};
 use crate::identity::snapshot::{read_accounts, read_head};
@@ -148,19 +148,22 @@ struct Audit {
 /// log), and with every snapshot. The report, and a sentence for each disagreement.
 pub(super) fn audit(
     log: &OfflineLog,
-    snapshots: &SnapshotStore,
+    mut snapshots: Snapshots,
     stored: Option<SledAccounts>,
 ) -> Result<(IdentityReport, Vec<String>), VerifyError> {
-    let mut snapshots = snapshots.all()?;
-    snapshots.sort_by_key(StoredSnapshot::index);
+    let purged = log.purged().map_or(0, |id| id.index);
+    let beginning = match purged {
+        0 => None,
+        _ => Some(snapshots.beginning(purged)?.clone()),
+    };
     let mut audit = Audit {
         recount: Recount::default(),
         stored,
-        snapshots,
+        snapshots: snapshots.whole,
         report: IdentityReport::default(),
         disagreements: Vec::new(),
     };
-    audit.begin(log.purged().map_or(0, |id| id.index))?;
+    audit.begin(beginning)?;
     let mut last = audit.report.trusted_index;
     for record in log.entries() {
         let record = record?;
@@ -174,10 +177,8 @@ pub(super) fn audit(
 }
 
 impl Audit {
-    fn begin(&mut self, purged: u64) -> Result<(), VerifyError> {
-        if purged > 0 {
-            let oldest = self.snapshots.iter().find(|stored| stored.index() >= purged);
-            let oldest = oldest.ok_or(VerifyError::NoBeginning(purged))?;
+    fn begin(&mut self, beginning: Option<StoredSnapshot>) -> Result<(), VerifyError> {
+        if let Some(oldest) = &beginning {
             read(oldest, |_, accounts| {
                 for account in accounts {
                     self.recount.take(&account?);

@@ -17,7 +17,7 @@ use ostraka_replication::GroupName;
 use ostraka_replication::log_store::ReadError;
 use ostraka_replication::log_store::record::{Record, RecordKind};
 use ostraka_replication::log_store::sled::{OfflineLog, OpenError};
-use ostraka_replication::snapshot_store::{SnapshotError, SnapshotStore, StoredSnapshot};
+use ostraka_replication::snapshot_store::{CheckedSnapshots, SnapshotError, StoredSnapshot};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -97,8 +97,9 @@ pub fn verify(data_dir: &Path) -> Result<Report, VerifyError> {
             ..Report::default()
         });
     };
-    let snapshots = SnapshotStore::open_read_only(&folder.snapshots(GroupName::Vote));
+    let (snapshots, found) = Snapshots::look(&folder, GroupName::Vote, &log)?;
     let mut audit = Audit::begin(&log, snapshots)?;
+    audit.report.disagreements.extend(found);
     for record in log.entries() {
         audit.entry(&record?)?;
     }
@@ -122,12 +123,14 @@ fn audit_identity(
                 group: GroupName::Identity,
                 source,
             })?;
-        Some(SledAccounts::open(&copy)?)
+        Some(SledAccounts::open_copy(&copy, &original)?)
     } else {
         None
     };
-    let snapshots = SnapshotStore::open_read_only(&folder.snapshots(GroupName::Identity));
-    accounts::audit(&log, &snapshots, stored)
+    let (snapshots, mut disagreements) = Snapshots::look(folder, GroupName::Identity, &log)?;
+    let (report, found) = accounts::audit(&log, snapshots, stored)?;
+    disagreements.extend(found);
+    Ok((report, disagreements))
 }
 
 /// Opens a copy of a group's log. `None` where this node never had one; an error where it had and it is gone.
@@ -144,7 +147,53 @@ fn open_copy(
     let copy = scratch
         .copy(&format!("{group:?}"), &original)
         .map_err(|source| VerifyError::Copy { group, source })?;
-    Ok(Some(OfflineLog::open(&copy)?))
+    Ok(Some(OfflineLog::open_copy(&copy, &original)?))
+}
+
+/// A group's snapshots that are whole, oldest first, and why those do not suffice to begin from, if so.
+struct Snapshots {
+    whole: Vec<StoredSnapshot>,
+    misfit: Option<SnapshotError>,
+}
+
+impl Snapshots {
+    /// Reads all of them to their ends. With them a sentence for each that is damaged, and for what a start would refuse.
+    fn look(
+        folder: &DataFolder,
+        group: GroupName,
+        log: &OfflineLog,
+    ) -> Result<(Self, Vec<String>), VerifyError> {
+        let looked = CheckedSnapshots::look_at_all(&folder.snapshots(group))?;
+        let extent = log.extent();
+        let misfit = looked.fit(&folder.log(group), &extent).err();
+        let mut found: Vec<String> = looked
+            .damaged()
+            .iter()
+            .map(|damaged| {
+                format!(
+                    "the snapshot {} is damaged ({}); where the log or an older one says the same it is not needed, and is \
+                     set aside by a start that comes upon it",
+                    damaged.path.display(),
+                    damaged.detail
+                )
+            })
+            .collect();
+        found.extend(misfit.as_ref().map(ToString::to_string));
+        // One that a node was just taking over from a peer is nothing to compare with, and no fault.
+        let mut whole = looked.whole().to_vec();
+        whole.retain(|stored| !looked.is_early(stored.index(), &extent) || extent.reaches(stored.index()));
+        Ok((Self { whole, misfit }, found))
+    }
+
+    /// The snapshot from which the state is known, where the log was purged up to `purged`.
+    fn beginning(&mut self, purged: u64) -> Result<&StoredSnapshot, VerifyError> {
+        let oldest = self.whole.iter().find(|stored| stored.index() >= purged);
+        match (oldest, self.misfit.take()) {
+            (Some(oldest), _) => Ok(oldest),
+            (None, Some(misfit)) => Err(misfit.into()),
+            (None, None) => Err(VerifyError::NoBeginning(purged)),
+        }
+    }
 }
 
 /// The walk along the log.
@@ -157,18 +206,16 @@ struct Audit {
 }
 
 impl Audit {
-    fn begin(log: &OfflineLog, store: SnapshotStore) -> Result<Self, VerifyError> {
-        let mut snapshots = store.all()?;
-        snapshots.sort_by_key(StoredSnapshot::index);
+    fn begin(log: &OfflineLog, mut stored: Snapshots) -> Result<Self, VerifyError> {
         let purged = log.purged().map_or(0, |id| id.index);
         let mut report = Report::default();
         let mut state = State::new();
         if purged > 0 {
-            let oldest = snapshots.iter().find(|stored| stored.index() >= purged);
-            let oldest = oldest.ok_or(VerifyError::NoBeginning(purged))?;
+            let oldest = stored.beginning(purged)?;
             state = read(oldest)?;
             report.trusted_index = oldest.index();
         }
+        let mut snapshots = stored.whole;
         snapshots.retain(|stored| stored.index() > report.trusted_index);
         Ok(Self {
             state,

@@ -152,6 +152,12 @@ fn a_disk_that_is_full_to_the_last_byte_acknowledges_nothing_that_is_lost() {
     }
     let log = node.log();
     assert!(log.contains("disk"), "the log names the disk: {log}");
+    if let Some(last_words) = log.lines().find(|line| line.contains("this node cannot go on")) {
+        assert!(
+            last_words.contains("free space on") && !last_words.contains("CommittedLeaderId"),
+            "in our words, not the consensus library's: {last_words}"
+        );
+    }
     let options = if node.has_exited() {
         node.options.clone()
     } else {

@@ -10,6 +10,7 @@ mod audit;
 mod contract;
 mod crash;
 mod data_folder;
+mod data_folder_snapshots;
 mod failover;
 mod full_disk;
 mod hostile_input;

@@ -6,6 +6,7 @@ mod contact;
 mod leader;
 mod membership;
 mod reads;
+mod sentence;
 mod start;
 mod status;
 mod submit;
@@ -219,7 +220,7 @@ impl Group {
             // Its sender goes with the core, which has its own sentence then.
             Ok(found) = broken.wait_for(Option::is_some) => found,
             stopped = metrics.wait_for(|metrics| metrics.running_state.is_err()) => {
-                stopped.ok().and_then(|metrics| metrics.running_state.err()).map(|fatal| fatal.to_string())
+                stopped.ok().and_then(|metrics| metrics.running_state.err()).map(|fatal| sentence::of_fatal(&fatal))
             }
         };
         if self.inner.stopping.load(Ordering::Relaxed) {
@@ -275,6 +276,6 @@ impl Group {
             .running_state
             .as_ref()
             .err()
-            .map(ToString::to_string)
+            .map(sentence::of_fatal)
     }
 }

@@ -1,6 +1,5 @@
 //! Starting a group.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
@@ -14,8 +13,8 @@ use parking_lot::Mutex;
 
 use super::adapter::Adapter;
 use super::budget::Budget;
-use super::{Group, GroupConfig, GroupError, Inner, RaftHandle, reads};
-use crate::env::{Offload, SharedClock};
+use super::{Group, GroupConfig, GroupError, Inner, RaftHandle, reads, sentence};
+use crate::env::SharedClock;
 use crate::log_store::LogStore;
 use crate::machine::{Machine, SharedMachine};
 use crate::peer::{PeerClient, PeerNetwork};
@@ -28,15 +27,12 @@ const REPLICATION_BACKOFF: &str = "20ms 40ms ...500ms";
 pub(super) async fn start<M: Machine, L: LogStore>(
     config: GroupConfig,
     machine: SharedMachine<M>,
-    mut log: L,
+    log: L,
     snapshots: SnapshotStore,
     peers: Arc<PeerClient>,
     clock: SharedClock,
 ) -> Result<Group, GroupError> {
     let raft_config = raft_config(&config).validate().map_err(storage)?;
-    check_snapshots(&mut log, &snapshots, config.offload)
-        .await
-        .map_err(storage)?;
     let adapter = Adapter::open(machine, snapshots.clone(), config.offload)
         .await
         .map_err(storage)?;
@@ -49,7 +45,9 @@ pub(super) async fn start<M: Machine, L: LogStore>(
     };
     let seed = runtime::mix(config.seed ^ config.node.0);
     let starting = RaftHandle::new(config.node, Arc::new(raft_config), network, log, adapter);
-    let raft = runtime::seeded(seed, starting).await.map_err(storage)?;
+    let raft = runtime::seeded(seed, starting)
+        .await
+        .map_err(|fatal| GroupError::Storage(sentence::of_fatal(&fatal)))?;
 
     let (reads, read_queue) = reads::queue();
     let inner = Inner {
@@ -81,17 +79,6 @@ pub(super) async fn start<M: Machine, L: LogStore>(
 
 fn storage(error: impl std::fmt::Display) -> GroupError {
     GroupError::Storage(error.to_string())
-}
-
-/// Proves the newest snapshot whole, knowing from where on the log could replace it.
-async fn check_snapshots<L: LogStore>(
-    log: &mut L,
-    snapshots: &SnapshotStore,
-    offload: Offload,
-) -> io::Result<()> {
-    let purged = log.get_log_state().await?.last_purged_log_id;
-    let snapshots = snapshots.clone();
-    offload.run(move || Ok(snapshots.check(purged)?)).await
 }
 
 /// The only voter need not wait for an election timeout to find out that nobody else leads.

@@ -7,10 +7,11 @@
 
 use std::io;
 use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
 
 use openraft::storage::RaftLogStorage;
 
-use crate::types::Types;
+use crate::types::{LogId, Types};
 
 #[cfg(test)]
 mod conformance;
@@ -81,6 +82,34 @@ impl From<ReadError> for io::Error {
             ReadError::Disk { .. } | ReadError::Stopped(_) => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
+    }
+}
+
+/// Which entries a log holds: those behind `purged`, up to and with `last`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    pub purged: Option<LogId>,
+    pub last: Option<LogId>,
+}
+
+impl Extent {
+    /// Whether the log goes up to `index` or further.
+    pub fn reaches(&self, index: u64) -> bool {
+        self.last.is_some_and(|last| last.index >= index)
+    }
+}
+
+/// Asks an open log for the index behind its last durable entry. Cheap to clone, and never waits for a disk.
+#[derive(Clone)]
+pub struct LogEnd(Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl LogEnd {
+    pub fn new(ask: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+
+    pub fn get(&self) -> u64 {
+        (self.0)()
     }
 }
 

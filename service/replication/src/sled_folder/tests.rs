@@ -166,6 +166,52 @@ fn what_a_killed_process_leaves_is_whole_or_doubted() {
     );
 }
 
+/// A process that writes batches and is killed, however idle it was: nothing to doubt where nobody was told "durable".
+#[test]
+fn the_head_of_a_batch_that_never_came_is_no_doubt() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open_sled(folder.path());
+    let mut torn = 0;
+    for number in 0..200_u32 {
+        let mut batch = sled::Batch::default();
+        for part in 0..3_u32 {
+            batch.insert(
+                &[number.to_be_bytes(), part.to_be_bytes()].concat()[..],
+                value(number),
+            );
+        }
+        db.apply_batch(batch).unwrap();
+        if number % 20 != 19 {
+            continue;
+        }
+        if number % 40 == 39 {
+            db.flush().unwrap();
+        }
+        // The engine's threads write behind what it was told.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let killed = copied(folder.path());
+        let found = walk(killed.path(), None).unwrap();
+        assert_eq!(found, Finding::Whole, "killed after batch {number}");
+        torn += usize::from(
+            walk(killed.path(), Some(1)).unwrap()
+                == Finding::Doubtful("its last batch is not whole".to_owned()),
+        );
+        // What the engine makes of it: whole batches, and no hole between them.
+        let kept = pairs(killed.path());
+        assert_eq!(kept.len() % 3, 0, "half a batch came back");
+        for (place, (key, stored)) in kept.iter().enumerate() {
+            let (batch, part) = (place as u32 / 3, place as u32 % 3);
+            assert_eq!(key[..], [batch.to_be_bytes(), part.to_be_bytes()].concat()[..]);
+            assert_eq!(stored[..], value(batch)[..]);
+        }
+        if number % 40 == 39 {
+            assert_eq!(kept.len() as u32, 3 * (number + 1), "what was flushed is there");
+        }
+    }
+    assert!(torn > 0, "the case was met");
+    close(db, folder.path());
+}
+
 /// The promise of "whole": opening takes nothing away that was written before the newest seal.
 #[test]
 fn a_whole_folder_loses_nothing_when_it_is_opened() {

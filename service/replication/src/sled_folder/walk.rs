@@ -96,7 +96,9 @@ fn look(folder: &Path, seal: Option<u64>) -> io::Result<Result<(), Finding>> {
         Err(finding) => return Ok(Err(finding)),
     };
     Ok(match read_segments(&file)? {
-        Ok(segments) => check_order(&segments, snapshot_lsn).and_then(|()| check_seal(&segments, seal)),
+        Ok(segments) => check_order(&segments, snapshot_lsn)
+            .and_then(|()| check_batches(&segments, snapshot_lsn, seal))
+            .and_then(|()| check_seal(&segments, seal)),
         Err(finding) => Err(finding),
     })
 }
@@ -159,8 +161,8 @@ struct Segment {
     /// Where in the segment the next message would stand; the end mark's place, where it has one.
     end: usize,
     is_closed: bool,
-    /// The last LSN of the batches that begin here, 0 without any.
-    batch_end_lsn: u64,
+    /// The last batch that begins here: its first and its last LSN.
+    batch: Option<(u64, u64)>,
     seal_max: Option<u64>,
 }
 
@@ -251,7 +253,7 @@ fn parse_messages(bytes: &[u8], lsn: u64, stable_lsn: i64) -> Result<Segment, us
         stable_lsn,
         end: SEGMENT_HEAD_BYTES,
         is_closed: false,
-        batch_end_lsn: 0,
+        batch: None,
         seal_max: None,
     };
     while SEGMENT_BYTES - segment.end >= MESSAGE_HEAD_BYTES_MAX {
@@ -267,7 +269,7 @@ fn parse_messages(bytes: &[u8], lsn: u64, stable_lsn: i64) -> Result<Segment, us
             KIND_BATCH => {
                 let last = message.body.try_into().map(u64::from_le_bytes);
                 let last = last.map_err(|_| segment.end)?;
-                segment.batch_end_lsn = segment.batch_end_lsn.max(last);
+                segment.batch = Some((lsn + segment.end as u64, last));
             }
             kind if KINDS_BLOB.contains(&kind) => return Err(segment.end),
             kind if KINDS_PAGE.contains(&kind) => {
@@ -347,21 +349,13 @@ fn check_order(segments: &Segments, snapshot_lsn: Option<u64>) -> Result<(), Fin
     {
         return doubtful(format!("the segment of LSN {lsn} breaks off"));
     }
-    let end_lsn = last_lsn + last.end as u64;
     let resumes_lsn = if last.end + MESSAGE_HEAD_BYTES_MAX >= SEGMENT_BYTES {
         last_lsn + SEGMENT
     } else {
-        end_lsn
+        last_lsn + last.end as u64
     };
     if resumes_lsn < snapshot_lsn.unwrap_or(0) {
         return doubtful("its db file ends before its snap file does");
-    }
-    if segments
-        .used
-        .values()
-        .any(|segment| segment.batch_end_lsn >= end_lsn)
-    {
-        return doubtful("its last batch is not whole");
     }
     // From the last stable position on the engine stops at the first gap; before it, gaps are segments given up, unless
     // one was lost and reads as zeros now.
@@ -377,6 +371,25 @@ fn check_order(segments: &Segments, snapshot_lsn: Option<u64>) -> Result<(), Fin
         expected += SEGMENT;
     }
     Ok(())
+}
+
+/// The engine writes a batch's head before what is in it, so a killed process leaves a last batch that is not whole, idle
+/// or not. The engine takes what is before its head, and only writes over what is behind. Where nobody was told that
+/// anything is durable (no seal), that is what a start must find. One that lies before the engine's own snapshot it would
+/// not come upon, and it could take half of it.
+fn check_batches(segments: &Segments, snapshot_lsn: Option<u64>, seal: Option<u64>) -> Result<(), Finding> {
+    let Some((&last_lsn, last)) = segments.used.last_key_value() else {
+        return Ok(());
+    };
+    let end_lsn = last_lsn + last.end as u64;
+    let torn = segments.used.values().filter_map(|segment| segment.batch);
+    let mut torn = torn.filter(|(_, batch_end_lsn)| *batch_end_lsn >= end_lsn);
+    let (first, others) = (torn.next(), torn.count());
+    match first {
+        None => Ok(()),
+        Some((lsn, _)) if seal.is_none() && others == 0 && lsn >= snapshot_lsn.unwrap_or(0) => Ok(()),
+        Some(_) => doubtful("its last batch is not whole"),
+    }
 }
 
 /// Whether everything that was durable once lies before the end of the last message.

@@ -4,9 +4,12 @@
 //! under a temporary name, synced, renamed, and its folder synced, so that a name always stands for a whole snapshot.
 //! All calls block; callers move them off the threads that others wait for.
 //!
-//! A damaged snapshot: [`SnapshotStore::check`] sets it aside with a loud warning where the next older one, or the log
-//! alone, still leads to the same state; otherwise it refuses with a sentence. Nothing is deleted.
+//! A node looks at its snapshots and its log before it opens either ([`CheckedSnapshots`]). A damaged snapshot is set aside
+//! with a loud warning where the next older one, or the log alone, still leads to the same state; otherwise the node
+//! refuses with a sentence. Nothing is deleted. Beside a snapshot that the log did not durably reach when it was put in
+//! place lies a note, `snapshot-<index>.early`, which goes when the log has come past it.
 
+mod checked;
 mod files;
 mod frame;
 
@@ -20,10 +23,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+pub use self::checked::{CheckedSnapshots, DamagedSnapshot};
 use self::files::{Files, Staged};
 pub use self::frame::{FrameError, SnapshotReader};
 use self::frame::{FrameWriter, frame_error};
-use crate::types::{LogId, SnapshotMeta};
+use crate::types::SnapshotMeta;
 
 /// Snapshots kept. The one before the newest is what a damaged newest falls back to.
 pub const SNAPSHOTS_KEPT: usize = 2;
@@ -33,10 +37,35 @@ pub const SNAPSHOTS_KEPT: usize = 2;
 pub enum SnapshotError {
     /// Terminal for this folder.
     #[error(
-        "the snapshot {name} is damaged ({detail}) and the log no longer reaches back to before it: restore this node \
-         from a backup, or remove it from the cluster and add it again with an empty folder; nothing was deleted"
+        "the snapshot {name} is damaged ({detail}) and the log no longer reaches back to before it: restore the whole data \
+         folder from a backup, or remove this node from the cluster and add it again with an empty folder and --bootstrap \
+         wait (nothing was changed)"
     )]
     Damaged { name: String, detail: String },
+    /// Terminal for this folder.
+    #[error(
+        "the log in {log} begins with entry {begins}, and no snapshot in {folder} reaches that far: put back the snapshots \
+         that belong to this log, or restore the whole data folder from a backup, or remove this node from the cluster \
+         and add it again with an empty folder and --bootstrap wait (nothing was changed)"
+    )]
+    Missing {
+        log: String,
+        begins: u64,
+        folder: String,
+    },
+    /// Terminal for this folder.
+    #[error(
+        "the log in {log} ends {ends}, but the snapshot {name} was made from its entries up to {index}: this is an older \
+         log, or one that has lost its end. Log and snapshots belong together: put back the log that belongs to these \
+         snapshots, or restore the whole data folder from one backup, or remove this node from the cluster and add it \
+         again with an empty folder and --bootstrap wait (nothing was changed)"
+    )]
+    Ahead {
+        log: String,
+        ends: String,
+        name: String,
+        index: u64,
+    },
     /// Terminal for this program.
     #[error("the snapshot {name}: {detail}: start a newer Ostraka")]
     NewerFormat { name: String, detail: String },
@@ -55,7 +84,10 @@ impl From<SnapshotError> for io::Error {
     fn from(error: SnapshotError) -> Self {
         let kind = match &error {
             SnapshotError::DiskFull(_) => io::ErrorKind::StorageFull,
-            SnapshotError::Damaged { .. } | SnapshotError::Received(_) => io::ErrorKind::InvalidData,
+            SnapshotError::Damaged { .. }
+            | SnapshotError::Missing { .. }
+            | SnapshotError::Ahead { .. }
+            | SnapshotError::Received(_) => io::ErrorKind::InvalidData,
             SnapshotError::NewerFormat { .. } => io::ErrorKind::Unsupported,
             SnapshotError::Io { source, .. } => source.kind(),
         };
@@ -146,17 +178,15 @@ pub struct SnapshotStore {
 }
 
 impl SnapshotStore {
-    /// Opens the store in `folder`, creating it where there is none. Removes what was never finished.
+    /// Opens a store in `folder` that no log on disk stands beside, creating it where there is none. Removes what was
+    /// never finished. A node opens its own by way of [`CheckedSnapshots`].
     pub fn open(folder: &Path) -> Result<Self, SnapshotError> {
-        Ok(Self {
-            kept: Kept::Files(Files::open(folder)?),
-        })
+        Ok(Self::of_files(Files::open(folder)?))
     }
 
-    /// Opens the store in `folder` to look only: nothing is created or removed. For audits of a node that is down.
-    pub fn open_read_only(folder: &Path) -> Self {
+    fn of_files(files: Files) -> Self {
         Self {
-            kept: Kept::Files(Files::open_read_only(folder)),
+            kept: Kept::Files(files),
         }
     }
 
@@ -164,16 +194,6 @@ impl SnapshotStore {
     pub fn in_memory() -> Self {
         Self {
             kept: Kept::Memory(Arc::default()),
-        }
-    }
-
-    /// Proves the newest snapshot whole before the node relies on it. `purged` is the log's purged position: entries
-    /// behind it are still there. A damaged one is set aside (its file renamed to `….damaged`) if an older snapshot at
-    /// or behind `purged`, or an unpurged log, replaces it.
-    pub fn check(&self, purged: Option<LogId>) -> Result<(), SnapshotError> {
-        match &self.kept {
-            Kept::Files(files) => files.check(purged),
-            Kept::Memory(_) => Ok(()),
         }
     }
 

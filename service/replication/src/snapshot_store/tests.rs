@@ -4,7 +4,8 @@ use ostraka_core::limits::SNAPSHOT_FILE_CHUNK_BYTES_MAX;
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::{Membership, NodeNumber, PeerAddr, StoredMembership};
+use crate::log_store::{Extent, LogEnd};
+use crate::types::{LogId, Membership, NodeNumber, PeerAddr, StoredMembership};
 
 fn log_id(index: u64) -> LogId {
     LogId::new_term_index(2, index)
@@ -112,18 +113,10 @@ fn what_is_not_finished_leaves_nothing() {
     incoming.write_all(b"OSTR").unwrap();
     assert_eq!(names(folder.path()).len(), 1);
     // An audit does not touch it, nor mind a folder that is not there.
-    assert!(
-        SnapshotStore::open_read_only(folder.path())
-            .all()
-            .unwrap()
-            .is_empty()
-    );
-    assert!(
-        SnapshotStore::open_read_only(&folder.path().join("none"))
-            .all()
-            .unwrap()
-            .is_empty()
-    );
+    for looked_at in [folder.path(), &folder.path().join("none")] {
+        let looked = CheckedSnapshots::look_at_all(looked_at).unwrap();
+        assert!(looked.whole().is_empty() && looked.damaged().is_empty());
+    }
     assert_eq!(names(folder.path()).len(), 1);
     drop(incoming);
     assert_eq!(names(folder.path()), Vec::<String>::new());
@@ -198,27 +191,110 @@ fn damage(folder: &Path, index: u64) -> PathBuf {
     path
 }
 
+fn extent(purged: Option<u64>, last: u64) -> Extent {
+    Extent {
+        purged: purged.map(log_id),
+        last: Some(log_id(last)),
+    }
+}
+
+fn fit(folder: &Path, extent: Extent) -> Result<(), SnapshotError> {
+    CheckedSnapshots::look(folder)
+        .unwrap()
+        .fit(Path::new("vote/log"), &extent)
+}
+
+fn open(folder: &Path) -> SnapshotStore {
+    let looked = CheckedSnapshots::look(folder).unwrap();
+    looked.open(LogEnd::new(|| u64::MAX)).unwrap()
+}
+
 #[test]
 fn a_damaged_newest_is_set_aside_only_where_the_log_replaces_it() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SnapshotStore::open(folder.path()).unwrap();
+    let folder = folder.path();
+    let store = SnapshotStore::open(folder).unwrap();
     store.write(&meta(10), |out| out.write_all(&body(5_000))).unwrap();
     store.write(&meta(20), |out| out.write_all(&body(5_000))).unwrap();
-    store.check(Some(log_id(20))).unwrap();
-    damage(folder.path(), 20);
+    fit(folder, extent(Some(20), 30)).unwrap();
+    damage(folder, 20);
     // The log begins behind 15: neither the older snapshot nor the log alone leads on.
-    let refused = store.check(Some(log_id(15))).unwrap_err();
+    let refused = fit(folder, extent(Some(15), 30)).unwrap_err();
     assert!(matches!(&refused, SnapshotError::Damaged { .. }), "{refused}");
-    assert_eq!(names(folder.path()).len(), 2, "nothing was touched");
+    assert_eq!(names(folder).len(), 2, "nothing was touched");
     // The log reaches back to the older one.
-    store.check(Some(log_id(10))).unwrap();
-    assert_eq!(store.latest().unwrap().unwrap().index(), 10);
-    assert_eq!(names(folder.path()).len(), 2, "set aside, not deleted");
+    fit(folder, extent(Some(10), 30)).unwrap();
+    assert_eq!(open(folder).latest().unwrap().unwrap().index(), 10);
+    assert_eq!(names(folder).len(), 2, "set aside, not deleted");
     // The older one is damaged as well, and the log is whole.
-    damage(folder.path(), 10);
-    store.check(None).unwrap();
-    assert!(store.latest().unwrap().is_none());
-    assert_eq!(names(folder.path()).len(), 2);
+    damage(folder, 10);
+    fit(folder, extent(None, 30)).unwrap();
+    assert!(open(folder).latest().unwrap().is_none());
+    assert_eq!(names(folder).len(), 2);
+    // Nothing is left that a purged log could begin from.
+    let refused = fit(folder, extent(Some(10), 30)).unwrap_err();
+    assert!(
+        matches!(&refused, SnapshotError::Missing { begins: 11, .. }),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_log_that_ends_before_a_snapshot_is_an_older_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = SnapshotStore::open(folder).unwrap();
+    store.write(&meta(20), |out| out.write_all(&body(50))).unwrap();
+    fit(folder, extent(None, 20)).unwrap();
+    for log in [extent(None, 19), extent(Some(5), 19), Extent::default()] {
+        let refused = fit(folder, log).unwrap_err();
+        assert!(
+            matches!(&refused, SnapshotError::Ahead { index: 20, .. }),
+            "{refused}"
+        );
+    }
+    // Damaged or not.
+    damage(folder, 20);
+    fit(folder, extent(None, 20)).unwrap();
+    let refused = fit(folder, extent(None, 19)).unwrap_err();
+    assert!(matches!(&refused, SnapshotError::Ahead { .. }), "{refused}");
+}
+
+/// A node that was killed while it installed a peer's snapshot has a log that ends before it, and starts.
+#[test]
+fn a_log_that_had_not_come_so_far_is_no_older_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let end = Arc::new(std::sync::atomic::AtomicU64::new(13));
+    let asked = end.clone();
+    let looked = CheckedSnapshots::look(folder).unwrap();
+    let store = looked
+        .open(LogEnd::new(move || {
+            asked.load(std::sync::atomic::Ordering::Relaxed)
+        }))
+        .unwrap();
+    store.write(&meta(20), |out| out.write_all(&body(50))).unwrap();
+    assert_eq!(names(folder).len(), 2, "the snapshot and a note");
+    fit(folder, extent(None, 12)).unwrap();
+    let refused = fit(folder, extent(None, 11)).unwrap_err();
+    assert!(
+        matches!(&refused, SnapshotError::Ahead { .. }),
+        "older than the note: {refused}"
+    );
+    // The log comes past it: the note has done its duty, and explains nothing any more.
+    end.store(25, std::sync::atomic::Ordering::Relaxed);
+    store.write(&meta(24), |out| out.write_all(&body(50))).unwrap();
+    assert_eq!(names(folder).len(), 2, "two snapshots and no note");
+    assert!(fit(folder, extent(None, 12)).is_err());
+    // A damaged note explains nothing.
+    end.store(25, std::sync::atomic::Ordering::Relaxed);
+    store.write(&meta(30), |out| out.write_all(&body(50))).unwrap();
+    fit(folder, extent(None, 24)).unwrap();
+    let note = folder.join(format!("snapshot-{:020}.early", 30));
+    let mut bytes = std::fs::read(&note).unwrap();
+    bytes[3] ^= 1;
+    std::fs::write(&note, bytes).unwrap();
+    assert!(fit(folder, extent(None, 24)).is_err());
 }
 
 #[test]
@@ -230,7 +306,7 @@ fn a_newer_format_is_refused_with_a_sentence() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[11] = 2;
     std::fs::write(&path, bytes).unwrap();
-    let refused = store.check(None).unwrap_err();
+    let refused = CheckedSnapshots::look(folder.path()).err().unwrap();
     assert!(matches!(refused, SnapshotError::NewerFormat { .. }));
     assert!(refused.to_string().contains("start a newer Ostraka"), "{refused}");
     assert!(store.latest().is_err());

@@ -19,15 +19,21 @@ use crate::log_store::meta;
 use crate::types::LogId;
 
 /// Bytes of a slot: flags (1), a sequence number (8), an encoded log id or zeros for "empty log" (21), the number of the
-/// newest [seal](crate::sled_folder::seal) that a barrier has passed (8), CRC-32 (4), zeros.
+/// newest [seal](crate::sled_folder::seal) that a barrier has passed (8), the purged position or zeros for "nothing was
+/// purged" (21), CRC-32 (4), zeros. Slots of earlier versions end, with their CRC-32, before the seal or before the
+/// purged position.
 const SLOT_BYTES: usize = 64;
 const SLOTS: u64 = 2;
 const LOG_ID_BYTES: usize = 21;
 const LOG_ID_END: usize = 1 + 8 + LOG_ID_BYTES;
 const SEALED_BYTES: usize = LOG_ID_END + 8;
+const PURGED_BYTES: usize = SEALED_BYTES + LOG_ID_BYTES;
 const FLAG_LOG_ID: u8 = 1;
-/// Slots of the first version have no seal; their checksum stands behind the log id.
 const FLAG_SEAL: u8 = 2;
+/// The slot has a place for a purged position.
+const FLAG_PURGES: u8 = 4;
+/// There is one in it.
+const FLAG_PURGED: u8 = 8;
 
 pub(super) struct Mark {
     file: File,
@@ -43,12 +49,22 @@ pub(super) struct Marked {
     pub(super) last: Option<LogId>,
     /// `None` where no seal was written yet, by an earlier version.
     pub(super) seal: Option<u64>,
+    pub(super) purged: Purged,
+}
+
+/// How far the log may have been purged: written and synced before a purge, so never behind the truth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Purged {
+    /// By an earlier version, which did not write it down.
+    #[default]
+    Unknown,
+    UpTo(Option<LogId>),
 }
 
 impl Mark {
     /// Opens or creates the file; the caller syncs the folder. `seal_stored`: the seal found in the log, which a crash may
-    /// have left ahead of the mark. No number is given twice.
-    pub(super) fn open(path: &Path, seal_stored: u64) -> io::Result<Self> {
+    /// have left ahead of the mark; no number is given twice. `purged`: the position found in the log.
+    pub(super) fn open(path: &Path, seal_stored: u64, purged: Option<LogId>) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -65,7 +81,11 @@ impl Mark {
         if sequence == 0 {
             // Durable before the first entry is: from now on a log with entries and no mark has lost it.
             mark.value.seal = Some(0);
+            mark.value.purged = Purged::UpTo(purged);
             mark.lower(None)?;
+        }
+        if mark.value.purged == Purged::Unknown {
+            mark.purge(purged)?;
         }
         Ok(mark)
     }
@@ -92,13 +112,23 @@ impl Mark {
     pub(super) fn raise(&mut self, last: Option<LogId>, seal: u64) -> io::Result<()> {
         let seal = Some(seal);
         assert!(seal > self.value.seal, "seals only grow");
-        self.write(Marked { last, seal })
+        self.write(Marked {
+            last,
+            seal,
+            ..self.value
+        })
+    }
+
+    /// The log is about to be purged up to here. Durable on return.
+    pub(super) fn purge(&mut self, upto: Option<LogId>) -> io::Result<()> {
+        let purged = Purged::UpTo(upto);
+        self.write(Marked { purged, ..self.value })?;
+        self.file.sync_data()
     }
 
     /// The log is about to be cut back to `last`. Durable on return.
     pub(super) fn lower(&mut self, last: Option<LogId>) -> io::Result<()> {
-        let seal = self.value.seal;
-        self.write(Marked { last, seal })?;
+        self.write(Marked { last, ..self.value })?;
         self.file.sync_data()
     }
 
@@ -119,15 +149,30 @@ fn encode(sequence: u64, value: Marked) -> [u8; SLOT_BYTES] {
         slot[0] = FLAG_LOG_ID;
         slot[9..LOG_ID_END].copy_from_slice(&meta::encode_log_id(&log_id));
     }
-    let mut end = LOG_ID_END;
     if let Some(seal) = value.seal {
         slot[0] |= FLAG_SEAL;
         slot[LOG_ID_END..SEALED_BYTES].copy_from_slice(&seal.to_be_bytes());
-        end = SEALED_BYTES;
     }
+    if let Purged::UpTo(purged) = value.purged {
+        slot[0] |= FLAG_PURGES;
+        if let Some(purged) = purged {
+            slot[0] |= FLAG_PURGED;
+            slot[SEALED_BYTES..PURGED_BYTES].copy_from_slice(&meta::encode_log_id(&purged));
+        }
+    }
+    let end = checked_bytes(slot[0]);
     let crc = crc32fast::hash(&slot[..end]);
     slot[end..end + 4].copy_from_slice(&crc.to_be_bytes());
     slot
+}
+
+/// Bytes before a slot's checksum.
+fn checked_bytes(flags: u8) -> usize {
+    match flags {
+        flags if flags & FLAG_PURGES != 0 => PURGED_BYTES,
+        flags if flags & FLAG_SEAL != 0 => SEALED_BYTES,
+        _ => LOG_ID_END,
+    }
 }
 
 fn read_newest(file: &File) -> io::Result<(u64, Marked)> {
@@ -151,18 +196,20 @@ fn read_newest(file: &File) -> io::Result<(u64, Marked)> {
 fn decode(slot: &[u8; SLOT_BYTES]) -> Option<(u64, Marked)> {
     let number = |place: usize| Some(u64::from_be_bytes(*slot[place..].first_chunk()?));
     let has = |flag: u8| slot[0] & flag != 0;
-    let end = if has(FLAG_SEAL) { SEALED_BYTES } else { LOG_ID_END };
+    let log_id = |place: usize| meta::decode_log_id(&slot[place..place + LOG_ID_BYTES]).ok();
+    let end = checked_bytes(slot[0]);
     let crc = u32::from_be_bytes(*slot[end..].first_chunk()?);
     if crc != crc32fast::hash(&slot[..end]) {
         return None;
     }
-    let last = if has(FLAG_LOG_ID) {
-        Some(meta::decode_log_id(&slot[9..LOG_ID_END]).ok()?)
-    } else {
-        None
-    };
+    let last = if has(FLAG_LOG_ID) { Some(log_id(9)?) } else { None };
     let seal = if has(FLAG_SEAL) { number(LOG_ID_END) } else { None };
-    Some((number(1)?, Marked { last, seal }))
+    let purged = match (has(FLAG_PURGES), has(FLAG_PURGED)) {
+        (false, _) => Purged::Unknown,
+        (true, false) => Purged::UpTo(None),
+        (true, true) => Purged::UpTo(Some(log_id(SEALED_BYTES)?)),
+    };
+    Some((number(1)?, Marked { last, seal, purged }))
 }
 
 #[cfg(test)]
@@ -175,7 +222,8 @@ mod tests {
 
     fn marked(index: u64, seal: u64) -> Option<Marked> {
         let (last, seal) = (at(index), Some(seal));
-        Some(Marked { last, seal })
+        let purged = Purged::UpTo(None);
+        Some(Marked { last, seal, purged })
     }
 
     #[test]
@@ -183,16 +231,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mark");
         assert_eq!(Mark::read(&path).unwrap(), None);
-        let mut mark = Mark::open(&path, 0).unwrap();
-        let (last, seal) = (None, Some(0));
-        assert_eq!(Mark::read(&path).unwrap(), Some(Marked { last, seal }));
+        let mut mark = Mark::open(&path, 0, None).unwrap();
+        let (last, seal, purged) = (None, Some(0), Purged::UpTo(None));
+        assert_eq!(Mark::read(&path).unwrap(), Some(Marked { last, seal, purged }));
         for index in 1..=5 {
             let seal = mark.give_seal();
             mark.raise(at(index), seal).unwrap();
             assert_eq!(Mark::read(&path).unwrap(), marked(index, index));
         }
         mark.lower(at(2)).unwrap();
-        let mut mark = Mark::open(&path, 0).unwrap();
+        let mut mark = Mark::open(&path, 0, None).unwrap();
         assert_eq!(Some(mark.value), marked(2, 5));
         mark.lower(None).unwrap();
         assert_eq!(Mark::read(&path).unwrap().unwrap().last, None);
@@ -206,13 +254,13 @@ mod tests {
     fn no_seal_is_given_twice() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mark");
-        let mut mark = Mark::open(&path, 0).unwrap();
+        let mut mark = Mark::open(&path, 0, None).unwrap();
         assert_eq!((mark.give_seal(), mark.give_seal()), (1, 2));
         mark.raise(None, 2).unwrap();
         drop(mark);
-        assert_eq!(Mark::open(&path, 1).unwrap().give_seal(), 3);
+        assert_eq!(Mark::open(&path, 1, None).unwrap().give_seal(), 3);
         assert_eq!(
-            Mark::open(&path, 7).unwrap().give_seal(),
+            Mark::open(&path, 7, None).unwrap().give_seal(),
             8,
             "7 was stored, its mark was not"
         );
@@ -229,11 +277,40 @@ mod tests {
         let crc = crc32fast::hash(&slot[..30]);
         slot[30..34].copy_from_slice(&crc.to_be_bytes());
         std::fs::write(&path, slot).unwrap();
-        let (last, seal) = (at(4), None);
-        assert_eq!(Mark::read(&path).unwrap(), Some(Marked { last, seal }));
-        let mut mark = Mark::open(&path, 0).unwrap();
+        let (last, seal, purged) = (at(4), None, Purged::Unknown);
+        assert_eq!(Mark::read(&path).unwrap(), Some(Marked { last, seal, purged }));
+        let mut mark = Mark::open(&path, 0, None).unwrap();
         let seal = mark.give_seal();
         mark.raise(at(5), seal).unwrap();
         assert_eq!(Mark::read(&path).unwrap(), marked(5, 1));
+    }
+
+    #[test]
+    fn a_purge_is_kept_and_a_slot_from_before_it_learns_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mark");
+        let mut mark = Mark::open(&path, 0, None).unwrap();
+        let seal = mark.give_seal();
+        mark.raise(at(9), seal).unwrap();
+        mark.purge(at(7)).unwrap();
+        let seal = mark.give_seal();
+        mark.raise(at(11), seal).unwrap();
+        let purged = Purged::UpTo(at(7));
+        let (last, seal) = (at(11), Some(2));
+        assert_eq!(Mark::read(&path).unwrap(), Some(Marked { last, seal, purged }));
+        // A slot with a seal and no purged position.
+        let mut slot = [0; SLOT_BYTES];
+        slot[0] = FLAG_LOG_ID | FLAG_SEAL;
+        slot[8] = 9;
+        slot[9..LOG_ID_END].copy_from_slice(&meta::encode_log_id(&at(4).unwrap()));
+        slot[LOG_ID_END + 7] = 3;
+        let crc = crc32fast::hash(&slot[..SEALED_BYTES]);
+        slot[SEALED_BYTES..SEALED_BYTES + 4].copy_from_slice(&crc.to_be_bytes());
+        std::fs::write(&path, slot).unwrap();
+        let (last, seal, purged) = (at(4), Some(3), Purged::Unknown);
+        assert_eq!(Mark::read(&path).unwrap(), Some(Marked { last, seal, purged }));
+        drop(Mark::open(&path, 3, at(2)).unwrap());
+        let purged = Purged::UpTo(at(2));
+        assert_eq!(Mark::read(&path).unwrap(), Some(Marked { last, seal, purged }));
     }
 }

@@ -39,8 +39,8 @@ use self::mark::Mark;
 use self::shared::Shared;
 use self::trees::Trees;
 use self::writer::{Command, Done, Writer};
-use crate::log_store::WriteError;
 use crate::log_store::record::{Record, weight_bytes};
+use crate::log_store::{Extent, LogEnd, WriteError};
 use crate::sled_folder;
 use crate::types::{Entry, LogId, RaftVote, Types};
 
@@ -63,7 +63,17 @@ impl CheckedLog {
     /// Looks at the log in `folder`, or at where there is none yet. Reads the engine's file once, see
     /// [`rehearse`](sled_folder::rehearse).
     pub fn look(folder: &Path) -> Result<Self, OpenError> {
-        trees::check(folder)?;
+        Self::look_beside(folder, |_| Ok(()))
+    }
+
+    /// As [`look`](Self::look), where something else hangs on which entries the log holds: `fits` says whether it fits. It
+    /// is asked more than once where what the mark says of the log is not good enough, the last time for what is true. It
+    /// must not refuse a log that holds more than one which it took.
+    pub fn look_beside<E: From<OpenError>>(
+        folder: &Path,
+        fits: impl Fn(&Extent) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        trees::check(folder, fits)?;
         Ok(Self {
             folder: folder.to_path_buf(),
         })
@@ -83,7 +93,8 @@ impl CheckedLog {
         let found = trees::open(folder)?;
         let failed = |source| trees::io_error(folder, source);
         let barrier = barrier(&trees::db_path(folder)).map_err(failed)?;
-        let mark = Mark::open(&trees::mark_path(folder), found.seal).map_err(failed)?;
+        let mark =
+            Mark::open(&trees::mark_path(folder), found.seal, found.positions.purged).map_err(failed)?;
         crate::durable_fs::sync_dir(folder).map_err(failed)?;
         if let Some(index) = found.torn {
             tracing::info!(folder = %folder.display(), index, "dropping an entry that a crash cut short");
@@ -122,6 +133,12 @@ impl SledLogStore {
         barrier: impl FnOnce(&Path) -> io::Result<B>,
     ) -> Result<Self, OpenError> {
         CheckedLog::look(folder)?.open_with(barrier)
+    }
+
+    /// Where the log durably ends, for as long as it is open and after.
+    pub fn end(&self) -> LogEnd {
+        let shared = self.shared.clone();
+        LogEnd::new(move || shared.mirror.read().durable_end())
     }
 
     fn send(&self, command: Command) -> Result<(), WriteError> {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::shared::{Positions, Shared, index_after};
 use super::trees::{self, Found, OpenError, Trees};
-use crate::log_store::ReadError;
 use crate::log_store::record::{Assembler, Record, part_key};
+use crate::log_store::{Extent, ReadError};
 use crate::sled_folder;
 use crate::types::{LogId, RaftVote};
 
@@ -20,16 +20,20 @@ pub struct OfflineLog {
 
 impl OfflineLog {
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        trees::check_format(folder)?;
-        if !trees::db_path(folder).exists() {
+        Self::open_copy(folder, folder)
+    }
+
+    /// Opens `copy`; its errors name the folder that it is a copy of, which is whose reader can do something about them.
+    pub fn open_copy(copy: &Path, original: &Path) -> Result<Self, OpenError> {
+        trees::check_format(original)?;
+        if !trees::db_path(copy).exists() {
             let detail = "it has no database".to_owned();
             return Err(OpenError::NotALog {
-                folder: folder.to_path_buf(),
+                folder: original.to_path_buf(),
                 detail,
             });
         }
-        trees::refuse_damaged(folder)?;
-        Ok(Self::of(folder, trees::open(folder)?))
+        Ok(Self::of(original, trees::open_copy(copy, original)?))
     }
 
     pub(super) fn of(folder: &Path, found: Found) -> Self {
@@ -52,6 +56,13 @@ impl OfflineLog {
 
     pub fn purged(&self) -> Option<LogId> {
         self.positions.purged
+    }
+
+    pub fn extent(&self) -> Extent {
+        Extent {
+            purged: self.purged(),
+            last: self.last(),
+        }
     }
 
     /// The last whole entry, or `purged` when there is none.

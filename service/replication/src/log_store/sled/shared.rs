@@ -57,6 +57,11 @@ impl Mirror {
         }
     }
 
+    /// Index behind the last durable entry.
+    pub(super) fn durable_end(&self) -> u64 {
+        self.stored_end
+    }
+
     /// Index of the first entry in the tail; one past the last entry when the tail is empty.
     pub(super) fn tail_start(&self) -> u64 {
         self.tail

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use ostraka_core::limits::LOG_CACHE_BYTES_MAX;
 
-use super::mark::{Mark, Marked};
+use super::mark::{Mark, Marked, Purged};
 use super::offline::OfflineLog;
 use super::shared::Positions;
 use crate::durable_fs;
 use crate::log_store::record::{self, Assembler, Record, RecordError};
-use crate::log_store::{ReadError, meta, record::parse_part_key};
+use crate::log_store::{Extent, ReadError, meta, record::parse_part_key};
 use crate::sled_folder::{self, RehearsalError, seal};
 use crate::types::LogId;
 
@@ -50,8 +50,9 @@ pub enum OpenError {
     NewerFormat { folder: PathBuf, found: String },
     /// Terminal for this folder.
     #[error(
-        "the log in {folder} is damaged ({detail}): restore it from a backup, or remove this node from the cluster and \
-         add it again with an empty folder; keep this one if it must be examined"
+        "the log in {folder} is damaged ({detail}): restore it from a backup together with the rest of the data folder, \
+         for log and snapshots belong together, or remove this node from the cluster and add it again with an empty \
+         folder and --bootstrap wait; keep this one if it must be examined"
     )]
     Damaged { folder: PathBuf, detail: String },
     /// Terminal for this folder.
@@ -165,18 +166,20 @@ pub(super) fn prepare_folder(folder: &Path) -> Result<(), OpenError> {
 }
 
 /// Whether a log's folder, or the place of a new one, may be opened. Changes nothing.
-pub(super) fn check(folder: &Path) -> Result<(), OpenError> {
+pub(super) fn check<E: From<OpenError>>(
+    folder: &Path,
+    fits: impl Fn(&Extent) -> Result<(), E>,
+) -> Result<(), E> {
     if !folder.join(FORMAT_FILE).exists() {
         if !db_path(folder).exists() {
-            return Ok(());
+            return fits(&Extent::default());
         }
-        return Err(OpenError::NotALog {
-            folder: folder.to_path_buf(),
-            detail: format!("it has a database but no {FORMAT_FILE} file"),
-        });
+        let detail = format!("it has a database but no {FORMAT_FILE} file");
+        let folder = folder.to_path_buf();
+        return Err(OpenError::NotALog { folder, detail }.into());
     }
     check_format(folder)?;
-    rehearse(folder)
+    rehearse(folder, fits)
 }
 
 /// Checks the format before sled touches anything: a newer format may hold another engine's files.
@@ -209,8 +212,20 @@ pub(super) fn check_format(folder: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// Why a log is not opened: what it is, or what it does not fit.
+enum Halt<E> {
+    Trouble(Trouble),
+    Unfit(E),
+}
+
+impl<E> From<RehearsalError> for Halt<E> {
+    fn from(error: RehearsalError) -> Self {
+        Halt::Trouble(error.into())
+    }
+}
+
 /// Whether [`open`] may be called: it lets the engine mend what it opens, and damage is not for it to mend.
-fn rehearse(folder: &Path) -> Result<(), OpenError> {
+fn rehearse<E: From<OpenError>>(folder: &Path, fits: impl Fn(&Extent) -> Result<(), E>) -> Result<(), E> {
     let marked = Mark::read(&mark_path(folder)).map_err(|source| io_error(folder, source))?;
     let has_db = db_path(folder).exists();
     let (doubt, seal) = match marked {
@@ -218,22 +233,54 @@ fn rehearse(folder: &Path) -> Result<(), OpenError> {
         Some(Marked { seal: None, .. }) if has_db => (Some("an earlier version wrote it".to_owned()), None),
         marked => (None, Some(marked.and_then(|marked| marked.seal).unwrap_or(0))),
     };
-    sled_folder::rehearse(folder, doubt, seal, read_whole).map_err(|trouble: Trouble| trouble.at(folder))
+    let doubt = doubt.or_else(|| doubt_of_extent(marked, has_db, &fits));
+    let read = |copy: &Path| {
+        let extent = read_whole(copy).map_err(Halt::Trouble)?;
+        fits(&extent).map_err(Halt::Unfit)
+    };
+    sled_folder::rehearse(folder, doubt, seal, read).map_err(|halt| match halt {
+        Halt::Trouble(trouble) => trouble.at(folder).into(),
+        Halt::Unfit(error) => error,
+    })
 }
 
-/// Refuses what no crash leaves. For folders that are copies already.
-pub(super) fn refuse_damaged(folder: &Path) -> Result<(), OpenError> {
-    sled_folder::refuse_damaged(folder).map_err(|error| Trouble::from(error).at(folder))
+/// The mark says without the engine that the log goes at least so far, and begins at the latest there. Where that fits,
+/// the truth does; where it does not, only the log itself can tell.
+fn doubt_of_extent<E>(
+    marked: Option<Marked>,
+    has_db: bool,
+    fits: &impl Fn(&Extent) -> Result<(), E>,
+) -> Option<String> {
+    let (purged, last) = match marked.unwrap_or_default() {
+        Marked {
+            last,
+            purged: Purged::UpTo(purged),
+            ..
+        } => (purged, last),
+        _ if !has_db => (None, None),
+        // As if all of it could be gone: what fits even so, fits.
+        Marked { last, .. } => (last, last),
+    };
+    let misfit = fits(&Extent { purged, last }).is_err();
+    misfit.then(|| format!("what lies beside it does not fit what its {MARK_FILE} says"))
+}
+
+/// Opens what is a copy already. Refuses what no crash leaves; errors name the original.
+pub(super) fn open_copy(copy: &Path, original: &Path) -> Result<Found, OpenError> {
+    let found = sled_folder::refuse_damaged(copy).map_err(Trouble::from);
+    found
+        .and_then(|()| open_here(copy))
+        .map_err(|trouble| trouble.at(original))
 }
 
 /// Opens a copy and reads every entry: what a node acknowledged may stand before the damage as well as behind it.
-fn read_whole(copy: &Path) -> Result<(), Trouble> {
+fn read_whole(copy: &Path) -> Result<Extent, Trouble> {
     let log = OfflineLog::of(copy, open_here(copy)?);
     let read = catch_unwind(AssertUnwindSafe(|| {
         log.entries().try_for_each(|entry| entry.map(drop))
     }));
     match read {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(())) => Ok(log.extent()),
         Ok(Err(ReadError::Damaged { detail, .. } | ReadError::Disk { detail, .. })) => {
             Err(Trouble::Damaged(detail))
         }

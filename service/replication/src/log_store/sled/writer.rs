@@ -170,6 +170,10 @@ impl<B: Barrier> Writer<B> {
                 }
                 Command::Truncate { after, .. } => self.truncate(*after)?,
                 Command::Purge { upto, .. } => {
+                    // First, so that a start knows without the engine how far the log may be gone.
+                    self.mark
+                        .purge(Some(*upto))
+                        .map_err(|error| self.disk_error(&error))?;
                     self.insert_meta(trees::PURGED, meta::encode_log_id(upto))?;
                     self.stored_last = self.stored_last.max(Some(*upto));
                     purged = Some(*upto);

@@ -144,6 +144,14 @@ impl SledAccounts {
         CheckedAccounts::look(folder)?.open()
     }
 
+    /// Opens a copy; errors name the folder that it is a copy of.
+    pub fn open_copy(copy: &Path, original: &Path) -> Result<SledAccounts, AccountsError> {
+        sled_folder::refuse_damaged(copy)
+            .map_err(Trouble::from)
+            .and_then(|()| Self::open_here(copy))
+            .map_err(|trouble| trouble.at(original))
+    }
+
     fn open_here(folder: &Path) -> Result<SledAccounts, Trouble> {
         let db = open_database(folder)?;
         let number = current_generation(&db)?;
