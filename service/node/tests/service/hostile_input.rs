@@ -109,6 +109,61 @@ fn json_in_every_wrong_shape_is_a_problem() {
 }
 
 #[test]
+fn the_operator_port_answers_bad_bodies_with_problems_and_writes_a_line_about_each() {
+    let stage = Stage::new();
+    let operator = &stage.node.options.operator;
+    let ten_megabytes = vec![b' '; 10 * 1024 * 1024];
+    let untyped = |path: &str| Call::post_bytes(path, b"{}").header("content-type", "text/plain");
+    for action in ["add", "remove", "transfer-leader"] {
+        let path = format!("/v1/cluster/{action}");
+        for (call, code) in [
+            (Call::post_bytes(&path, b"{"), "malformed-json"),
+            (Call::post_bytes(&path, b"[]"), "invalid-field"),
+            (Call::post_bytes(&path, b"{}"), "invalid-field"),
+            (
+                Call::post(&path, &json!({"node": "two", "to": [], "peer": 7})),
+                "invalid-field",
+            ),
+            (untyped(&path), "unsupported-media-type"),
+            (Call::post_bytes(&path, &ten_megabytes), "body-too-large"),
+        ] {
+            // As above, an early answer to a long body may be lost.
+            let answer = match call.try_send(operator) {
+                Err(_) if code == "body-too-large" => continue,
+                answer => answer.unwrap(),
+            };
+            let problem = answer.assert_problem();
+            assert_eq!(
+                problem["type"],
+                format!("urn:ostraka:problem:{code}"),
+                "{problem}"
+            );
+            let trace = problem["trace_id"].as_str().unwrap();
+            let log = stage.node.log();
+            let lines = log.lines().filter(|line| line.contains(trace)).count();
+            // Twenty a second are written out, the rest are counted.
+            assert!(
+                lines == 1 || log.matches("a request was refused").count() >= 20,
+                "{problem}\n{log}"
+            );
+        }
+    }
+    // What is understood and not done is a problem too.
+    let unknown = Call::post("/v1/cluster/remove", &json!({"node": 9})).send(operator);
+    let problem = unknown.assert_problem();
+    assert_eq!(
+        (unknown.status, problem["type"].as_str().unwrap()),
+        (409, "urn:ostraka:problem:cluster-action-refused")
+    );
+    let absent = json!({"node": 2, "peer": "127.0.0.1:1"});
+    let absent = Call::post("/v1/cluster/add", &absent).send(operator);
+    assert_eq!(
+        absent.assert_problem()["type"],
+        "urn:ostraka:problem:node-unreachable"
+    );
+}
+
+#[test]
 fn ids_and_tokens_of_every_wrong_kind_are_refused() {
     let stage = Stage::new();
     let event = stage.event(&["Ada"]);
