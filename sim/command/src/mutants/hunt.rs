@@ -1,6 +1,6 @@
 //! The hunt: seed after seed, until one does not hold. A seed counts only if the sound program holds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ostraka_sim_model::checkers::{Class, Violation};
+use ostraka_sim_model::checkers::{Checker, Class, Violation};
 use ostraka_sim_model::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 pub(super) struct Finding {
     /// A checker, or `assertion` for a process that panicked, or `patience` for one that did not end.
     pub(super) by: String,
+    /// Checkers that complain of the same run after the first.
+    #[serde(default)]
+    pub(super) also: Vec<String>,
     pub(super) sentence: String,
 }
 
@@ -134,17 +137,19 @@ fn run(program: &Path, folder: &Path, seed: u64) -> Result<Option<Finding>, Stri
     let Some(status) = ended else {
         return Ok(Some(Finding {
             by: "patience".to_owned(),
+            also: Vec::new(),
             sentence: format!("the run does not end within {} s", PATIENCE.as_secs()),
         }));
     };
     if let Ok(told) = serde_json::from_str::<Told>(said.lines().last().unwrap_or_default()) {
-        return Ok(of_judgement(told.judgement));
+        return Ok(of_judgement(&told.judgement));
     }
     if status.success() {
         return Err(format!("{} ran seed {seed} and told nothing", program.display()));
     }
     Ok(Some(Finding {
         by: "assertion".to_owned(),
+        also: Vec::new(),
         sentence: of_last_words(&status.to_string(), &complained),
     }))
 }
@@ -162,17 +167,25 @@ struct Judged {
 }
 
 /// The first violation of the class that decided.
-fn of_judgement(judged: Judged) -> Option<Finding> {
+fn of_judgement(judged: &Judged) -> Option<Finding> {
     let class = match judged.verdict {
         Verdict::SafetyBroken => Class::Safety,
         Verdict::LivenessBroken => Class::Liveness,
         Verdict::Held | Verdict::Vacuous => return None,
     };
-    let mut violations = judged.violations.into_iter();
-    let first = violations.find(|violation| violation.class == class)?;
+    let first = judged
+        .violations
+        .iter()
+        .find(|violation| violation.class == class)?;
+    let others = judged.violations.iter().map(|violation| violation.checker);
+    let also: BTreeSet<&str> = others
+        .filter(|checker| *checker != first.checker)
+        .map(Checker::name)
+        .collect();
     Some(Finding {
         by: first.checker.name().to_owned(),
-        sentence: first.sentence,
+        also: also.into_iter().map(str::to_owned).collect(),
+        sentence: first.sentence.clone(),
     })
 }
 
@@ -216,6 +229,33 @@ fn gather(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_class_that_decided_is_told_first_and_the_other_checkers_beside_it() {
+        let told = |verdict: &str| -> Judged {
+            let violation = |checker: &str, class: &str| {
+                format!(
+                    "{{\"checker\":\"{checker}\",\"class\":\"{class}\",\"sentence\":\"of {checker}\",\"record\":null}}"
+                )
+            };
+            let all = [
+                violation("audience", "liveness"),
+                violation("durability", "safety"),
+            ]
+            .join(",");
+            let text = format!("{{\"verdict\":\"{verdict}\",\"violations\":[{all}],\"unheard\":1}}");
+            serde_json::from_str(&text).unwrap()
+        };
+        let safety = of_judgement(&told("safety-broken")).unwrap();
+        assert_eq!(
+            (safety.by.as_str(), safety.sentence.as_str()),
+            ("durability", "of durability")
+        );
+        assert_eq!(safety.also, ["audience"]);
+        assert_eq!(of_judgement(&told("liveness-broken")).unwrap().by, "audience");
+        assert_eq!(of_judgement(&told("vacuous")), None);
+        assert_eq!(of_judgement(&told("held")), None);
+    }
 
     #[test]
     fn a_panic_is_told_by_its_place_and_message() {

@@ -1,5 +1,6 @@
 //! What came of each mutant: evidence as JSON, and the table that is committed.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
@@ -72,15 +73,21 @@ impl Fate {
         }
     }
 
-    /// All who found it out, without repetitions.
+    /// All who found it out first in a range, and those who complained of the same runs as well.
     fn killers(&self) -> String {
         if let End::Tested(Some(_)) = self.end {
             return "the judges' tests".to_owned();
         }
-        let mut names: Vec<&str> = self.kills().iter().map(|kill| kill.finding.by.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        names.join(", ")
+        let findings = || self.kills().into_iter().map(|kill| &kill.finding);
+        let first: BTreeSet<&str> = findings().map(|finding| finding.by.as_str()).collect();
+        let others = findings().flat_map(|finding| finding.also.iter().map(String::as_str));
+        let also: BTreeSet<&str> = others.filter(|name| !first.contains(name)).collect();
+        let join = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
+        if also.is_empty() {
+            join(first)
+        } else {
+            format!("{} (also {})", join(first), join(also))
+        }
     }
 
     fn medians(&self) -> (String, String) {
@@ -225,6 +232,7 @@ mod tests {
             seconds: seeds as f64 / 2.0,
             finding: Finding {
                 by: by.to_owned(),
+                also: vec!["audience".to_owned(), "liveness".to_owned()],
                 sentence: "it is `wrong`".to_owned(),
             },
         })
@@ -246,7 +254,7 @@ mod tests {
         );
         assert!(all.is_killed());
         assert_eq!(all.medians(), ("5".to_owned(), "2.5".to_owned()));
-        assert_eq!(all.killers(), "assertion, audience");
+        assert_eq!(all.killers(), "assertion, audience (also liveness)");
         let some = fate("b", End::Hunted(vec![kill(9, "audience"), None, None]));
         assert!(!some.is_killed());
         assert_eq!(some.medians().0, "over 300");
@@ -261,7 +269,9 @@ mod tests {
         let patches = ["a", "b"].map(patch);
         let page = page(&patches, &[fate("a", End::Hunted(vec![kill(3, "audience")]))]);
         assert!(page.contains("1 of 2 are killed, 1 were tried, in the tree of 0123456789"));
-        assert!(page.contains("| a | something | clock | audience | killed 1/1 | audience | 3 | 1.5 |"));
+        assert!(page.contains(
+            "| a | something | clock | audience | killed 1/1 | audience (also liveness) | 3 | 1.5 |"
+        ));
         assert!(page.contains("| b | something | clock | audience | not tried |"));
         assert!(page.contains("- a: `seed 3 (audience): it is 'wrong'`"));
     }
