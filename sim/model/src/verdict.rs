@@ -98,7 +98,8 @@ impl Judgement {
             self.vacuous.push("no vote was counted".to_owned());
         }
         let down = downtimes(case);
-        for felt in felt(case) {
+        let all = felt(case);
+        for felt in &all {
             let name = format!("fault {} ({})", felt.fault.id.0, felt.fault.kind.name());
             let Some(span) = felt.span(case.end) else {
                 self.vacuous.push(format!("{name} never began"));
@@ -108,7 +109,9 @@ impl Judgement {
                 continue;
             }
             let met = down.iter().filter(|(_, downtime)| downtime.meets(span));
-            match excuse(&felt, met.map(|(node, span)| (*node, *span)).collect()) {
+            let excuse = excuse(felt, met.map(|(node, span)| (*node, *span)).collect())
+                .or_else(|| excuse_of_links(felt, &all, case.end));
+            match excuse {
                 Some(excuse) => self.missed.push(format!("{name} did nothing: {excuse}")),
                 None => self.vacuous.push(format!("{name} did nothing")),
             }
@@ -170,6 +173,27 @@ fn excuse(felt: &Felt, down: Vec<(crate::ids::NodeIndex, Span)>) -> Option<&'sta
         | FaultKind::CrashLoop { .. }
         | FaultKind::Hold { .. } => None,
     }
+}
+
+/// Where messages are lost or late already, there may be none left for another fault of the links.
+fn excuse_of_links(felt: &Felt, all: &[Felt], end: crate::ids::SimMicros) -> Option<&'static str> {
+    let is_of_links = |kind: &FaultKind| {
+        matches!(
+            kind,
+            FaultKind::Isolate { .. }
+                | FaultKind::OneWay { .. }
+                | FaultKind::Flap { .. }
+                | FaultKind::SlowLinks { .. }
+                | FaultKind::Hold { .. }
+                | FaultKind::Loss { .. }
+        )
+    };
+    let span = felt.span(end)?;
+    let meets = |other: &Felt| other.span(end).is_some_and(|other| other.meets(span));
+    let another = all.iter().any(|other| {
+        other.fault.id != felt.fault.id && other.bites > 0 && is_of_links(&other.fault.kind) && meets(other)
+    });
+    (is_of_links(&felt.fault.kind) && another).then_some("another fault of the links left it nothing to harm")
 }
 
 fn amounts(case: &Case) -> Amounts {
@@ -263,6 +287,25 @@ mod tests {
         assert_eq!((excused.verdict, excused.missed.len()), (Verdict::Held, 1));
         let luck = with_fault(FaultKind::Loss { ppm: 1 }, None, 0);
         assert_eq!((luck.verdict, luck.missed.len()), (Verdict::Held, 1));
+        let hold = FaultKind::Hold {
+            target: Target::Leader,
+        };
+        let alone = with_fault(hold.clone(), Some(NodeIndex(0)), 0);
+        assert_eq!(alone.verdict, Verdict::Vacuous);
+        let mut crowded = clean();
+        for (place, bites, kind) in [(0, 5, FaultKind::Loss { ppm: 900_000 }), (1, 0, hold)] {
+            let fault = FaultId(place);
+            crowded.plan.faults.push(Fault {
+                id: fault,
+                at_ms: SimMs(1),
+                for_ms: SimMs(1),
+                kind,
+            });
+            let node = Some(NodeIndex(0));
+            crowded.record(Happening::FaultBegan { fault, node });
+            crowded.record(Happening::FaultEnded { fault, bites });
+        }
+        assert_eq!(judged(&crowded).verdict, Verdict::Held);
         let mut never = clean();
         let kind = FaultKind::Blackout { kept: 0 };
         never.plan.faults.push(Fault {
@@ -280,7 +323,7 @@ mod tests {
         run.plan = clean().plan;
         run.plan.operations.clear();
         run.plan.viewers.clear();
-        assert_eq!(judged(&run).verdict, Verdict::Vacuous);
+        assert_eq!(judged(&run).vacuous, ["no vote was counted"]);
     }
 
     #[test]

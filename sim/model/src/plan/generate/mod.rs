@@ -89,9 +89,26 @@ fn viewers(draw: &mut Draw, profile: Profile, knobs: &Knobs, scripts: &[Script])
             endpoint: any_node(draw, knobs),
         }
     };
-    (0..draw.between(few, many))
-        .map(|place| viewer(place, draw))
-        .collect()
+    let many = draw.between(few, many);
+    let mut viewers: Vec<Viewer> = (0..many).map(|place| viewer(place, draw)).collect();
+    // Of the storm's events perhaps none was ever known to anybody: one viewer has something to see in any case.
+    viewers.push(Viewer {
+        viewer: ViewerIndex(many as u16),
+        slot: fresh_slot(scripts),
+        from_ms: SimMs(fresh_from_ms(knobs) + 50),
+        endpoint: any_node(draw, knobs),
+    });
+    viewers
+}
+
+/// The event of the fresh questions comes after those of the scripts.
+fn fresh_slot(scripts: &[Script]) -> EventSlot {
+    EventSlot(scripts.len() as u8)
+}
+
+/// When a healed cluster is asked the first of them.
+fn fresh_from_ms(knobs: &Knobs) -> u64 {
+    knobs.storm_ms.0 + knobs.heal_ms.0 / 2
 }
 
 fn any_node(draw: &mut Draw, knobs: &Knobs) -> NodeIndex {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ostraka_core::VoterNumber;
 
 use super::events::Script;
-use super::{Draw, any_client, any_node, fresh_client};
+use super::{Draw, any_client, any_node, fresh_client, fresh_from_ms, fresh_slot};
 use crate::ids::{ClientIndex, EventSlot, NodeIndex, OperationId, SimMs, SubmissionTag};
 use crate::names::VOTER_FIRST;
 use crate::plan::{Action, Knobs, Operation};
@@ -38,8 +38,7 @@ pub(super) fn draw(draw: &mut Draw, knobs: &Knobs, scripts: &[Script]) -> Vec<Op
     if draw.percent(12) {
         drafts.stubborn_voter(draw, &scripts[0]);
     }
-    let fresh = EventSlot(scripts.len() as u8);
-    drafts.fresh(fresh);
+    drafts.fresh(fresh_slot(scripts));
     in_order(drafts.operations)
 }
 
@@ -174,7 +173,7 @@ impl Drafts<'_> {
     /// What a healed cluster must do, through each of its nodes, by one client.
     fn fresh(&mut self, slot: EventSlot) {
         let client = fresh_client(self.knobs);
-        let mut at = self.knobs.storm_ms.0 + self.knobs.heal_ms.0 / 2;
+        let mut at = fresh_from_ms(self.knobs);
         let creation = Action::CreateEvent {
             slot,
             contestants: 2,
