@@ -323,7 +323,7 @@ mod tests {
         run.plan = clean().plan;
         run.plan.operations.clear();
         run.plan.viewers.clear();
-        assert_eq!(judged(&run).vacuous, ["no vote was counted"]);
+        assert!(judged(&run).vacuous.contains(&"no vote was counted".to_owned()));
     }
 
     #[test]
