@@ -202,7 +202,9 @@ fn a_node_that_was_killed_while_it_installed_a_snapshot_starts() {
     let source = NodeProcess::start(first.options.clone());
     let data = first.dir.path().join("node2");
     let mut options = NodeOptions::new(2, &data).with(&PURGING);
-    options.extra.extend(["--bootstrap".to_owned(), "wait".to_owned()]);
+    options
+        .extra
+        .extend(["--bootstrap".to_owned(), "wait".to_owned()]);
     fs::create_dir(&data).unwrap();
     fs::copy(first.data().join("secrets.json"), data.join("secrets.json")).unwrap();
     let node = NodeProcess::start(options);

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use ostraka_api::LoginRequest;
 use ostraka_core::VoterNumber;
+use ostraka_replication::Refusal;
 
 use super::*;
 use crate::identity::testing::{Bench, Fault, bench};
@@ -71,6 +72,21 @@ async fn a_lost_answer_does_not_lose_the_password() {
         .find(|word| word.len() == PASSWORD_CHARS)
         .unwrap();
     assert_eq!(login(&bench, password).await, Some(VoterNumber(1)));
+}
+
+/// A disk that is full stays so until a person does something, and each attempt is a line in the log.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_not_met_again_ten_times_a_second() {
+    let bench = bench(|_| {});
+    let refused = || Fault::Refused(SubmitError::Refused(Refusal::StorageFull));
+    bench.log.faults.lock().extend([refused(), refused(), refused()]);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(announced(&bench).await.len(), 1);
+    assert!(
+        begun.elapsed() >= RETRY_INTERVAL * 3,
+        "three refusals took {:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
