@@ -39,25 +39,3 @@ fn cargo_here(mut cargo: Command) -> Command {
     }
     cargo
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The tests proper need madsim; whoever runs the tests of this package without it gets them all the same.
-    #[test]
-    fn the_tests_under_madsim_pass() {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let done = cargo_here(Command::new(cargo))
-            .args(["test", "--release", "--locked"])
-            .output()
-            .expect("cargo can be started");
-        let said = String::from_utf8_lossy(&done.stdout);
-        let words = String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.success(), "{said}\n{words}");
-        assert!(
-            said.contains("test result: ok."),
-            "no test was run:\n{said}\n{words}"
-        );
-    }
-}

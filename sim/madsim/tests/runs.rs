@@ -76,6 +76,9 @@ fn what_cannot_be_used_gets_a_sentence() {
         "{}",
         said(&missing)
     );
-    assert_eq!(run(&["explore", "--seeds", "3..3"]).status.code(), Some(UNUSABLE));
+    for wrong in ["", "3", "3..", "..7", "7..3", "3..3", "-1..3", "a..b", "1..2..3"] {
+        let output = run(&["explore", &format!("--seeds={wrong}")]);
+        assert_eq!(output.status.code(), Some(UNUSABLE), "{wrong}: {}", said(&output));
+    }
     assert_eq!(run(&["run", "--seed", "x"]).status.code(), Some(UNUSABLE));
 }

@@ -81,22 +81,3 @@ fn range(text: &str) -> Result<Range<u64>, String> {
         _ => Err("seeds are given as A..B, with A below B".to_owned()),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_has_a_first_seed_below_its_end() {
-        assert_eq!(range("3..7"), Ok(3..7));
-        for wrong in ["", "3", "3..", "..7", "7..3", "3..3", "-1..3", "a..b", "1..2..3"] {
-            assert!(range(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        use clap::CommandFactory;
-        Args::command().debug_assert();
-    }
-}

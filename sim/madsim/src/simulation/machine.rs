@@ -8,7 +8,7 @@ use madsim::task::NodeId;
 use ostraka_replication::env::Offload;
 use ostraka_replication::peer::{PeerClient, PeerServer};
 use ostraka_replication::runtime::OwnedTask;
-use ostraka_replication::{Group, GroupConfig, GroupName, Net, NodeNumber, PeerAddr};
+use ostraka_replication::{ClusterKeeper, Group, GroupConfig, GroupName, Net, NodeNumber, PeerAddr};
 use ostraka_sim_model::history::{Happening, Life};
 use ostraka_sim_model::ids::NodeIndex;
 use ostraka_sim_vote::vote::{new_machine, start_ingest, tick_when_due};
@@ -38,6 +38,8 @@ pub(crate) struct Machine {
     wires: Wires,
     pub(crate) disks: Disks,
     pub(crate) clock: Arc<WallClock>,
+    /// Which cluster its node belongs to, as its disk keeps it across lives.
+    cluster: Arc<ClusterKeeper>,
     state: Mutex<State>,
 }
 
@@ -76,6 +78,7 @@ impl Machine {
             wires,
             disks,
             clock,
+            cluster: Arc::new(ClusterKeeper::in_memory()),
             state: Mutex::new(state),
         })
     }
@@ -160,7 +163,8 @@ impl Machine {
         let net = Arc::new(HostNet { wires, origin });
         let listener = net.bind("").await.map_err(|error| error.to_string())?;
         let server = PeerServer::new(CLUSTER_KEY, self.number());
-        let peers = Arc::new(PeerClient::new(net, CLUSTER_KEY, self.number()));
+        let peers = PeerClient::new(net, CLUSTER_KEY, self.number()).of_cluster(self.cluster.clone());
+        let peers = Arc::new(peers);
         let machine = Arc::new(RwLock::new(new_machine()));
         let (log, snapshots) = (self.disks.log.open(), self.disks.snapshots.clone());
         let clock = self.clock.clone();
