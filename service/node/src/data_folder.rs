@@ -354,6 +354,8 @@ fn write_durably(root: &Path, name: &str, content: &FormatFile) -> io::Result<()
 
 #[cfg(test)]
 mod tests {
+    use ostraka_replication::env::Offload;
+
     use super::*;
 
     const NODE: NodeNumber = NodeNumber(1);
@@ -434,6 +436,25 @@ mod tests {
         let refused = folder.check_log(GroupName::Vote).unwrap_err();
         assert!(matches!(refused, DataFolderError::LostLog { .. }), "{refused}");
         assert!(folder.check_log(GroupName::Identity).is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_cluster_that_a_folder_belongs_to_is_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(dir.path(), NODE).unwrap();
+        folder.bind_secrets("0123").unwrap();
+        assert_eq!(folder.cluster().unwrap().known(), None);
+        let record = ClusterRecord {
+            id: "00000000000000ff".parse().unwrap(),
+            formed_here: true,
+        };
+        let keeper = std::sync::Arc::new(folder.cluster().unwrap());
+        assert_eq!(keeper.settle(record, Offload::Inline).await.unwrap(), record);
+        folder.claim_log(GroupName::Vote).unwrap();
+        drop(folder);
+        let folder = DataFolder::open(dir.path(), NODE).unwrap();
+        assert_eq!(folder.cluster().unwrap().known(), Some(record));
+        assert!(folder.bind_secrets("4567").is_err(), "the other facts stand too");
     }
 
     #[test]

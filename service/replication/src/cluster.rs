@@ -106,7 +106,7 @@ impl ClusterKeeper {
     ///
     /// # Errors
     /// It could not be made durable, and is not kept. Retryable.
-    pub(crate) async fn settle(
+    pub async fn settle(
         self: &Arc<Self>,
         wanted: ClusterRecord,
         offload: Offload,

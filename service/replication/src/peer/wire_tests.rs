@@ -109,6 +109,7 @@ proptest! {
         let _ = decode::<ReadIndexAnswer>(&bytes);
         let _ = decode::<MembershipChange>(&bytes);
         let _ = decode::<MembershipAnswer>(&bytes);
+        let _ = decode::<Standing>(&bytes);
         let _ = decode::<openraft::raft::VoteRequest<Types>>(&bytes);
         let _ = decode::<crate::types::SnapshotMeta>(&bytes);
     }
@@ -116,6 +117,18 @@ proptest! {
     #[test]
     fn a_propose_answer_comes_back_as_it_was(answer in propose_answer()) {
         prop_assert_eq!(decode_propose_answer(encode_propose_answer(&answer)), Ok(answer));
+    }
+
+    #[test]
+    fn a_standing_comes_back_as_it_was(
+        cluster in proptest::option::of(any::<u64>()),
+        last in proptest::option::of(any::<u64>()),
+    ) {
+        let standing = Standing {
+            cluster: cluster.map(ClusterId),
+            last_log_index: last.map(LogIndex),
+        };
+        prop_assert_eq!(decode(&encode(&standing)), Ok(standing));
     }
 
     #[test]
