@@ -163,6 +163,11 @@ fn a_disk_that_is_full_to_the_last_byte_acknowledges_nothing_that_is_lost() {
     } else {
         node.kill_nine()
     };
+    let sentence = refused(&data_dir);
+    assert!(
+        sentence.contains("free"),
+        "a start without room says so: {sentence}"
+    );
     std::fs::remove_file(&ballast).unwrap();
     let node = NodeProcess::start(options);
     login(&addr, "operator", OPERATOR_PASSWORD);

@@ -58,7 +58,7 @@ const LOCK_LOOK_INTERVAL: Duration = Duration::from_millis(ACCOUNT_LOCK_LOOK_MS)
 /// Accounts written in one batch while a snapshot is read: some 100 KiB of memory.
 const ACCOUNTS_PER_BATCH: usize = 256;
 
-/// Why the accounts cannot be opened. An operator must act. Nothing was changed.
+/// Why the accounts cannot be opened. An operator must act. Nothing was lost.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsError {
     #[error("the accounts in {0} are in use by another process; stop that one first")]
@@ -73,8 +73,11 @@ pub enum AccountsError {
         doubt: String,
         bytes: u64,
     },
+    /// Retryable, once there is space: the engine needs some to open.
+    #[error("disk full: free space on {0} then start again; nothing acknowledged was lost")]
+    DiskFull(PathBuf),
     #[error(
-        "the accounts in {folder} cannot be opened ({source}); is the disk full, read-only or not this user's?"
+        "the accounts in {folder} cannot be opened ({source}); is the disk read-only or not this user's?"
     )]
     Io { folder: PathBuf, source: io::Error },
     #[error(
@@ -221,7 +224,10 @@ impl Trouble {
             Trouble::Damaged(what) => AccountsError::Damaged { folder, what },
             Trouble::NewerFormat(found) => AccountsError::NewerFormat { folder, found },
             Trouble::NoRoom { doubt, bytes } => AccountsError::NoRoom { folder, doubt, bytes },
-            Trouble::Io(source) => AccountsError::Io { folder, source },
+            Trouble::Io(source) => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AccountsError::DiskFull(folder),
+                _ => AccountsError::Io { folder, source },
+            },
         }
     }
 }
