@@ -251,18 +251,18 @@ fn doubt_of_extent<E>(
     has_db: bool,
     fits: &impl Fn(&Extent) -> Result<(), E>,
 ) -> Option<String> {
-    let (purged, last) = match marked.unwrap_or_default() {
+    let unfit = || format!("what lies beside it does not fit what its {MARK_FILE} says");
+    let (purged, last, why) = match marked.unwrap_or_default() {
         Marked {
             last,
             purged: Purged::UpTo(purged),
             ..
-        } => (purged, last),
-        _ if !has_db => (None, None),
+        } => (purged, last, unfit()),
+        _ if !has_db => (None, None, unfit()),
         // As if all of it could be gone: what fits even so, fits.
-        Marked { last, .. } => (last, last),
+        Marked { last, .. } => (last, last, "an earlier version wrote it".to_owned()),
     };
-    let misfit = fits(&Extent { purged, last }).is_err();
-    misfit.then(|| format!("what lies beside it does not fit what its {MARK_FILE} says"))
+    fits(&Extent { purged, last }).is_err().then_some(why)
 }
 
 /// Opens what is a copy already. Refuses what no crash leaves; errors name the original.
