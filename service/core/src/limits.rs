@@ -256,7 +256,7 @@ pub const MEMBERSHIP_CHANGE_MS_MAX: u64 = 10_000;
 /// Milliseconds between two looks at whether an earlier change of membership has ended: a few rounds through the log.
 pub const MEMBERSHIP_LOOK_MS: u64 = 20;
 
-/// Milliseconds that a new node gets to catch up with each log before it is left a learner and the operator told.
+/// Milliseconds that a new node gets to catch up with each log before it is taken out again and the operator told.
 pub const CATCH_UP_MS_MAX: u64 = 60_000;
 
 /// Seconds that `ostraka cluster add` waits for a node that does not answer yet, unless told otherwise: a script starts

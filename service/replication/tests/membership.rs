@@ -128,3 +128,22 @@ async fn a_member_that_lost_its_log_forms_no_cluster() {
         assert!(sentence.contains(part), "{part:?} is missing: {sentence}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_cannot_keep_up_is_taken_out_again_and_that_is_said() {
+    let own = alone(1, 0..3).await;
+    let mut broken = Node::new(2, |_| {}).await;
+    broken.start().await;
+    broken.disk.fail_barriers(true);
+    let added = own
+        .group()
+        .add(broken.number, broken.addr.clone(), Duration::from_secs(2))
+        .await;
+    let Err(GroupError::Membership(sentence)) = added else {
+        panic!("{added:?}");
+    };
+    assert!(sentence.contains("was taken out again"), "{sentence}");
+    let status = own.group().status();
+    assert_eq!((status.voters.len(), status.learners.len()), (1, 0));
+    own.submit(3, WAIT).await.expect("the cluster goes on");
+}

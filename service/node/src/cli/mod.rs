@@ -20,6 +20,7 @@ use crate::telemetry;
     name = "ostraka",
     version,
     about = "Real-time voting: one vote a user, none lost, everybody sees the count move",
+    override_usage = "ostraka [COMMAND] [FLAGS]",
     after_help = "Without a command, `ostraka` means `ostraka serve`, with the same flags: see `ostraka serve --help`."
 )]
 struct Cli {
