@@ -26,7 +26,10 @@ fn run(config: Config) -> Result<(), String> {
     let mut env = Env::new(Arc::new(TokioNet), Arc::new(SystemClock), Arc::new(OsEntropy));
     env.console = telemetry::console(config.log_format);
     runtime
-        .block_on(crate::run(env, config, stop_signal()))
+        .block_on(async {
+            let stop = stop_signal();
+            crate::run(env, config, stop).await
+        })
         .map_err(|error| error.to_string())
 }
 
@@ -38,20 +41,28 @@ fn configure(args: ServeArgs) -> Result<Config, crate::config::ConfigError> {
     args.settings.or(file).checked(args.only)
 }
 
-/// Completes on Ctrl-C or SIGTERM.
-async fn stop_signal() {
+/// Completes on Ctrl-C or SIGTERM. Both are caught from the call on, and not first when the future is polled: whoever has
+/// read that the node listens may stop it.
+fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            tracing::warn!(%error, "SIGTERM cannot be caught; only Ctrl-C stops this node gracefully");
-            let _ = tokio::signal::ctrl_c().await;
-            return;
+    let caught = |kind, name| {
+        signal(kind)
+            .inspect_err(|error| tracing::warn!(%error, "{name} cannot be caught: it kills this node"))
+            .ok()
+    };
+    let terminate = caught(SignalKind::terminate(), "SIGTERM");
+    let interrupt = caught(SignalKind::interrupt(), "Ctrl-C");
+    let comes = |signal: Option<tokio::signal::unix::Signal>| async {
+        match signal {
+            Some(mut signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
         }
     };
-    tokio::select! {
-        biased;
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+    async move {
+        tokio::select! {
+            biased;
+            () = comes(terminate) => {}
+            () = comes(interrupt) => {}
+        }
     }
 }
