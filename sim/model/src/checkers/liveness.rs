@@ -1,5 +1,5 @@
-//! Liveness: once faults have stopped, all nodes run and come to the same point, and fresh requests through each of them
-//! succeed. And no node stops by itself but for its disk.
+//! Liveness: once faults have stopped, all nodes run, are ready and come to the same point, and fresh requests through each
+//! of them succeed. And no node stops by itself but for its disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,7 @@ pub(super) fn check(case: &Case, report: &mut Report) {
         "the run never came to the end of the storm".to_owned()
     });
     nodes_settle(case, report);
+    nodes_become_ready(case, report);
     nodes_stop_for_their_disk_only(case, report);
     for asked in &case.asked {
         report.lively(asked.answered.is_some(), asked.invoked, || {
@@ -49,6 +50,29 @@ fn nodes_settle(case: &Case, report: &mut Report) {
             .collect();
         format!("the nodes have not applied the same: {}", by_node.join(", "))
     });
+}
+
+/// Whoever was started last takes traffic before the end: a node that is never ready gets none from a load balancer.
+fn nodes_become_ready(case: &Case, report: &mut Report) {
+    let mut awaited: BTreeMap<NodeIndex, Option<usize>> = BTreeMap::new();
+    for (place, record) in case.history.records.iter().enumerate() {
+        match &record.what {
+            Happening::Node {
+                node,
+                life: Life::Started,
+            } => drop(awaited.insert(*node, Some(place))),
+            Happening::Node {
+                node,
+                life: Life::Ready,
+            } => drop(awaited.insert(*node, None)),
+            _ => {}
+        }
+    }
+    for (node, started) in awaited {
+        report.lively(started.is_none(), started, || {
+            format!("node {} was started and is not ready at the end", node.0)
+        });
+    }
 }
 
 fn nodes_stop_for_their_disk_only(case: &Case, report: &mut Report) {

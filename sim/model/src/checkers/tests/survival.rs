@@ -148,6 +148,23 @@ fn liveness_finds_a_cluster_that_does_not_heal() {
 }
 
 #[test]
+fn liveness_finds_a_node_that_is_never_ready_again() {
+    let mut run = clean();
+    let node = NodeIndex(1);
+    for life in [Life::Started, Life::Ready] {
+        run.record(Happening::Node { node, life });
+    }
+    assert!(run.check(Checker::Liveness).violations.is_empty());
+    let life = Life::Started;
+    run.record(Happening::Node { node, life });
+    finds(
+        &run,
+        Checker::Liveness,
+        "node 1 was started and is not ready at the end",
+    );
+}
+
+#[test]
 fn liveness_finds_a_node_that_stops_by_itself() {
     let mut run = clean();
     let failed = Happening::Node {
