@@ -348,10 +348,10 @@ pub const IDENTITY_COMMAND_BYTES_MAX: usize = 4_096;
 /// not all of them: 300 million would be some 100 GB.
 pub const ACCOUNT_CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Milliseconds that opening the accounts waits for the lock of a database that this process has just dropped, and
-/// between two looks: the engine's own threads hold it for a few.
-pub const ACCOUNT_LOCK_MS_MAX: u64 = 1_000;
-pub const ACCOUNT_LOCK_LOOK_MS: u64 = 10;
+/// Milliseconds that opening a database waits for the lock of one that this process has just dropped, and between two
+/// looks: the engine's own threads hold it for a few.
+pub const ENGINE_LOCK_MS_MAX: u64 = 1_000;
+pub const ENGINE_LOCK_LOOK_MS: u64 = 10;
 
 /// Seconds that a token is valid: an evening of voting, and a lost one is worth nothing the next day.
 pub const TOKEN_LIFETIME_S: u64 = 12 * 3_600;

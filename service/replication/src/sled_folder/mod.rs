@@ -16,7 +16,9 @@ mod walk;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use ostraka_core::limits::{ENGINE_LOCK_LOOK_MS, ENGINE_LOCK_MS_MAX};
 use walk::{Finding, walk};
 
 /// The copy's folder, in the folder that was copied: the same disk, and gone with it.
@@ -118,6 +120,23 @@ pub fn copy_engine_folder(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Opens, and tries again for a moment where it is in use: a database that this process has dropped is held for a few
+/// milliseconds more by the engine's own threads. Against other processes the lock of the data folder stands.
+pub fn while_locked<T, E>(
+    is_in_use: impl Fn(&E) -> bool,
+    mut open: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    for _look in 0..ENGINE_LOCK_MS_MAX / ENGINE_LOCK_LOOK_MS {
+        match open() {
+            Err(error) if is_in_use(&error) => {
+                std::thread::sleep(Duration::from_millis(ENGINE_LOCK_LOOK_MS));
+            }
+            other => return other,
+        }
+    }
+    open()
+}
+
 /// The engine's own lock, so that no other process changes the folder under the walk. `None` where there is no file yet.
 fn lock(folder: &Path) -> Result<Option<File>, RehearsalError> {
     let file = match File::open(folder.join("db")) {
@@ -125,11 +144,15 @@ fn lock(folder: &Path) -> Result<Option<File>, RehearsalError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(RehearsalError::InUse),
-        Err(TryLockError::Error(error)) => Err(error.into()),
-    }
+    while_locked(
+        |error| matches!(error, RehearsalError::InUse),
+        || match file.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => Err(RehearsalError::InUse),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        },
+    )?;
+    Ok(Some(file))
 }
 
 /// sled writes a snapshot under this name before it gives it its own. Started again in between, it would take the

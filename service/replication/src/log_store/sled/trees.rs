@@ -355,15 +355,19 @@ fn open_trees(folder: &Path) -> Result<Trees, Trouble> {
         // The store flushes by itself; a second flusher would only add noise.
         .flush_every_ms(None)
         .cache_capacity(LOG_CACHE_BYTES_MAX);
-    // sled answers some kinds of damage with a panic.
-    let opened = catch_unwind(AssertUnwindSafe(|| -> sled::Result<Trees> {
-        let db = config.open()?;
-        let entries = db.open_tree(ENTRIES_TREE)?;
-        let meta = db.open_tree(META_TREE)?;
-        Ok(Trees { db, entries, meta })
-    }));
-    let trees = opened
-        .map_err(|_panic| Trouble::Damaged("the storage engine panicked while opening".to_owned()))??;
+    let open = || {
+        // sled answers some kinds of damage with a panic.
+        let opened = catch_unwind(AssertUnwindSafe(|| -> sled::Result<Trees> {
+            let db = config.open()?;
+            let entries = db.open_tree(ENTRIES_TREE)?;
+            let meta = db.open_tree(META_TREE)?;
+            Ok(Trees { db, entries, meta })
+        }));
+        opened
+            .map_err(|_panic| Trouble::Damaged("the storage engine panicked while opening".to_owned()))?
+            .map_err(Trouble::from)
+    };
+    let trees = sled_folder::while_locked(|trouble| matches!(trouble, Trouble::InUse), open)?;
     sync_engine_files(folder)?;
     Ok(trees)
 }

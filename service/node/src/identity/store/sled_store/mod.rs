@@ -33,9 +33,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use ostraka_core::limits::{ACCOUNT_CACHE_BYTES_MAX, ACCOUNT_LOCK_LOOK_MS, ACCOUNT_LOCK_MS_MAX};
+use ostraka_core::limits::ACCOUNT_CACHE_BYTES_MAX;
 use ostraka_core::{LogIndex, VoterNumber};
 use ostraka_replication::sled_folder::{self, RehearsalError};
 
@@ -51,10 +50,6 @@ const FORMAT: u32 = 1;
 const KEY_FORMAT: &[u8] = b"m/format";
 const KEY_CURRENT: &[u8] = b"m/current";
 const TREE_PREFIX: &str = "accounts-";
-/// sled's own threads hold its lock for a moment after a database was dropped: for that long, in-process restarts wait.
-/// Against another process the lock of the data folder stands; this one is only the second.
-const LOCK_LOOKS_MAX: u64 = ACCOUNT_LOCK_MS_MAX / ACCOUNT_LOCK_LOOK_MS;
-const LOCK_LOOK_INTERVAL: Duration = Duration::from_millis(ACCOUNT_LOCK_LOOK_MS);
 /// Accounts written in one batch while a snapshot is read: some 100 KiB of memory.
 const ACCOUNTS_PER_BATCH: usize = 256;
 
@@ -273,19 +268,7 @@ fn rehearse(folder: &Path) -> Result<(), AccountsError> {
         read.map_err(|_panic| Trouble::Damaged("the storage engine panicked while reading".to_owned()))?
             .map_err(|error| Trouble::Damaged(error.to_string()))
     };
-    while_locked(|| sled_folder::rehearse(folder, None, None, read_whole))
-        .map_err(|trouble: Trouble| trouble.at(folder))
-}
-
-/// Tries again for a moment where another database of this process may still hold the lock.
-fn while_locked<T>(mut open: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
-    for _look in 1..LOCK_LOOKS_MAX {
-        match open() {
-            Err(Trouble::InUse) => std::thread::sleep(LOCK_LOOK_INTERVAL),
-            other => return other,
-        }
-    }
-    open()
+    sled_folder::rehearse(folder, None, None, read_whole).map_err(|trouble: Trouble| trouble.at(folder))
 }
 
 fn open_database(folder: &Path) -> Result<sled::Db, Trouble> {
@@ -293,12 +276,15 @@ fn open_database(folder: &Path) -> Result<sled::Db, Trouble> {
         .path(folder)
         .cache_capacity(ACCOUNT_CACHE_BYTES_MAX)
         .flush_every_ms(None);
-    while_locked(|| {
-        // sled answers some kinds of damage with a panic.
-        catch_unwind(AssertUnwindSafe(|| config.open()))
-            .map_err(|_panic| Trouble::Damaged("the storage engine panicked while opening".to_owned()))?
-            .map_err(Trouble::from)
-    })
+    sled_folder::while_locked(
+        |trouble| matches!(trouble, Trouble::InUse),
+        || {
+            // sled answers some kinds of damage with a panic.
+            catch_unwind(AssertUnwindSafe(|| config.open()))
+                .map_err(|_panic| Trouble::Damaged("the storage engine panicked while opening".to_owned()))?
+                .map_err(Trouble::from)
+        },
+    )
 }
 
 /// The number of the tree in use. A new database gets its format and its first tree in one batch.
