@@ -1,14 +1,10 @@
-//! This very test program, started again for one run.
+//! A process for one run.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use ostraka_sim_model::history::{Happening, History};
 use ostraka_sim_model::ids::{FaultId, NodeIndex};
 use ostraka_sim_model::plan::Plan;
-
-const PLAN_FILE: &str = "OSTRAKA_TEST_PLAN";
-const HISTORY_FILE: &str = "OSTRAKA_TEST_HISTORY";
 
 /// What a run in another process gave, byte for byte and as what it means.
 pub(crate) struct Ran {
@@ -21,10 +17,8 @@ pub(crate) fn run(plan: &Plan) -> Ran {
     let folder = tempfile::tempdir().expect("a folder");
     let (plan_file, history_file) = (folder.path().join("plan"), folder.path().join("history"));
     std::fs::write(&plan_file, plan.to_json()).expect("the plan is written");
-    let output = Command::new(std::env::current_exe().expect("this program finds itself"))
-        .args(["--exact", "child::one_run", "--ignored", "--nocapture"])
-        .env(PLAN_FILE, &plan_file)
-        .env(HISTORY_FILE, &history_file)
+    let output = Command::new(env!("CARGO_BIN_EXE_sim-one-run"))
+        .args([&plan_file, &history_file])
         .output()
         .expect("a process can be started");
     let words = String::from_utf8_lossy(&output.stderr);
@@ -32,18 +26,6 @@ pub(crate) fn run(plan: &Plan) -> Ran {
     let bytes = std::fs::read(&history_file).expect("the run has left its history");
     let (_digest, history) = postcard::from_bytes::<(u64, History)>(&bytes).expect("it can be read");
     Ran { bytes, history }
-}
-
-/// Not a test: the other end of [`run`].
-#[test]
-#[ignore = "runs in a process of its own, which the other tests start"]
-fn one_run() {
-    let file = |name| PathBuf::from(std::env::var_os(name).expect("the parent names its files"));
-    let text = std::fs::read_to_string(file(PLAN_FILE)).expect("the plan can be read");
-    let plan = Plan::from_json(&text).expect("the parent has checked it");
-    let run = ostraka_sim_turmoil::run(&plan);
-    let bytes = postcard::to_stdvec(&(run.trace_digest, run.history)).expect("plain data");
-    std::fs::write(file(HISTORY_FILE), bytes).expect("the history is written");
 }
 
 impl Ran {
