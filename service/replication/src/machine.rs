@@ -16,6 +16,10 @@ pub trait Machine: Send + Sync + 'static {
     /// Only where the machine finds its own state impossible; the node then stops.
     fn apply(&mut self, meta: EntryMeta, body: &[u8]) -> Bytes;
 
+    /// Whether [`Machine::apply`] could read `body`. The leader asks before it proposes what another node handed it: an
+    /// entry that cannot be read stops every replica. Error: a clause for the other node's log.
+    fn check(body: &[u8]) -> Result<(), String>;
+
     /// An entry without commands (a leader's blank entry, a change of membership) has passed.
     fn skip(&mut self, index: LogIndex);
 

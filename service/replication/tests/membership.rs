@@ -147,3 +147,93 @@ async fn a_node_that_cannot_keep_up_is_taken_out_again_and_that_is_said() {
     assert_eq!((status.voters.len(), status.learners.len()), (1, 0));
     own.submit(3, WAIT).await.expect("the cluster goes on");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_replaced_leader_left_half_way_is_ended_before_the_next_change() {
+    let mut cluster = Cluster::of(3, |_| {}).await;
+    let leader = cluster.leader().await;
+    let dead = cluster.follower().await;
+    let leaving = 3 - leader - dead;
+    let (number, addr) = (cluster.nodes[leaving].number, cluster.nodes[leaving].addr.clone());
+    cluster.settled().await;
+    cluster.nodes[dead].kill();
+    // The first half needs a quorum of those who stay, too, and one of these two is dead.
+    let group = cluster.nodes[leader].group();
+    let removing = tokio::spawn({
+        let group = group.clone();
+        async move { group.remove(number).await }
+    });
+    wait_until("the first half to be in a log", || group.status().changing).await;
+    let first_half = group.status().last_log_index;
+    let follower = cluster.nodes[leaving].group();
+    wait_until("a follower to have it", || {
+        follower.status().last_log_index >= first_half
+    })
+    .await;
+    cluster.nodes[leader].kill();
+    assert!(removing.await.expect("no panic").is_err());
+    for place in [dead, leader] {
+        cluster.nodes[place].start().await;
+    }
+    let leader = cluster.leader().await;
+    let group = cluster.nodes[leader].group();
+    wait_until("the first half to be committed", || {
+        group.status().committed_index >= first_half
+    })
+    .await;
+    assert!(group.status().changing, "nobody ends it unasked");
+    // It counts as a voter still, on its way out. If it leads, it makes way for who stays.
+    let leader = loop {
+        let leader = cluster.leader().await;
+        let group = cluster.nodes[leader].group();
+        match group.add(number, addr.clone(), WAIT).await {
+            Ok(()) => break leader,
+            Err(GroupError::NotLeader(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let status = cluster.nodes[leader].group().status();
+    assert_eq!((status.voters.len(), status.changing), (3, false));
+    cluster.nodes[leader].submit(1, WAIT).await.expect("applied");
+    assert_eq!(cluster.settled().await.counted.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_goes_on_when_nobody_waits_for_it() {
+    let mut cluster = Cluster::of(3, |_| {}).await;
+    let leader = cluster.leader().await;
+    let dead = cluster.follower().await;
+    let leaving = cluster.nodes[3 - leader - dead].number;
+    cluster.nodes[dead].kill();
+    let group = cluster.nodes[leader].group();
+    let removing = tokio::spawn({
+        let group = group.clone();
+        async move { group.remove(leaving).await }
+    });
+    wait_until("the first half to be in a log", || group.status().changing).await;
+    removing.abort();
+    assert!(removing.await.expect_err("ended").is_cancelled());
+    cluster.nodes[dead].start().await;
+    wait_until("the second half to be committed", || {
+        let status = group.status();
+        !status.changing && !status.is_member(leaving)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_hands_over_before_it_leaves() {
+    let cluster = Cluster::of(3, |_| {}).await;
+    let leader = cluster.leader().await;
+    let number = cluster.nodes[leader].number;
+    let group = cluster.nodes[leader].group();
+    let term = group.status().term;
+    group.remove(number).await.expect("it leaves");
+    assert!(!group.is_leader(), "it led to the last");
+    let next = cluster.leader().await;
+    assert_ne!(next, leader);
+    let status = cluster.nodes[next].group().status();
+    assert!(!status.is_member(number));
+    assert_eq!(status.term, term + 1, "one handover, no election");
+    cluster.nodes[next].submit(1, WAIT).await.expect("applied");
+}

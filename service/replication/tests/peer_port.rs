@@ -156,6 +156,8 @@ async fn long_messages_and_nonsense_are_refused_and_harm_nobody() {
         let nonsense = ask(node, Asked::well(&path, vec![0xa5; 500])).await;
         assert_eq!(nonsense.0, StatusCode::BAD_REQUEST, "{route}: {}", nonsense.1);
     }
+    let unreadable = ask(node, Asked::well("/peer/v1/vote/propose", vec![1; 5])).await;
+    assert_eq!(unreadable.0, StatusCode::BAD_REQUEST, "{}", unreadable.1);
     let nonsense = ask(
         node,
         Asked::well("/peer/v1/vote/snapshot", vec![0, 0, 0, 3, 1, 9, 9, 9]),

@@ -24,12 +24,18 @@ pub(crate) enum Task {
         /// Write the run's file even if all held
         #[arg(long)]
         keep: bool,
+        /// Write what the nodes log to stderr, filtered as by RUST_LOG: warn,openraft=debug
+        #[arg(long, value_name = "FILTER")]
+        log: Option<String>,
     },
     /// Run a plan or a failure's plan again
     Replay {
         file: PathBuf,
         #[arg(long)]
         json: bool,
+        /// Write what the nodes log to stderr, filtered as by RUST_LOG: warn,openraft=debug
+        #[arg(long, value_name = "FILTER")]
+        log: Option<String>,
     },
     /// Run many seeds, each in a process of its own
     Explore(Explore),

@@ -26,8 +26,13 @@ const EXIT_NOT_DETERMINISTIC: u8 = 13;
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
-        Task::Run { seed, json, keep } => one::run_seed(seed, json, keep),
-        Task::Replay { file, json } => one::replay(&file, json),
+        Task::Run {
+            seed,
+            json,
+            keep,
+            log,
+        } => shown(log).and_then(|()| one::run_seed(seed, json, keep)),
+        Task::Replay { file, json, log } => shown(log).and_then(|()| one::replay(&file, json)),
         Task::Explore(wanted) => explore::explore(&wanted),
         Task::Shrink { file } => shrink::shrink(&file),
         Task::Timeline { file } => timeline::write(&file),
@@ -40,4 +45,8 @@ fn main() -> ExitCode {
             ExitCode::from(EXIT_UNUSABLE)
         }
     }
+}
+
+fn shown(filter: Option<String>) -> Result<(), String> {
+    filter.map_or(Ok(()), |filter| ostraka_sim_turmoil::show_logs(&filter))
 }

@@ -16,6 +16,7 @@ mod drive;
 mod errands;
 mod known;
 mod links;
+mod logs;
 mod machine;
 mod nemesis;
 mod net;
@@ -25,3 +26,4 @@ mod stage;
 mod viewers;
 
 pub use drive::{Run, run};
+pub use logs::show_logs;

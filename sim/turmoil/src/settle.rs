@@ -64,6 +64,7 @@ async fn is_whole(known: &SharedKnown) -> bool {
     let nodes = known.stage.nodes();
     let at_rest = |log: &GroupStatus| {
         log.voters.len() == nodes
+            && !log.changing
             && log.leader.is_some()
             && log.applied_index == log.last_log_index
             && log.committed_index == log.last_log_index

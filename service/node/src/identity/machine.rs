@@ -148,6 +148,12 @@ impl Machine for IdentityMachine {
         outcome.encode()
     }
 
+    fn check(body: &[u8]) -> Result<(), String> {
+        Command::decode(body)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+
     fn skip(&mut self, index: LogIndex) {
         let old = self.store.head();
         self.store.commit(

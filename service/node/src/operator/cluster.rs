@@ -12,6 +12,7 @@ use ostraka_core::limits::CATCH_UP_MS_MAX;
 use ostraka_replication::{Group, GroupError, GroupName, GroupStatus, NodeNumber, PeerAddr};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tracing::Instrument as _;
 
 use super::Operator;
 use crate::http::{JsonBody, Problem};
@@ -45,6 +46,12 @@ impl fmt::Display for ClusterStatus {
                 group.snapshot_index.0,
                 group.purged_index.0
             )?;
+            if group.changing {
+                writeln!(
+                    f,
+                    "  its members are being changed; the voters are those of before and after"
+                )?;
+            }
             for (kind, members) in [("voter", &group.voters), ("learner", &group.learners)] {
                 for (node, addr) in members {
                     let matched = group.replication.iter().find(|(of, _)| of == node);
@@ -88,6 +95,12 @@ fn refused(error: &GroupError) -> Problem {
 
 type Done = Result<Json<serde_json::Value>, Problem>;
 
+/// Goes on when the operator has hung up: half of it would leave a node in one log and not in the other.
+async fn to_its_end(action: impl Future<Output = Done> + Send + 'static) -> Done {
+    let done = tokio::spawn(action.in_current_span()).await;
+    done.unwrap_or_else(|ended| Err(Problem::new(ErrorCode::Internal, ended.to_string())))
+}
+
 pub(super) async fn status(State(operator): State<Arc<Operator>>) -> Json<ClusterStatus> {
     Json(ClusterStatus {
         groups: operator
@@ -100,6 +113,10 @@ pub(super) async fn status(State(operator): State<Arc<Operator>>) -> Json<Cluste
 
 /// Forms what is not formed yet, so that a crash between the logs can be made good.
 pub(super) async fn init(State(operator): State<Arc<Operator>>) -> Done {
+    to_its_end(form(operator)).await
+}
+
+async fn form(operator: Arc<Operator>) -> Done {
     let is_new = |group: &&Group| !group.status().has_members();
     let new: Vec<&Group> = operator.groups.iter().filter(is_new).collect();
     if new.is_empty() {
@@ -119,7 +136,10 @@ pub(super) async fn init(State(operator): State<Arc<Operator>>) -> Done {
 
 /// All logs are asked about before any is changed, and a failure half-way is undone.
 pub(super) async fn add(State(operator): State<Arc<Operator>>, JsonBody(request): JsonBody<AddNode>) -> Done {
-    let AddNode { node, peer } = request;
+    to_its_end(take_in(operator, request)).await
+}
+
+async fn take_in(operator: Arc<Operator>, AddNode { node, peer }: AddNode) -> Done {
     for group in &operator.groups {
         let checked = group.check_add(node, peer.clone()).await;
         checked.map_err(|error| refused(&error))?;
@@ -160,8 +180,12 @@ async fn undone(error: &GroupError, failed: GroupName, node: NodeNumber, added: 
 /// Out of each log of which it is a member: it may be of one only, after an addition that failed half-way.
 pub(super) async fn remove(
     State(operator): State<Arc<Operator>>,
-    JsonBody(RemoveNode { node }): JsonBody<RemoveNode>,
+    JsonBody(request): JsonBody<RemoveNode>,
 ) -> Done {
+    to_its_end(take_out(operator, request)).await
+}
+
+async fn take_out(operator: Arc<Operator>, RemoveNode { node }: RemoveNode) -> Done {
     let is_member = |group: &&Group| group.status().is_member(node);
     let members: Vec<&Group> = operator.groups.iter().filter(is_member).collect();
     if members.is_empty() {
@@ -179,8 +203,12 @@ pub(super) async fn remove(
 
 pub(super) async fn transfer_leader(
     State(operator): State<Arc<Operator>>,
-    JsonBody(TransferLeader { to }): JsonBody<TransferLeader>,
+    JsonBody(request): JsonBody<TransferLeader>,
 ) -> Done {
+    to_its_end(hand_over(operator, request)).await
+}
+
+async fn hand_over(operator: Arc<Operator>, TransferLeader { to }: TransferLeader) -> Done {
     for group in &operator.groups {
         let handed_over = group.transfer_leader(to).await;
         handed_over.map_err(|error| refused(&error))?;

@@ -47,6 +47,10 @@ impl Machine for VoteMachine {
         Bytes::from(encode_outcomes(&applied.outcomes))
     }
 
+    fn check(body: &[u8]) -> Result<(), String> {
+        Batch::decode(body).map(|_| ()).map_err(|error| error.to_string())
+    }
+
     fn skip(&mut self, index: LogIndex) {
         self.state.skip(index);
     }

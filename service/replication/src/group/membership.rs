@@ -5,23 +5,18 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use openraft::ChangeMembers;
-use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, InitializeError, RaftError};
-use openraft::metrics::RaftMetrics;
+use openraft::errors::{InitializeError, RaftError};
 use ostraka_core::LogIndex;
-use ostraka_core::limits::{
-    MEMBERSHIP_CHANGE_MS_MAX, MEMBERSHIP_LOOK_MS, PEER_CALL_MS_MAX, SNAPSHOT_INSTALL_MS_MAX,
-};
+use ostraka_core::limits::{MEMBERSHIP_CHANGE_MS_MAX, PEER_CALL_MS_MAX, SNAPSHOT_INSTALL_MS_MAX};
 
 use super::status::index_of;
+use super::turns::{LOOK_PAUSE, changed, stopped};
 use super::{Group, GroupError};
 use crate::cluster::{ClusterId, ClusterRecord};
 use crate::peer::wire::{MembershipAnswer, MembershipChange, Standing};
 use crate::peer::{CallError, Target};
 use crate::runtime::{self, Instant};
-use crate::types::{NodeNumber, PeerAddr, Types};
-
-/// Between two looks at whether an earlier change has ended.
-const CHANGE_PAUSE: Duration = Duration::from_millis(MEMBERSHIP_LOOK_MS);
+use crate::types::{NodeNumber, PeerAddr};
 
 impl Group {
     /// Forms a new cluster of one, this node, and waits until it leads. Error if it already has a log or belongs to a
@@ -105,18 +100,36 @@ impl Group {
         let Some((node, addr)) = view.leader.filter(|_| !view.leads) else {
             return self.change_here(change, within).await;
         };
+        self.ask_to_change((node, addr), change, within).await
+    }
+
+    /// Has another node, which is taken for the leader, carry the change out.
+    async fn ask_to_change(
+        &self,
+        (node, addr): (NodeNumber, PeerAddr),
+        change: MembershipChange,
+        within: Duration,
+    ) -> Result<(), GroupError> {
         let target = Target {
             group: self.inner.config.name,
             node,
             addr,
         };
-        match self.inner.peers.change_membership(&target, within, &change).await {
-            Ok(MembershipAnswer(answer)) => answer,
-            Err(error) => Err(GroupError::Membership(format!(
-                "node {node} at {}, which this node takes for the leader, did not carry it out: {error}",
-                target.addr
-            ))),
-        }
+        let error = match self.inner.peers.change_membership(&target, within, &change).await {
+            Ok(MembershipAnswer(answer)) => return answer,
+            Err(error) => error,
+        };
+        let sentence = format!(
+            "node {node} at {}, which this node takes for the leader, did not carry it out: {error}",
+            target.addr
+        );
+        Err(match error {
+            CallError::NotSent(_) | CallError::Refused(StatusCode::SERVICE_UNAVAILABLE, _) => {
+                GroupError::Unreachable(sentence)
+            }
+            CallError::TimedOut(_) | CallError::Broken(_) => GroupError::Timeout,
+            CallError::Refused(..) | CallError::Answer(_) => GroupError::Membership(sentence),
+        })
     }
 
     pub(crate) async fn change_here(
@@ -124,26 +137,33 @@ impl Group {
         change: MembershipChange,
         within: Duration,
     ) -> Result<(), GroupError> {
-        match change {
-            MembershipChange::Add { node, addr } => self.add_here(node, addr, within).await,
-            MembershipChange::Remove { node } => self.remove_here(node).await,
-            MembershipChange::CheckAdd { node, addr } => self.check_add_here(node, &addr).await,
-            MembershipChange::TransferLeader { to } => self.transfer_leader_here(to).await,
-        }
+        let deadline = runtime::now() + within;
+        self.to_its_end(within, move |group| async move {
+            match change {
+                MembershipChange::Add { node, addr } => group.add_here(node, addr, deadline).await,
+                MembershipChange::Remove { node } => group.remove_here(node, deadline).await,
+                MembershipChange::CheckAdd { node, addr } => group.check_add_here(node, &addr).await,
+                MembershipChange::TransferLeader { to } => group.transfer_leader_here(to, deadline).await,
+            }
+        })
+        .await
     }
 
-    async fn add_here(&self, node: NodeNumber, addr: PeerAddr, within: Duration) -> Result<(), GroupError> {
-        self.check_add_here(node, &addr).await?;
-        let deadline = runtime::now() + within;
-        if self.voter_addr(node).is_some() {
+    async fn add_here(&self, node: NodeNumber, addr: PeerAddr, deadline: Instant) -> Result<(), GroupError> {
+        if self.add_learner(node, addr, deadline).await? {
             return Ok(());
         }
-        changed(deadline, || self.raft().add_learner(node, addr.clone(), false)).await?;
-        let Err(error) = self.promote(node, deadline).await else {
-            return Ok(());
+        // Some of the time is for taking it out again. While it catches up, other changes may have their turn: an
+        // operator may think better of it.
+        let left = deadline.saturating_duration_since(runtime::now());
+        let undoing = (left / 2).min(Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX));
+        let promoted = match self.caught_up(node, deadline - undoing).await {
+            Ok(()) => self.promote(node, deadline).await,
+            Err(error) => Err(error),
         };
+        let Err(error) = promoted else { return Ok(()) };
         // Nothing half-done stays behind; the operator mends the cause and asks again.
-        let forgotten = self.remove_here(node).await;
+        let forgotten = self.remove_here(node, change_deadline()).await;
         tracing::warn!(%node, %error, ?forgotten, "a node that was being added did not catch up and was taken out again");
         let sentence = match forgotten {
             Ok(()) => format!("node {node} did not become a voter ({error}) and was taken out again"),
@@ -220,8 +240,24 @@ impl Group {
         })
     }
 
-    /// Waits until a learner has the log, and makes it a voter.
-    async fn promote(&self, node: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
+    /// Whether it is a voter already; else it is a learner now.
+    async fn add_learner(
+        &self,
+        node: NodeNumber,
+        addr: PeerAddr,
+        deadline: Instant,
+    ) -> Result<bool, GroupError> {
+        let _turn = self.turn(deadline).await?;
+        self.check_add_here(node, &addr).await?;
+        if self.voter_addr(node).is_some() {
+            return Ok(true);
+        }
+        changed(deadline, || self.raft().add_learner(node, addr.clone(), false)).await?;
+        Ok(false)
+    }
+
+    /// Waits until a learner has the log as it is now.
+    async fn caught_up(&self, node: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
         let target = self.status().last_log_index;
         self.wait_metrics(deadline, |metrics| {
             let replication = metrics.replication.as_ref();
@@ -231,14 +267,59 @@ impl Group {
                     .is_some_and(|matched| index_of(*matched) >= target)
             })
         })
-        .await?;
-        self.must_lead()?;
+        .await
+    }
+
+    async fn promote(&self, node: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
+        let _turn = self.turn(deadline).await?;
+        if !self.status().is_member(node) {
+            let sentence = format!("node {node} was removed while it was being added");
+            return Err(GroupError::Membership(sentence));
+        }
         let change = ChangeMembers::AddVoterIds(BTreeSet::from([node]));
         changed(deadline, || self.raft().change_membership(change.clone(), true)).await
     }
 
-    async fn remove_here(&self, node: NodeNumber) -> Result<(), GroupError> {
+    /// A leader hands leadership over before it leaves: a node that leads a cluster to which it does not belong is
+    /// neither one thing nor the other, and the cluster would wait for an election.
+    async fn remove_here(&self, node: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
         self.must_lead()?;
+        if node != self.inner.config.node {
+            return self.take_out(node, deadline).await;
+        }
+        let heir = {
+            let _turn = self.turn(deadline).await?;
+            let Some(heir) = self.heir() else {
+                let sentence = format!("node {node} is the only voter: a cluster without any is none");
+                return Err(GroupError::Membership(sentence));
+            };
+            self.hand_over(heir.0).await?;
+            heir
+        };
+        self.ask_heir(heir, MembershipChange::Remove { node }, deadline)
+            .await
+    }
+
+    /// Has the node that leads from now on carry the change out. It may not know yet that it does.
+    async fn ask_heir(
+        &self,
+        heir: (NodeNumber, PeerAddr),
+        change: MembershipChange,
+        deadline: Instant,
+    ) -> Result<(), GroupError> {
+        loop {
+            let left = deadline.saturating_duration_since(runtime::now());
+            let answer = self.ask_to_change(heir.clone(), change.clone(), left).await;
+            let is_early = answer == Err(GroupError::NotLeader(None));
+            if !is_early || runtime::now() + LOOK_PAUSE >= deadline {
+                return answer;
+            }
+            runtime::sleep(LOOK_PAUSE).await;
+        }
+    }
+
+    async fn take_out(&self, node: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
+        let _turn = self.turn(deadline).await?;
         let status = self.status();
         let removed = BTreeSet::from([node]);
         let change = if status.voters.iter().any(|(voter, _)| *voter == node) {
@@ -246,28 +327,18 @@ impl Group {
         } else if status.learners.iter().any(|(learner, _)| *learner == node) {
             ChangeMembers::RemoveNodes(removed)
         } else {
-            return Err(GroupError::Membership(format!(
-                "node {node} is not in the cluster"
-            )));
+            let sentence = format!("node {node} is not in the cluster");
+            return Err(GroupError::Membership(sentence));
         };
-        changed(change_deadline(), || {
-            self.raft().change_membership(change.clone(), false)
-        })
-        .await
+        changed(deadline, || self.raft().change_membership(change.clone(), false)).await
     }
 
-    async fn transfer_leader_here(&self, to: NodeNumber) -> Result<(), GroupError> {
-        self.must_lead()?;
-        if !self.status().voters.iter().any(|(voter, _)| *voter == to) {
+    async fn transfer_leader_here(&self, to: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
+        let _turn = self.turn(deadline).await?;
+        if self.voter_addr(to).is_none() {
             return Err(GroupError::Membership(format!("node {to} is not a voter")));
         }
-        self.raft()
-            .trigger()
-            .transfer_leader(to)
-            .await
-            .map_err(|fatal| stopped(&fatal))?;
-        self.wait_metrics(change_deadline(), |metrics| metrics.current_leader == Some(to))
-            .await
+        self.hand_over(to).await
     }
 
     /// Takes a snapshot now. Returns the last index that is in it.
@@ -284,27 +355,12 @@ impl Group {
         Ok(index_of(self.raft().metrics().borrow().snapshot))
     }
 
-    fn must_lead(&self) -> Result<(), GroupError> {
+    pub(super) fn must_lead(&self) -> Result<(), GroupError> {
         let view = self.leader_view();
         if view.leads {
             Ok(())
         } else {
             Err(GroupError::NotLeader(view.leader.map(|(_, addr)| addr)))
-        }
-    }
-
-    async fn wait_metrics(
-        &self,
-        deadline: Instant,
-        mut accept: impl FnMut(&RaftMetrics<Types>) -> bool,
-    ) -> Result<(), GroupError> {
-        let mut metrics = self.raft().metrics();
-        let reached = metrics.wait_for(|metrics| metrics.running_state.is_err() || accept(metrics));
-        let left = deadline.saturating_duration_since(runtime::now());
-        match runtime::timeout(left, reached).await {
-            Some(Ok(metrics)) => metrics.running_state.map_err(|fatal| stopped(&fatal)),
-            Some(Err(_)) => Err(stopped(&Fatal::Stopped)),
-            None => Err(GroupError::Timeout),
         }
     }
 }
@@ -330,36 +386,6 @@ fn foreign_past(own: Option<ClusterId>, standing: Standing) -> Option<String> {
 
 fn change_deadline() -> Instant {
     runtime::now() + Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX)
-}
-
-fn stopped(fatal: &Fatal<Types>) -> GroupError {
-    GroupError::Stopped(fatal.to_string())
-}
-
-/// Changes the membership. Waits for an earlier change to end, its own leader's or one that it took over.
-async fn changed<T, F>(deadline: Instant, mut change: impl FnMut() -> F) -> Result<(), GroupError>
-where
-    F: Future<Output = Result<T, RaftError<Types, ClientWriteError<Types>>>>,
-{
-    loop {
-        let left = deadline.saturating_duration_since(runtime::now());
-        let error = match runtime::timeout(left, change()).await {
-            None => return Err(GroupError::Timeout),
-            Some(Ok(_)) => return Ok(()),
-            Some(Err(RaftError::Fatal(fatal))) => return Err(stopped(&fatal)),
-            Some(Err(RaftError::APIError(error))) => error,
-        };
-        match error {
-            ClientWriteError::ForwardToLeader(forward) => {
-                return Err(GroupError::NotLeader(forward.leader_node));
-            }
-            ClientWriteError::LogEntryDiscarded(_) => return Err(GroupError::Timeout),
-            ClientWriteError::ChangeMembershipError(
-                ChangeMembershipError::InProgress(_) | ChangeMembershipError::UncommittedLeaderLog(_),
-            ) if runtime::now() + CHANGE_PAUSE < deadline => runtime::sleep(CHANGE_PAUSE).await,
-            error => return Err(GroupError::Membership(error.to_string())),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod sentence;
 mod start;
 mod status;
 mod submit;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -151,6 +152,8 @@ pub struct GroupStatus {
     pub purged_index: LogIndex,
     pub voters: Vec<(NodeNumber, PeerAddr)>,
     pub learners: Vec<(NodeNumber, PeerAddr)>,
+    /// A change of members has begun and not ended: the voters are those of before and after it.
+    pub changing: bool,
     /// Follower's matched index, on the leader only.
     pub replication: Vec<(NodeNumber, LogIndex)>,
 }
@@ -164,12 +167,16 @@ pub struct Group {
 struct Inner {
     config: GroupConfig,
     raft: RaftHandle,
+    /// [`Machine::check`] of the group's machine.
+    check: fn(&[u8]) -> Result<(), String>,
     applied: watch::Receiver<LogIndex>,
     snapshots: SnapshotStore,
     peers: Arc<PeerClient>,
     clock: SharedClock,
     budget: Arc<budget::Budget>,
     reads: reads::ReadQueue,
+    /// Held by the change of members that is under way here.
+    turns: tokio::sync::Mutex<()>,
     /// Draws seeds and jitter, one number each.
     draws: AtomicU64,
     stopping: AtomicBool,

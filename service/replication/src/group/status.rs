@@ -1,10 +1,11 @@
 //! A picture of the group.
 
+use openraft::metrics::RaftMetrics;
 use openraft::{LogId as RawLogId, ServerState};
 use ostraka_core::LogIndex;
 
 use super::{Group, GroupStatus};
-use crate::types::{CommittedLeaderId, NodeNumber, PeerAddr};
+use crate::types::{CommittedLeaderId, NodeNumber, PeerAddr, Types};
 
 impl Group {
     pub fn status(&self) -> GroupStatus {
@@ -29,6 +30,7 @@ impl Group {
             purged_index: index_of(metrics.purged),
             voters: nodes(true),
             learners: nodes(false),
+            changing: is_changing(&metrics),
             replication: replication
                 .map(|(node, matched)| (*node, index_of(*matched)))
                 .collect(),
@@ -47,6 +49,16 @@ impl GroupStatus {
         let mut members = self.voters.iter().chain(&self.learners);
         members.any(|(member, _)| *member == node)
     }
+}
+
+/// Whether the newest membership that this node knows is not committed, or is the first half of a change.
+pub(super) fn is_changing(metrics: &RaftMetrics<Types>) -> bool {
+    let newest = &metrics.membership_config;
+    newest.log_id() > &metrics.local_committed || is_joint(metrics)
+}
+
+pub(super) fn is_joint(metrics: &RaftMetrics<Types>) -> bool {
+    metrics.membership_config.membership().get_joint_config().len() > 1
 }
 
 fn role_name(state: ServerState) -> &'static str {

@@ -111,6 +111,11 @@ impl Group {
         }
     }
 
+    /// Whether what another node handed over can be applied.
+    pub(crate) fn check(&self, body: &[u8]) -> Result<(), String> {
+        (self.inner.check)(body)
+    }
+
     /// Proposes on this node, if it leads.
     pub(crate) async fn propose_here(&self, body: Bytes, within: Duration) -> ProposeAnswer {
         let mut leader = self.watch_leader();

@@ -115,12 +115,16 @@ where
     }
 }
 
-/// A whole body of at most `bytes_max`.
+/// A whole body of at most `bytes_max`, all of the length that its sender announced. The end of a body says nothing by
+/// itself: hyper takes a stream that is reset, or a connection that goes away, with HTTP/2's NO_ERROR for the body's end
+/// (RFC 9113 section 8.1), however much of it had come.
 pub(super) async fn collect<B>(body: B, bytes_max: usize) -> Result<Bytes, FrameError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
+    let unannounced = || FrameError::Broken("it did not say how long its message is".to_owned());
+    let announced = body.size_hint().exact().ok_or_else(unannounced)?;
     let mut reader = FrameReader::new(body, bytes_max);
     let mut whole = BytesMut::new();
     while let Some(piece) = reader.next_piece().await? {
@@ -133,11 +137,20 @@ where
         }
         whole.extend_from_slice(&piece);
     }
+    if whole.len() as u64 != announced {
+        let came = whole.len();
+        return Err(FrameError::Broken(format!("{came} of {announced} bytes came")));
+    }
     Ok(whole.freeze())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use futures_util::FutureExt;
+    use hyper::body::SizeHint;
     use proptest::prelude::*;
 
     use super::*;
@@ -196,5 +209,50 @@ mod tests {
     fn a_torn_frame_is_an_error() {
         let torn = read_all(vec![frame(&[7; 10])[..9].to_vec()], 100);
         assert!(matches!(torn, Err(FrameError::Wire(WireError::Malformed))));
+    }
+
+    /// Ends like a body whose connection went away with NO_ERROR.
+    struct Announced {
+        announced: u64,
+        came: PeerBody,
+    }
+
+    impl Body for Announced {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+            Pin::new(&mut self.came).poll_frame(cx)
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.announced)
+        }
+    }
+
+    fn collected(announced: u64, came: Vec<Vec<u8>>) -> Result<Bytes, FrameError> {
+        let came = body_of(came);
+        let body = Announced { announced, came };
+        collect(body, 100).now_or_never().expect("nothing is waited for")
+    }
+
+    #[test]
+    fn a_message_that_was_cut_short_is_none() {
+        let pieces = || vec![vec![1, 2], vec![3]];
+        assert_eq!(
+            collected(3, pieces()).expect("all came"),
+            Bytes::from_static(&[1, 2, 3])
+        );
+        for announced in [0, 2, 4, u64::MAX] {
+            assert!(matches!(
+                collected(announced, pieces()),
+                Err(FrameError::Broken(_))
+            ));
+        }
+        let silent = collect(body_of(pieces()), 100).now_or_never().expect("at once");
+        assert!(matches!(silent, Err(FrameError::Broken(_))));
     }
 }

@@ -41,6 +41,7 @@ pub(super) async fn answer(
         Route::Snapshot => Ok(frames::full(wire::encode(&snapshot::receive(group, body).await?))),
         Route::Propose => {
             let body = collect(body, PROPOSAL_BYTES_MAX).await?;
+            group.check(&body).map_err(unreadable)?;
             let answer = group.propose_here(body, within(headers)).await;
             Ok(frames::full(wire::encode_propose_answer(&answer)))
         }
@@ -125,6 +126,13 @@ fn reply<T: Serialize, E: std::fmt::Display>(answer: Result<T, E>) -> Result<Pee
             format!("the group has stopped here: {stopped}"),
         )),
     }
+}
+
+fn unreadable(error: String) -> Refusal {
+    (
+        StatusCode::BAD_REQUEST,
+        format!("the proposal cannot be read here: {error}"),
+    )
 }
 
 pub(super) fn malformed(error: FrameError) -> Refusal {

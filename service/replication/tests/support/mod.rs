@@ -70,6 +70,13 @@ impl Machine for Counter {
         Bytes::copy_from_slice(&first.to_be_bytes())
     }
 
+    fn check(body: &[u8]) -> Result<(), String> {
+        match body.len() {
+            0..6 => Err("the bytes end early".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
     fn skip(&mut self, index: LogIndex) {
         assert!(
             index.0 == self.applied.0 + 1 || index.0 == 0,
