@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::case::Case;
 use crate::checkers::{Checker, Class, Violation};
 use crate::history::{Answer, History};
-use crate::lives::{Felt, Span, downtimes, felt};
+use crate::ids::{NodeIndex, SimMicros};
+use crate::lives::{Felt, Span, downtimes, felt, leader_at, leads};
 use crate::plan::{FaultKind, Plan};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -99,6 +100,7 @@ impl Judgement {
         }
         let down = downtimes(case);
         let all = felt(case);
+        let leads = leads(case);
         for felt in &all {
             let name = format!("fault {} ({})", felt.fault.id.0, felt.fault.kind.name());
             let Some(span) = felt.span(case.end) else {
@@ -110,7 +112,8 @@ impl Judgement {
             }
             let met = down.iter().filter(|(_, downtime)| downtime.meets(span));
             let excuse = excuse(felt, met.map(|(node, span)| (*node, *span)).collect())
-                .or_else(|| excuse_of_links(felt, &all, case.end));
+                .or_else(|| excuse_of_links(felt, &all, case.end))
+                .or_else(|| excuse_of_silence(felt, span, &leads, &down));
             match excuse {
                 Some(excuse) => self.missed.push(format!("{name} did nothing: {excuse}")),
                 None => self.vacuous.push(format!("{name} did nothing")),
@@ -138,7 +141,7 @@ pub fn judge(plan: &Plan, history: &History) -> Judgement {
 }
 
 /// Why a fault that did nothing could not help it; none if it should have done something.
-fn excuse(felt: &Felt, down: Vec<(crate::ids::NodeIndex, Span)>) -> Option<&'static str> {
+fn excuse(felt: &Felt, down: Vec<(NodeIndex, Span)>) -> Option<&'static str> {
     let targeted = !felt.fault.kind.targets().is_empty();
     if targeted && felt.node.is_none() {
         return Some("whom it was meant for was down already");
@@ -175,25 +178,41 @@ fn excuse(felt: &Felt, down: Vec<(crate::ids::NodeIndex, Span)>) -> Option<&'sta
     }
 }
 
+fn is_of_links(kind: &FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::Isolate { .. }
+            | FaultKind::OneWay { .. }
+            | FaultKind::Flap { .. }
+            | FaultKind::SlowLinks { .. }
+            | FaultKind::Hold { .. }
+            | FaultKind::Loss { .. }
+    )
+}
+
 /// Where messages are lost or late already, there may be none left for another fault of the links.
-fn excuse_of_links(felt: &Felt, all: &[Felt], end: crate::ids::SimMicros) -> Option<&'static str> {
-    let is_of_links = |kind: &FaultKind| {
-        matches!(
-            kind,
-            FaultKind::Isolate { .. }
-                | FaultKind::OneWay { .. }
-                | FaultKind::Flap { .. }
-                | FaultKind::SlowLinks { .. }
-                | FaultKind::Hold { .. }
-                | FaultKind::Loss { .. }
-        )
-    };
+fn excuse_of_links(felt: &Felt, all: &[Felt], end: SimMicros) -> Option<&'static str> {
     let span = felt.span(end)?;
     let meets = |other: &Felt| other.span(end).is_some_and(|other| other.meets(span));
     let another = all.iter().any(|other| {
         other.fault.id != felt.fault.id && other.bites > 0 && is_of_links(&other.fault.kind) && meets(other)
     });
     (is_of_links(&felt.fault.kind) && another).then_some("another fault of the links left it nothing to harm")
+}
+
+/// While nobody leads, nodes have little to say to each other: they wait for an election.
+fn excuse_of_silence(
+    felt: &Felt,
+    span: Span,
+    leads: &[(SimMicros, NodeIndex, u64)],
+    down: &[(NodeIndex, Span)],
+) -> Option<&'static str> {
+    let (leader, _) = leader_at(leads, span.to)?;
+    let was_down = down
+        .iter()
+        .any(|(node, downtime)| *node == leader && downtime.meets(span) && downtime.from <= span.from);
+    (is_of_links(&felt.fault.kind) && was_down)
+        .then_some("the leader was down, and the others waited for an election")
 }
 
 fn amounts(case: &Case) -> Amounts {
@@ -218,8 +237,8 @@ fn amounts(case: &Case) -> Amounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Happening;
-    use crate::ids::{FaultId, NodeIndex, OperationId, SimMs};
+    use crate::history::{Happening, Life};
+    use crate::ids::{FaultId, OperationId, SimMs};
     use crate::plan::Target;
     use crate::testing::{Run, clean};
 
@@ -306,6 +325,30 @@ mod tests {
             crowded.record(Happening::FaultEnded { fault, bites });
         }
         assert_eq!(judged(&crowded).verdict, Verdict::Held);
+        for (leader, verdict) in [(0, Verdict::Vacuous), (1, Verdict::Held)] {
+            let mut silent = clean();
+            let fault = FaultId(0);
+            silent.plan.faults.push(Fault {
+                id: fault,
+                at_ms: SimMs(1),
+                for_ms: SimMs(1),
+                kind: FaultKind::Isolate {
+                    target: Target::Follower,
+                },
+            });
+            let life = |node, life| Happening::Node {
+                node: NodeIndex(node),
+                life,
+            };
+            silent.record(life(leader, Life::Leads { term: 7 }));
+            silent.record(life(1, Life::Killed));
+            let node = Some(NodeIndex(2));
+            silent.record(Happening::FaultBegan { fault, node });
+            silent.record(Happening::FaultEnded { fault, bites: 0 });
+            silent.record(life(1, Life::Started));
+            silent.record(life(1, Life::Ready));
+            assert_eq!(judged(&silent).verdict, verdict, "leader {leader}");
+        }
         let mut never = clean();
         let kind = FaultKind::Blackout { kept: 0 };
         never.plan.faults.push(Fault {
