@@ -1,9 +1,9 @@
 //! The command line.
 
-use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use ostraka_sim_campaign::Explore;
 
 #[derive(Parser)]
 #[command(name = "sim", about = "The service under faults, from seeds, judged")]
@@ -66,43 +66,9 @@ pub(crate) struct Mutants {
     pub(crate) jobs: u16,
 }
 
-#[derive(clap::Args)]
-pub(crate) struct Explore {
-    /// First seed, and the one behind the last: A..B
-    #[arg(long, value_parser = range)]
-    pub(crate) seeds: Range<u64>,
-    /// Seeds at a time
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) jobs: u16,
-    /// Run each seed in so many processes and compare what came of it, byte for byte
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
-    pub(crate) times: u8,
-    /// Fail as vacuous if something that must happen sometimes never did
-    #[arg(long)]
-    pub(crate) all_points: bool,
-}
-
-fn range(text: &str) -> Result<Range<u64>, String> {
-    let parts = text
-        .split_once("..")
-        .and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
-    match parts {
-        Some((from, to)) if from < to => Ok(from..to),
-        _ => Err("seeds are given as A..B, with A below B".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_range_has_a_first_seed_below_its_end() {
-        assert_eq!(range("3..7"), Ok(3..7));
-        for wrong in ["", "3", "3..", "..7", "7..3", "3..3", "-1..3", "a..b", "1..2..3"] {
-            assert!(range(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -4,25 +4,18 @@
 //! that cannot be used. `mutants` ends with 1 if some live.
 
 mod args;
-mod child;
-mod explore;
 mod mutants;
 mod one;
 mod reduce;
 mod shrink;
-mod summary;
 mod timeline;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use ostraka_sim_campaign::{EXIT_UNUSABLE, explore};
 
 use args::{Args, Task};
-
-/// For arguments and files that cannot be used: clap's own code for the same.
-const EXIT_UNUSABLE: u8 = 2;
-/// The same plan gave two different runs.
-const EXIT_NOT_DETERMINISTIC: u8 = 13;
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
@@ -33,7 +26,7 @@ fn main() -> ExitCode {
             log,
         } => shown(log).and_then(|()| one::run_seed(seed, json, keep)),
         Task::Replay { file, json, log } => shown(log).and_then(|()| one::replay(&file, json)),
-        Task::Explore(wanted) => explore::explore(&wanted),
+        Task::Explore(wanted) => explore(&one::program(), &wanted),
         Task::Shrink { file } => shrink::shrink(&file),
         Task::Timeline { file } => timeline::write(&file),
         Task::Mutants(wanted) => mutants::mutants(&wanted),

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use ostraka_sim_campaign::{Kept, beside, read, say, write};
 use ostraka_sim_model::checkers::Checker;
 use ostraka_sim_model::plan::Plan;
 
-use crate::one::{Kept, beside, read, write};
-use crate::{child, reduce};
+use crate::one::program;
+use crate::reduce;
 
 pub(crate) fn shrink(file: &Path) -> Result<u8, String> {
     let plan = match read(file)? {
@@ -50,24 +51,24 @@ pub(crate) fn shrink(file: &Path) -> Result<u8, String> {
             plan.viewers.len()
         )
     };
-    println!(
+    say(format_args!(
         "{} still breaks with {} (before: {}), {tried} plans tried",
         wanted.name(),
         size(&small),
         size(&plan)
-    );
-    print!("{}", small.to_json());
-    println!(
+    ));
+    say(small.to_json());
+    say(format_args!(
         "again: cargo run --release -p sim -- replay {}",
         small_file.display()
-    );
+    ));
     Ok(0)
 }
 
 /// The checkers that this plan breaks.
 fn broken(file: &Path, plan: &Plan) -> Result<Vec<Checker>, String> {
     write(file, &plan.to_json())?;
-    let summary = child::of_plan(file)?;
+    let summary = program().of_plan(file).map_err(|(_, words)| words)?;
     let checkers: BTreeSet<Checker> = summary
         .judgement
         .violations

@@ -81,6 +81,10 @@ pub(crate) const ROOMS: &[Room] = &[
         never_links: &["tokio", "axum", "openraft", "sled", "turmoil", "madsim"],
         ..room("sim/model", &["service/core"])
     },
+    Room {
+        never_links: &["tokio", "axum", "openraft", "sled", "turmoil", "madsim"],
+        ..room("sim/campaign", &["sim/model"])
+    },
     // `sim` is the command line over the simulators; the service comes to it assembled, as `run`.
     Room {
         never_names: &["axum"],
@@ -95,7 +99,7 @@ pub(crate) const ROOMS: &[Room] = &[
         never_links: &["axum", "sled", "turmoil"],
         ..room(
             "sim/madsim",
-            &["service/core", "service/replication", "sim/model"],
+            &["service/core", "service/replication", "sim/model", "sim/campaign"],
         )
     },
     Room {
@@ -122,6 +126,7 @@ const SIM_MAY_IMPORT: &[&str] = &[
     "service/node",
     "service/client",
     "sim/model",
+    "sim/campaign",
     "sim/turmoil",
 ];
 

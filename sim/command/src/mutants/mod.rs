@@ -8,9 +8,10 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::EXIT_UNUSABLE;
+use ostraka_sim_campaign::{EXIT_UNUSABLE, say, write};
+
 use crate::args::Mutants;
-use crate::one::{EVIDENCE, write};
+use crate::one::EVIDENCE;
 use hunt::{RANGES, Sound};
 use patch::{Hunter, Patch};
 use table::{End, Fate, page};
@@ -42,7 +43,7 @@ pub(crate) fn mutants(wanted: &Mutants) -> Result<u8, String> {
     for patch in &chosen {
         let end = end_of(patch, &tree, wanted, &mut sound).unwrap_or_else(End::Error);
         let fate = Fate::of(patch, &tree.commit, wanted.seeds_max, end);
-        println!("{}", fate.line());
+        say(fate.line());
         let json = serde_json::to_string_pretty(&fate).expect("plain data can be written");
         write(&evidence_of(&patch.name), &json)?;
         fates.push(fate);
@@ -62,16 +63,16 @@ fn tell(fates: &[Fate]) -> u8 {
     };
     let broken = names(&|fate| matches!(fate.end, End::Error(_)));
     let alive = names(&|fate| !matches!(fate.end, End::Error(_)) && !fate.is_killed());
-    println!(
+    say(format_args!(
         "{} of {} mutants killed",
         fates.len() - broken.len() - alive.len(),
         fates.len()
-    );
+    ));
     if !alive.is_empty() {
-        println!("alive: {}", alive.join(", "));
+        say(format_args!("alive: {}", alive.join(", ")));
     }
     if !broken.is_empty() {
-        println!("not tried, for an error: {}", broken.join(", "));
+        say(format_args!("not tried, for an error: {}", broken.join(", ")));
         return EXIT_UNUSABLE;
     }
     if alive.is_empty() { 0 } else { EXIT_ALIVE }
@@ -101,10 +102,10 @@ fn sound(tree: &Tree, chosen: &[Patch]) -> Result<Sound, String> {
     for seed in RANGES.iter().flat_map(|first| *first..first + SOUND_SEEDS) {
         match sound.finding(seed)? {
             None => held += 1,
-            Some(finding) => println!(
+            Some(finding) => say(format_args!(
                 "seed {seed} proves nothing, it does not hold as it is: {}",
                 finding.sentence
-            ),
+            )),
         }
     }
     if held == 0 {

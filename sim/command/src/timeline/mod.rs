@@ -15,11 +15,11 @@ use ostraka_sim_model::plan::Plan;
 
 use page::page;
 
-use crate::one::{self, Kept};
+use ostraka_sim_campaign::{self as campaign, Kept, beside, read, say};
 
 /// Writes the page of a run's file beside it.
 pub(crate) fn write(file: &Path) -> Result<u8, String> {
-    let Kept::Failure(run) = one::read(file)? else {
+    let Kept::Failure(run) = read(file)? else {
         let sentence = "is a plan; a page shows a run: `sim run --seed N --keep` leaves one in a file";
         return Err(format!("{} {sentence}", file.display()));
     };
@@ -42,9 +42,9 @@ pub(crate) fn write(file: &Path) -> Result<u8, String> {
         marks: &marks,
         verdict: run.judgement.verdict.name(),
     };
-    let target = one::beside(file, "html");
-    one::write(&target, &page(&shown))?;
-    println!("{}", target.display());
+    let target = beside(file, "html");
+    campaign::write(&target, &page(&shown))?;
+    say(target.display());
     Ok(0)
 }
 

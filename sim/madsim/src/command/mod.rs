@@ -1,26 +1,20 @@
 //! The command: one run, a file's run again, or many.
 
 mod args;
-mod explore;
 mod one;
-mod summary;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use ostraka_sim_campaign::{EXIT_UNUSABLE, explore};
 
 use args::{Args, Task};
-
-/// For arguments and files that cannot be used: clap's own code for the same.
-const EXIT_UNUSABLE: u8 = 2;
-/// The same plan gave two different runs.
-const EXIT_NOT_DETERMINISTIC: u8 = 13;
 
 pub(crate) fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Run { seed, manner } => one::run_seed(seed, manner),
         Task::Replay { file, manner } => one::replay(&file, manner),
-        Task::Explore(wanted) => explore::explore(&wanted),
+        Task::Explore { seeds, unchecked } => explore(&one::program(unchecked), &seeds),
     };
     match done {
         Ok(code) => ExitCode::from(code),

@@ -107,8 +107,8 @@ impl Door {
 }
 
 impl Request {
-    pub(crate) fn ticket(self, door: Arc<Door>) -> impl Future<Output = Told> + Send {
-        async move { door.carry_out(self).await }
+    pub(crate) async fn ticket(self, door: Arc<Door>) -> Told {
+        door.carry_out(self).await
     }
 }
 

@@ -22,4 +22,4 @@ mod stage;
 mod wire;
 
 pub(crate) use plants::Plant;
-pub(crate) use run::{Run, check, once, playable};
+pub(crate) use run::{check, once, playable};

@@ -28,12 +28,14 @@ const RESEND_PAUSE_MAX: Duration = Duration::from_millis(800);
 /// Between two looks at a link that holds messages up.
 const HOLD_LOOK: Duration = Duration::from_millis(5);
 
+type Listening = (Origin, UnboundedSender<Stream>);
+
 /// All wires of a run. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Wires {
     stage: SharedStage,
     /// Who listens at a host: its life, and where it takes connections.
-    listeners: Arc<Mutex<BTreeMap<Host, (Origin, UnboundedSender<Stream>)>>>,
+    listeners: Arc<Mutex<BTreeMap<Host, Listening>>>,
     /// What carries messages lives here, whatever becomes of who sent them.
     carriers: NodeHandle,
 }

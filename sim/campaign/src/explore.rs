@@ -1,24 +1,46 @@
 //! Many seeds, a process each: progress while it runs, and a summary with its evidence at the end.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use ostraka_sim_model::ids::Seed;
+use ostraka_sim_model::plan::Plan;
 use ostraka_sim_model::sometimes::{Coverage, Point};
 use ostraka_sim_model::verdict::{Amounts, Verdict};
 use serde::Serialize;
 
-use super::EXIT_NOT_DETERMINISTIC;
-use super::args::Explore;
-use super::one::{evidence, write};
-use super::summary::Summary;
+use crate::{EXIT_NOT_DETERMINISTIC, Program, Summary, Told, say, write};
 
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
-/// What a run's process said, or its exit code and last words.
-type Told = Result<Summary, (i32, String)>;
+#[derive(clap::Args)]
+pub struct Explore {
+    /// First seed, and the one behind the last: A..B
+    #[arg(long, value_parser = range)]
+    seeds: Range<u64>,
+    /// Seeds at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+    /// Run each seed in so many processes and compare what came of it, byte for byte
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
+    times: u8,
+    /// Fail as vacuous if something that must happen sometimes never did
+    #[arg(long)]
+    all_points: bool,
+}
+
+fn range(text: &str) -> Result<Range<u64>, String> {
+    let parts = text
+        .split_once("..")
+        .and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    match parts {
+        Some((from, to)) if from < to => Ok(from..to),
+        _ => Err("seeds are given as A..B, with A below B".to_owned()),
+    }
+}
 
 /// What all seeds amount to.
 #[derive(Default, Serialize)]
@@ -28,13 +50,14 @@ struct Whole {
     seeds: u64,
     /// Processes for each seed.
     times: u8,
-    /// Each process ran its seed twice, under madsim's determinism check.
-    checked: bool,
+    /// Passes in each process.
+    passes: u8,
     wall_s: f64,
-    seeds_per_minute: f64,
-    /// Passes of the check count as often as they were made.
+    /// Each pass of each process is a run.
+    runs_per_minute: f64,
     sim_s_per_wall_s: f64,
     sim_ms: u64,
+    /// Seeds whose runs differed.
     not_deterministic: Vec<u64>,
     /// Seeds whose process ended without a summary, and its last words.
     crashed: Vec<(u64, String)>,
@@ -47,54 +70,60 @@ struct Whole {
     amounts: Amounts,
 }
 
-pub(crate) fn explore(wanted: &Explore) -> Result<u8, String> {
+/// Runs the seeds, tells of them, and gives the exit code.
+pub fn explore(program: &Program, wanted: &Explore) -> Result<u8, String> {
     let started = Instant::now();
     let next = AtomicU64::new(wanted.seeds.start);
     let whole = Mutex::new(Whole {
         first_seed: wanted.seeds.start,
         end_seed: wanted.seeds.end,
-        times: if wanted.twice { 2 } else { wanted.times },
-        checked: !wanted.unchecked,
+        times: wanted.times,
+        passes: program.passes,
         ..Whole::default()
     });
     std::thread::scope(|scope| {
         for _ in 0..wanted.jobs {
-            scope.spawn(|| work(wanted, &next, &whole, started));
+            scope.spawn(|| work(program, wanted, &next, &whole, started));
         }
     });
     let mut whole = whole.into_inner().map_err(|_| "a worker panicked".to_owned())?;
     whole.finish(started.elapsed());
-    let file = evidence(&format!(
-        "madsim-explore-{}-{}.json",
-        whole.first_seed, whole.end_seed
-    ));
+    let name = format!(
+        "{}-explore-{}-{}.json",
+        program.name, whole.first_seed, whole.end_seed
+    );
+    let file = program.evidence.join(name);
     let json = serde_json::to_string_pretty(&whole).expect("a summary is made of what JSON can write");
     write(&file, &json)?;
     whole.print();
-    println!("evidence: {}", file.display());
-    Ok(whole.exit_code())
+    say(format_args!("evidence: {}", file.display()));
+    Ok(whole.exit_code(wanted.all_points))
 }
 
-fn work(wanted: &Explore, next: &AtomicU64, whole: &Mutex<Whole>, started: Instant) {
+fn work(program: &Program, wanted: &Explore, next: &AtomicU64, whole: &Mutex<Whole>, started: Instant) {
     let mut told_at = Instant::now();
-    let times = if wanted.twice { 2 } else { wanted.times };
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= wanted.seeds.end {
             return;
         }
-        let mut told = (0..times).map(|_| run_apart(seed, wanted.unchecked));
-        let first = told.next().expect("a seed is run once at least");
-        let again: Vec<Told> = told.collect();
+        let told = program.of_seed(seed);
+        let again: Vec<Told> = (1..wanted.times).map(|_| program.of_seed(seed)).collect();
         let mut whole = whole.lock().expect("no worker panics with it");
-        whole.add(seed, first, &again);
+        whole.add(program, seed, told, &again);
         if told_at.elapsed() >= PROGRESS_EVERY {
             told_at = Instant::now();
-            let rate = whole.seeds as f64 * 60.0 / started.elapsed().as_secs_f64();
+            let rate = whole.runs() as f64 * 60.0 / started.elapsed().as_secs_f64();
             eprintln!(
-                "{} seeds, {rate:.0} a minute, {} failed, {} of {} points met",
+                "{} seeds, {rate:.0} runs a minute, {} failed, {} faults did harm, {} of {} points met",
                 whole.seeds,
                 whole.failures.len() + whole.crashed.len(),
+                whole
+                    .coverage
+                    .faults
+                    .values()
+                    .map(|count| count.bitten)
+                    .sum::<u64>(),
                 whole.coverage.points.len(),
                 Point::ALL.len()
             );
@@ -102,39 +131,17 @@ fn work(wanted: &Explore, next: &AtomicU64, whole: &Mutex<Whole>, started: Insta
     }
 }
 
-/// A seed in a process of its own.
-fn run_apart(seed: u64, unchecked: bool) -> Told {
-    let failed = |words: String| (i32::from(Verdict::SafetyBroken.exit_code()), words);
-    let program = std::env::current_exe()
-        .map_err(|error| failed(format!("this program does not find itself: {error}")))?;
-    let output = Command::new(program)
-        .args(["run", "--json", "--seed", &seed.to_string()])
-        .args(unchecked.then_some("--unchecked"))
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed(format!("a process could not be started: {error}")))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let line = said.lines().last().unwrap_or_default();
-    serde_json::from_str(line).map_err(|_| {
-        let words = String::from_utf8_lossy(&output.stderr);
-        let code = output
-            .status
-            .code()
-            .unwrap_or(i32::from(Verdict::SafetyBroken.exit_code()));
-        (code, format!("{}: {}", output.status, words.trim_end()))
-    })
-}
-
 impl Whole {
-    fn add(&mut self, seed: u64, told: Told, again: &[Told]) {
+    fn add(&mut self, program: &Program, seed: u64, told: Told, again: &[Told]) {
         self.seeds += 1;
         let summary = match told {
             Ok(summary) => summary,
             Err((code, words)) => {
                 eprintln!("seed {seed} ended without a summary: {words}");
-                if code == i32::from(EXIT_NOT_DETERMINISTIC) {
+                if code == Some(i32::from(EXIT_NOT_DETERMINISTIC)) {
                     self.not_deterministic.push(seed);
                 } else {
+                    eprintln!("  again: {}", keep_plan(program, seed));
                     self.crashed.push((seed, words));
                 }
                 return;
@@ -145,7 +152,7 @@ impl Whole {
             self.not_deterministic.push(seed);
         }
         if summary.judgement.verdict != Verdict::Held {
-            summary.print();
+            summary.print(program);
             self.failures.push((seed, why(&summary)));
         }
         self.sim_ms += summary.sim_ms;
@@ -163,11 +170,15 @@ impl Whole {
         self.amounts.votes_counted += amounts.votes_counted;
     }
 
+    fn runs(&self) -> u64 {
+        self.seeds * u64::from(self.times) * u64::from(self.passes)
+    }
+
     fn finish(&mut self, elapsed: Duration) {
-        let passes = u64::from(self.times) * if self.checked { 2 } else { 1 };
         self.wall_s = elapsed.as_secs_f64();
-        self.seeds_per_minute = self.seeds as f64 * 60.0 / self.wall_s;
-        self.sim_s_per_wall_s = (self.sim_ms * passes) as f64 / 1_000.0 / self.wall_s;
+        self.runs_per_minute = self.runs() as f64 * 60.0 / self.wall_s;
+        self.sim_s_per_wall_s =
+            (self.sim_ms * u64::from(self.times) * u64::from(self.passes)) as f64 / 1_000.0 / self.wall_s;
         self.failures.sort();
         self.crashed.sort();
         self.not_deterministic.sort_unstable();
@@ -175,51 +186,49 @@ impl Whole {
     }
 
     fn print(&self) {
-        println!(
-            "{} seeds, each in {} processes{}, in {:.1} s: {:.0} seeds a minute, {:.0} simulated seconds a second",
+        say(format_args!(
+            "{} seeds, {} times each, in {:.1} s: {:.0} runs a minute, {:.0} simulated seconds a second",
             self.seeds,
-            self.times,
-            if self.checked {
-                " and twice in each, under the determinism check"
-            } else {
-                ""
-            },
+            self.times * self.passes,
             self.wall_s,
-            self.seeds_per_minute,
+            self.runs_per_minute,
             self.sim_s_per_wall_s
-        );
+        ));
         for (verdict, count) in &self.coverage.verdicts {
-            println!("  {}: {count}", verdict.name());
+            say(format_args!("  {}: {count}", verdict.name()));
         }
-        println!(
+        say(format_args!(
             "  {} votes counted, {} operations, {} of unknown outcome",
             self.amounts.votes_counted, self.amounts.operations, self.amounts.unknown
-        );
+        ));
         for (checker, compared) in &self.compared {
-            println!("  {checker} compared {compared} facts");
+            say(format_args!("  {checker} compared {compared} facts"));
         }
         for (kind, count) in &self.coverage.faults {
-            println!("  {kind}: {} planned, {} did harm", count.planned, count.bitten);
+            say(format_args!(
+                "  {kind}: {} planned, {} did harm",
+                count.planned, count.bitten
+            ));
         }
         for (point, runs) in &self.coverage.points {
-            println!("  in {runs} runs, {}", point.sentence());
+            say(format_args!("  in {runs} runs, {}", point.sentence()));
         }
         for point in &self.unmet {
-            println!("  in no run, {}", point.sentence());
+            say(format_args!("  in no run, {}", point.sentence()));
         }
         for (seed, words) in &self.crashed {
-            println!("  seed {seed} ended without a summary: {words}");
+            say(format_args!("  seed {seed} ended without a summary: {words}"));
         }
         for (seed, why) in &self.failures {
-            println!("  seed {seed}: {why}");
+            say(format_args!("  seed {seed}: {why}"));
         }
         for seed in &self.not_deterministic {
-            println!("  seed {seed} is not deterministic");
+            say(format_args!("  seed {seed} is not deterministic"));
         }
     }
 
     /// The worst of all.
-    fn exit_code(&self) -> u8 {
+    fn exit_code(&self, all_points: bool) -> u8 {
         let any = |verdict| self.coverage.verdicts.contains_key(&verdict);
         if !self.not_deterministic.is_empty() {
             EXIT_NOT_DETERMINISTIC
@@ -228,11 +237,21 @@ impl Whole {
             Verdict::SafetyBroken.exit_code()
         } else if any(Verdict::LivenessBroken) {
             Verdict::LivenessBroken.exit_code()
-        } else if any(Verdict::Vacuous) {
+        } else if any(Verdict::Vacuous) || all_points && !self.unmet.is_empty() {
             Verdict::Vacuous.exit_code()
         } else {
             0
         }
+    }
+}
+
+/// Leaves the plan of a run that could not tell of itself, and says how to run it again.
+fn keep_plan(program: &Program, seed: u64) -> String {
+    let name = format!("{}-seed-{seed}.plan.json", program.name);
+    let file = program.evidence.join(name);
+    match write(&file, &Plan::of_seed(Seed(seed)).to_json()) {
+        Ok(()) => format!("{} replay {}", program.command, file.display()),
+        Err(sentence) => sentence,
     }
 }
 
@@ -242,4 +261,17 @@ fn why(summary: &Summary) -> String {
     reason
         .or_else(|| summary.judgement.vacuous.first().cloned())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_has_a_first_seed_below_its_end() {
+        assert_eq!(range("3..7"), Ok(3..7));
+        for wrong in ["", "3", "3..", "..7", "7..3", "3..3", "-1..3", "a..b", "1..2..3"] {
+            assert!(range(wrong).is_err(), "{wrong}");
+        }
+    }
 }

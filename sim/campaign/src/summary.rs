@@ -5,24 +5,28 @@ use ostraka_sim_model::sometimes::Coverage;
 use ostraka_sim_model::verdict::Judgement;
 use serde::{Deserialize, Serialize};
 
+use crate::{Program, say};
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Summary {
-    pub(crate) seed: Seed,
-    pub(crate) judgement: Judgement,
+pub struct Summary {
+    pub seed: Seed,
+    pub judgement: Judgement,
     /// Of every message and of the whole history, in hexadecimal digits.
-    pub(crate) digest: String,
-    pub(crate) sim_ms: u64,
-    pub(crate) messages: u64,
-    pub(crate) coverage: Coverage,
+    pub digest: String,
+    pub sim_ms: u64,
+    pub messages: u64,
+    pub coverage: Coverage,
+    /// What of the plan this simulator cannot do, and has left out.
+    pub left_out: Vec<String>,
     /// Where the run's file is, if it was kept.
-    pub(crate) file: Option<String>,
+    pub file: Option<String>,
 }
 
 impl Summary {
     /// For a person.
-    pub(crate) fn print(&self) {
+    pub fn print(&self, program: &Program) {
         let amounts = &self.judgement.amounts;
-        println!(
+        say(format_args!(
             "seed {}: {}; {} votes counted of {} recorded in {} entries, {} operations ({} unknown, {} refused), {} simulated ms, digest {}",
             self.seed.0,
             self.judgement.verdict.name(),
@@ -34,28 +38,28 @@ impl Summary {
             amounts.refused,
             self.sim_ms,
             self.digest
-        );
+        ));
         for (kind, count) in &self.coverage.faults {
-            println!(
+            say(format_args!(
                 "  {kind}: {} planned, {} did harm, {} times in all",
                 count.planned, count.bitten, count.bites
-            );
+            ));
         }
         for violation in &self.judgement.violations {
-            println!(
+            say(format_args!(
                 "  VIOLATION ({}): {}",
                 violation.checker.name(),
                 violation.sentence
-            );
+            ));
         }
         for reason in &self.judgement.vacuous {
-            println!("  proves nothing: {reason}");
+            say(format_args!("  proves nothing: {reason}"));
         }
-        for reason in &self.judgement.missed {
-            println!("  {reason}");
+        for reason in self.judgement.missed.iter().chain(&self.left_out) {
+            say(format_args!("  {reason}"));
         }
         if let Some(file) = &self.file {
-            println!("  again: cargo run --release -p sim -- replay {file}");
+            say(format_args!("  again: {} replay {file}", program.command));
         }
     }
 }
