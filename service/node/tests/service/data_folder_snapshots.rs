@@ -150,6 +150,30 @@ fn an_older_log_under_newer_snapshots_is_refused_untouched() {
 }
 
 #[test]
+fn an_older_log_under_newer_accounts_is_refused() {
+    let stopped = Stopped::with(&[], 1..=3);
+    let data = stopped.data();
+    let log = data.join("identity/log");
+    let backup = stopped.dir.path().join("backup");
+    copy_folder(&log, &backup);
+    // Each start leaves an entry of the new leader's in both.
+    assert!(NodeProcess::start(stopped.options.clone()).stop().1.success());
+    let own = stopped.dir.path().join("own");
+    fs::rename(&log, &own).unwrap();
+    copy_folder(&backup, &log);
+    let sentence = refused(&data);
+    assert!(
+        sentence.contains("identity") && sentence.contains("the log ends at entry"),
+        "{sentence}"
+    );
+    assert!(sentence.contains("belong together"), "{sentence}");
+
+    fs::remove_dir_all(&log).unwrap();
+    fs::rename(own, &log).unwrap();
+    stopped.assert_votes(&NodeProcess::start(stopped.options.clone()));
+}
+
+#[test]
 fn snapshots_that_cannot_be_used_on_a_purged_log_are_refused_untouched() {
     let stopped = Stopped::with(&PURGING, 1..=80);
     let (agrees, report, said) = verify(&stopped.data());

@@ -11,6 +11,7 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use ostraka_core::{EntryMeta, LogIndex};
 use parking_lot::{Mutex, RwLock};
 
+use super::sentence;
 use crate::env::Offload;
 use crate::machine::{Machine, SharedMachine, SnapshotImage};
 use crate::runtime::watch;
@@ -131,8 +132,22 @@ impl Adapter {
         Ok(())
     }
 
-    fn apply_entry(&mut self, entry: Entry) -> io::Result<Reply> {
+    /// The last index whose effect the machine holds.
+    pub(super) fn held(&self) -> LogIndex {
+        self.machine.last_applied()
+    }
+
+    /// `is_own`: this node proposed it and waits for its reply.
+    fn apply_entry(&mut self, entry: Entry, is_own: bool) -> io::Result<Reply> {
         let index = LogIndex(entry.log_id.index);
+        if is_own && index <= self.machine.last_applied() {
+            // A leader has all that was ever committed, and the machine holds nothing else. Passing over what this node
+            // has just proposed would acknowledge what is nowhere.
+            return Err(self.stop(sentence::of_older_log(
+                LogIndex(index.0 - 1),
+                self.machine.last_applied(),
+            )));
+        }
         let reply = if index <= self.machine.last_applied() {
             // The machine keeps its own store and was ahead of the snapshot.
             Reply::default()
@@ -167,10 +182,14 @@ impl Adapter {
             let text = text
                 .or_else(|| panic.downcast_ref::<String>().cloned())
                 .unwrap_or_default();
-            let sentence = format!("the state machine stopped at entry {}: {text}", index.0);
-            self.broken.send_replace(Some(sentence.clone()));
-            io::Error::other(sentence)
+            self.stop(format!("the state machine stopped at entry {}: {text}", index.0))
         })
+    }
+
+    /// The group applies nothing more.
+    fn stop(&self, sentence: String) -> io::Error {
+        self.broken.send_replace(Some(sentence.clone()));
+        io::Error::other(sentence)
     }
 }
 
@@ -187,7 +206,7 @@ impl RaftStateMachine<Types> for Adapter {
         S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
     {
         while let Some((entry, responder)) = entries.try_next().await? {
-            let reply = self.apply_entry(entry)?;
+            let reply = self.apply_entry(entry, responder.is_some())?;
             if let Some(responder) = responder {
                 responder.send(reply);
             }

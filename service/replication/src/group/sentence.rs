@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 
+use ostraka_core::LogIndex;
+
 use crate::types::Types;
 
 /// The library tells its own insides first ("when Write Log(LogId { …"), then the type of the error, then the store's
@@ -16,6 +18,17 @@ pub(super) fn of_fatal(fatal: &openraft::errors::Fatal<Types>) -> String {
     };
     let kind = format!("{}: ", std::any::type_name::<io::Error>());
     source.strip_prefix(&kind).unwrap_or(&source).to_owned()
+}
+
+/// A log that ends before what was made of it.
+pub(super) fn of_older_log(last: LogIndex, held: LogIndex) -> String {
+    format!(
+        "the log ends at entry {}, but the state beside it was made of its entries up to {}: this is an older log, or one \
+         that has lost its end. They belong together: put back the log that belongs to this state, or restore the whole \
+         data folder from one backup, or remove this node from the cluster and add it again with an empty folder and \
+         --bootstrap wait",
+        last.0, held.0
+    )
 }
 
 #[cfg(test)]

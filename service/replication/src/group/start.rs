@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
+use ostraka_core::LogIndex;
 use ostraka_core::limits::{
     APPEND_ENTRIES_MAX, CORE_QUEUE_MESSAGES_MAX, LOG_WRITE_ENTRIES_MAX, PROPOSALS_IN_FLIGHT_BYTES_MAX,
     SNAPSHOT_INSTALL_MS_MAX,
@@ -36,7 +37,7 @@ pub(super) async fn start<M: Machine, L: LogStore>(
     let adapter = Adapter::open(machine, snapshots.clone(), config.offload)
         .await
         .map_err(storage)?;
-    let (applied, broken) = (adapter.applied_index(), adapter.broken());
+    let (applied, broken, held) = (adapter.applied_index(), adapter.broken(), adapter.held());
     let network = PeerNetwork {
         client: peers.clone(),
         group: config.name,
@@ -75,7 +76,7 @@ pub(super) async fn start<M: Machine, L: LogStore>(
         .tasks
         .lock()
         .push(OwnedTask::new(runtime::spawn(rounds)));
-    lead_alone(&group).await?;
+    lead_alone(&group, held).await?;
     Ok(group)
 }
 
@@ -83,14 +84,23 @@ fn storage(error: impl std::fmt::Display) -> GroupError {
     GroupError::Storage(error.to_string())
 }
 
-/// The only voter need not wait for an election timeout to find out that nobody else leads.
-async fn lead_alone(group: &Group) -> Result<(), GroupError> {
+/// The only voter need not wait for an election timeout to find out that nobody else leads. Its log is the only one, so
+/// whatever the machine holds must be in it.
+async fn lead_alone(group: &Group, held: LogIndex) -> Result<(), GroupError> {
     let own = group.inner.config.node;
     let stopped = |fatal: openraft::errors::Fatal<_>| GroupError::Stopped(fatal.to_string());
     let alone = group
         .raft()
         .with_raft_state(move |state| state.membership_state.effective().voter_ids().eq([own]));
-    if alone.await.map_err(stopped)? {
+    let alone = alone.await.map_err(stopped)?;
+    // The core has answered, so its first figures are out.
+    let last = group.raft().metrics().borrow().last_log_index;
+    let last = LogIndex(last.unwrap_or(0));
+    if alone && last < held {
+        group.shutdown().await;
+        return Err(GroupError::Storage(sentence::of_older_log(last, held)));
+    }
+    if alone {
         group.raft().trigger().elect(false).await.map_err(stopped)?;
     }
     Ok(())
