@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use ostraka_core::limits::{HAND_OVER_LOOK_MS, HAND_OVER_MS_MAX};
-use ostraka_replication::{Group, NodeNumber};
+use ostraka_replication::Group;
 
 const HAND_OVER_TIMEOUT: Duration = Duration::from_millis(HAND_OVER_MS_MAX);
 const LOOK_INTERVAL: Duration = Duration::from_millis(HAND_OVER_LOOK_MS);
 
 /// Gives leadership to the follower that has most of the log, if this node leads and there is one.
 pub(super) async fn hand_over_leadership(group: &Group) {
-    let own = group.status().node;
-    let Some(heir) = heir(group, own) else { return };
+    let Some((heir, _)) = group.heir().filter(|_| group.is_leader()) else {
+        return;
+    };
     let handed_over = async {
         group.transfer_leader(heir).await?;
         while group.is_leader() {
@@ -26,17 +27,4 @@ pub(super) async fn hand_over_leadership(group: &Group) {
             tracing::warn!(group = ?group.name(), "leadership was not taken over in time: an election follows")
         }
     }
-}
-
-fn heir(group: &Group, own: NodeNumber) -> Option<NodeNumber> {
-    if !group.is_leader() {
-        return None;
-    }
-    let status = group.status();
-    let is_voter = |node: NodeNumber| status.voters.iter().any(|(voter, _)| *voter == node);
-    let others = status
-        .replication
-        .iter()
-        .filter(|(node, _)| *node != own && is_voter(*node));
-    others.max_by_key(|(_, matched)| *matched).map(|(node, _)| *node)
 }

@@ -90,8 +90,8 @@ impl Group {
         voters.cloned().unwrap_or_default()
     }
 
-    /// The other voter that stays and has most of the log.
-    pub(super) fn heir(&self) -> Option<(NodeNumber, PeerAddr)> {
+    /// Who should lead if this node does not any more: of the other voters that stay, the one that has most of the log.
+    pub fn heir(&self) -> Option<(NodeNumber, PeerAddr)> {
         let (status, staying) = (self.status(), self.staying_voters());
         let matched = |node: NodeNumber| {
             let found = status.replication.iter().find(|(of, _)| *of == node);
