@@ -1,7 +1,7 @@
 //! What the things of a plan are called when they reach the service, so that a record of the log leads back to the
 //! operation that caused it. Whoever runs a plan uses these names and no others.
 
-use ostraka_core::{TraceId, UnixMs, VoterNumber};
+use ostraka_core::{ContestantIndex, EventId, LogIndex, TraceId, UnixMs, VotePosition, VoterNumber};
 
 use crate::ids::{EventSlot, FaultId, OperationId, SubmissionTag};
 
@@ -71,6 +71,58 @@ pub fn operation_of_trace(trace: TraceId) -> Option<OperationId> {
     u32::try_from(number).ok().map(OperationId)
 }
 
+/// Format and length in bytes of the vote ids that the service gives out, and where their seal begins.
+const VOTE_ID_FORMAT: u8 = 1;
+const VOTE_ID_BYTES: usize = 23;
+const VOTE_ID_SEAL_FROM: usize = 15;
+
+/// Which vote an id that a client was told stands for: its event and its place in the log. Written afresh from what the
+/// service says of its ids, without the key that seals them; none for a text of any other kind. The second simulator,
+/// which has no HTTP, writes the three numbers out.
+pub fn place_of_vote_id(text: &str) -> Option<(EventId, VotePosition)> {
+    let mut numbers = text.splitn(3, '-');
+    if let (Some(event), Some(index), Some(offset)) = (numbers.next(), numbers.next(), numbers.next())
+        && let (Ok(event), Ok(index), Ok(offset)) = (event.parse(), index.parse(), offset.parse())
+    {
+        let index = LogIndex(index);
+        return Some((EventId(event), VotePosition { index, offset }));
+    }
+    let bytes = from_base64(text).filter(|bytes| bytes.len() == VOTE_ID_BYTES)?;
+    let (format, place) = bytes[..VOTE_ID_SEAL_FROM].split_first()?;
+    if *format != VOTE_ID_FORMAT {
+        return None;
+    }
+    let (event, place) = place.split_first_chunk::<4>()?;
+    let (index, place) = place.split_first_chunk::<8>()?;
+    let (offset, _) = place.split_first_chunk::<2>()?;
+    let index = LogIndex(u64::from_be_bytes(*index));
+    let offset = u16::from_be_bytes(*offset);
+    Some((
+        EventId(u32::from_be_bytes(*event)),
+        VotePosition { index, offset },
+    ))
+}
+
+/// Base64 for URLs, without padding (RFC 4648, §5); what is left over of the last character is not looked at.
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bytes = Vec::new();
+    let (mut gathered, mut bits) = (0_u32, 0_u32);
+    for letter in text.bytes() {
+        let six = LETTERS.iter().position(|known| *known == letter)?;
+        gathered = (gathered << 6 | u32::try_from(six).ok()?) & 0xffff;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push(u8::try_from(gathered >> bits & 0xff).ok()?);
+        }
+    }
+    Some(bytes)
+}
+
+/// The contestant that an overload's submissions vote for: the first, whom every event has.
+pub const OVERLOAD_CONTESTANT: ContestantIndex = ContestantIndex(0);
+
 /// The voter of an overload's submission `place`. The submission has a timestamp and no key or trace of its own.
 pub fn overload_voter(fault: FaultId, place: u32) -> VoterNumber {
     let first = u32::from(fault.0).saturating_mul(OVERLOAD_VOTERS_EACH);
@@ -90,6 +142,29 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn vote_ids_of_both_simulators_lead_to_their_votes() {
+        let place = |event, index, offset| {
+            let index = LogIndex(index);
+            Some((EventId(event), VotePosition { index, offset }))
+        };
+        assert_eq!(
+            place_of_vote_id("AQAAAAEAAAAAAAAACwAAUd9DdFdfEqg"),
+            place(1, 11, 0)
+        );
+        assert_eq!(place_of_vote_id("3-70-2"), place(3, 70, 2));
+        for foreign in [
+            "",
+            "v2",
+            "1-2",
+            "1-2-3-4",
+            "AgAAAAEAAAAAAAAACwAAUd9DdFdfEqg",
+            "AQAAAAEAAAAAAAAACwAA",
+        ] {
+            assert_eq!(place_of_vote_id(foreign), None, "{foreign:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn names_lead_back(slot: u8, tag: u32, operation: u32, fault in 0u16..40_000, place in 0u32..100_000) {
@@ -104,6 +179,7 @@ mod tests {
 
         #[test]
         fn foreign_names_lead_nowhere(name in ".{0,12}", trace: [u8; 16]) {
+            let _ = place_of_vote_id(&name);
             if let Some(slot) = slot_of_event_name(&name) {
                 prop_assert_eq!(event_name(slot), name);
             }

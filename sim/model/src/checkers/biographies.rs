@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use ostraka_core::VoterNumber;
+use ostraka_core::{EventId, SubmissionKey, VoterNumber};
 
 use super::Report;
 use crate::case::{Case, Submission};
 use crate::history::{Answer, VoteStatus};
-use crate::ids::{EventSlot, SubmissionTag};
+use crate::ids::{EventSlot, FaultId, SimMicros, SubmissionTag};
+use crate::lives::{self, Felt};
 use crate::names;
 use crate::oracle::{Ruling, VoteTruth};
 use crate::plan::{Action, FaultKind};
@@ -21,6 +22,8 @@ struct Told<'a> {
 
 pub(super) fn check(case: &Case, report: &mut Report) {
     each_submission_has_one_outcome(case, report);
+    each_key_is_of_one_submission(case, report);
+    each_vote_id_is_of_its_own_vote(case, report);
     each_voter_counts_once(case, report);
     counted_votes_were_submitted(case, report);
     each_slot_is_one_event(case, report);
@@ -69,6 +72,46 @@ fn each_submission_has_one_outcome(case: &Case, report: &mut Report) {
     }
 }
 
+/// Who shares a key with another submission of the same voter is told what became of that one, and is never counted.
+fn each_key_is_of_one_submission(case: &Case, report: &mut Report) {
+    let mut owners: BTreeMap<(EventId, VoterNumber, SubmissionKey), SubmissionTag> = BTreeMap::new();
+    for (tag, records) in &case.records {
+        for VoteTruth { vote, position, .. } in records {
+            let key = (vote.event, vote.voter, vote.key);
+            let owner = *owners.entry(key).or_insert(*tag);
+            report.safe(owner == *tag, None, || {
+                format!(
+                    "submission {} stands at entry {} under the key of submission {}: it was taken for a retry of that one",
+                    tag.0, position.index, owner.0
+                )
+            });
+        }
+    }
+}
+
+/// The log says whose an id is, also where nobody else was ever told it.
+fn each_vote_id_is_of_its_own_vote(case: &Case, report: &mut Report) {
+    for (asked, Submission { slot, tag, .. }) in case.submissions() {
+        let Some((moment, Answer::Vote { vote_id, .. })) = asked.answered else {
+            continue;
+        };
+        let (Some(event), Some((position, _)), Some(told)) = (
+            case.event_of_slot(slot),
+            case.first_record(tag),
+            names::place_of_vote_id(vote_id),
+        ) else {
+            continue;
+        };
+        report.safe(told == (event.id, position), moment, || {
+            let (of, at) = told;
+            format!(
+                "submission {} stands at entry {}, command {}, of {}, and was told the id of command {} of entry {} of {of}",
+                tag.0, position.index, position.offset, event.id, at.offset, at.index
+            )
+        });
+    }
+}
+
 fn each_voter_counts_once(case: &Case, report: &mut Report) {
     let mut counted: BTreeMap<(EventSlot, VoterNumber), SubmissionTag> = BTreeMap::new();
     for (asked, Submission { slot, voter, tag, .. }) in case.submissions() {
@@ -93,9 +136,10 @@ fn each_voter_counts_once(case: &Case, report: &mut Report) {
 }
 
 fn counted_votes_were_submitted(case: &Case, report: &mut Report) {
+    let overloads = overloads(case);
     for vote in &case.oracle.votes {
         let counts = vote.ruling == Ruling::First(VoteStatus::Processed);
-        report.safe(was_submitted(case, vote), None, || {
+        report.safe(was_submitted(case, &overloads, vote), None, || {
             let voter = vote.vote.voter.0;
             let counted = if counts { "counts" } else { "is recorded" };
             format!(
@@ -121,12 +165,11 @@ fn counted_votes_were_submitted(case: &Case, report: &mut Report) {
     }
 }
 
-fn was_submitted(case: &Case, vote: &VoteTruth) -> bool {
+fn was_submitted(case: &Case, overloads: &BTreeMap<FaultId, Overload>, vote: &VoteTruth) -> bool {
     if let Some((fault, place)) = names::overload_of_voter(vote.vote.voter) {
-        let overload = case.plan.faults.iter().find(|planned| planned.id == fault);
-        return overload.is_some_and(
-            |planned| matches!(planned.kind, FaultKind::Overload { submissions, .. } if place < submissions),
-        );
+        return overloads
+            .get(&fault)
+            .is_some_and(|overload| overload.submits(case, vote, place));
     }
     let asked = vote
         .vote
@@ -143,19 +186,60 @@ fn was_submitted(case: &Case, vote: &VoteTruth) -> bool {
     else {
         return false;
     };
-    let in_its_event = case
-        .event(vote.vote.event)
-        .is_none_or(|event| event.slot == Some(slot));
-    let first_durable = case
-        .log
-        .entries
-        .get(&vote.position.index.0)
-        .and_then(|entry| case.disks.first_at(entry));
-    in_its_event
+    is_in_event(case, vote, slot)
         && voter == vote.vote.voter
         && contestant == vote.vote.contestant.0
         && vote.vote.client_timestamp == Some(names::client_timestamp(tag))
-        && first_durable.is_none_or(|at| at >= asked.invoked.at)
+        && is_not_older(case, vote, asked.invoked.at)
+}
+
+/// An event that the log has not made is in no slot, and a vote in it counts nowhere.
+fn is_in_event(case: &Case, vote: &VoteTruth, slot: EventSlot) -> bool {
+    case.event(vote.vote.event)
+        .is_none_or(|event| event.slot == Some(slot))
+}
+
+/// No disk held the vote's record before it can have been sent.
+fn is_not_older(case: &Case, vote: &VoteTruth, sent: SimMicros) -> bool {
+    let entry = case.log.entries.get(&vote.position.index.0);
+    entry
+        .and_then(|entry| case.disks.first_at(entry))
+        .is_none_or(|at| at >= sent)
+}
+
+/// A crowd that the plan sends, and since when.
+struct Overload {
+    slot: EventSlot,
+    submissions: u32,
+    began: SimMicros,
+}
+
+impl Overload {
+    /// Whether `vote` is what the crowd's voter at `place` submits.
+    fn submits(&self, case: &Case, vote: &VoteTruth, place: u32) -> bool {
+        place < self.submissions
+            && vote.vote.contestant == names::OVERLOAD_CONTESTANT
+            && is_in_event(case, vote, self.slot)
+            && is_not_older(case, vote, self.began)
+    }
+}
+
+/// The plan's overloads that began.
+fn overloads(case: &Case) -> BTreeMap<FaultId, Overload> {
+    let overload = |felt: &Felt| match felt.fault.kind {
+        FaultKind::Overload {
+            slot, submissions, ..
+        } => Some((
+            felt.fault.id,
+            Overload {
+                slot,
+                submissions,
+                began: felt.began?,
+            },
+        )),
+        _ => None,
+    };
+    lives::felt(case).iter().filter_map(overload).collect()
 }
 
 fn each_slot_is_one_event(case: &Case, report: &mut Report) {

@@ -140,6 +140,15 @@ fn status_is_known(case: &Case, report: &mut Report, asked: &crate::case::Asked)
             },
         ),
         Answer::Status { vote_id, status } => {
+            if let Some((_, Answer::Vote { vote_id: given, .. })) = case.asked(of).and_then(|of| of.answered)
+            {
+                report.safe(vote_id == given, moment, || {
+                    format!(
+                        "operation {} was given the vote id {given}, and whoever asked for its status was told of vote {vote_id}",
+                        of.0
+                    )
+                });
+            }
             let tag = case
                 .asked(of)
                 .and_then(|asked| crate::case::submission(asked.operation))

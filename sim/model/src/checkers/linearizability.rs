@@ -95,6 +95,8 @@ pub(super) fn check(case: &Case, report: &mut Report) {
         let Some(event) = event_of(case, asked) else {
             continue;
         };
+        answer_is_to_the_question(report, asked, event);
+        standing_is_in_the_log(case, report, asked, event);
         let Some(window) = window(case, asked, event) else {
             continue;
         };
@@ -236,6 +238,75 @@ fn status_window(event: &EventTruth, status: Status) -> Option<Window> {
         }),
         Status::Scheduled => None,
     }
+}
+
+/// Whoever asks about one event is told of that one; whoever opened it, that it is open; whoever closed it, that it is
+/// closed.
+fn answer_is_to_the_question(report: &mut Report, asked: &Asked, event: &EventTruth) {
+    let Some((moment, answer)) = asked.answered else {
+        return;
+    };
+    let (of, status) = match answer {
+        Answer::EventCreated { event } => (*event, None),
+        Answer::EventStatus { event, status, .. } => (*event, Some(*status)),
+        Answer::Board { standings, .. } => (standings.event, None),
+        _ => return,
+    };
+    let id = asked.operation.id.0;
+    report.safe(of == event.id, moment, || {
+        format!(
+            "operation {id} asked about {} and was answered about {of}",
+            event.id
+        )
+    });
+    let wanted = match asked.operation.action {
+        Action::OpenEvent { .. } => Some(Status::Open),
+        Action::CloseEvent { .. } => Some(Status::Closed),
+        _ => None,
+    };
+    if let (Some(wanted), Some(status)) = (wanted, status) {
+        report.safe(status == wanted, moment, || {
+            format!(
+                "operation {id} asked for {} to be {wanted:?} and was answered that it is {status:?}",
+                event.id
+            )
+        });
+    }
+}
+
+/// An opening or closing that was answered is in the log by the version that was told: one that the schedule brought later
+/// was not it.
+fn standing_is_in_the_log(case: &Case, report: &mut Report, asked: &Asked, event: &EventTruth) {
+    let Some((
+        moment,
+        Answer::EventStatus {
+            event: of,
+            status,
+            version,
+        },
+    )) = asked.answered
+    else {
+        return;
+    };
+    let since = match status {
+        Status::Open => event.opened,
+        Status::Closed => event.closed,
+        Status::Scheduled => return,
+    };
+    if *of != event.id || !case.knows(*version) {
+        return;
+    }
+    let since = since.map(|since| since.index.0);
+    report.safe(since.is_some_and(|since| since <= *version), moment, || {
+        let truth = since.map_or_else(
+            || "never was by the log".to_owned(),
+            |since| format!("is since entry {since}"),
+        );
+        format!(
+            "operation {} was answered that {of} is {status:?} at version {version}, and it {truth}",
+            asked.operation.id.0
+        )
+    });
 }
 
 fn in_real_time(event: EventId, mut timed: Vec<Timed>, report: &mut Report) {

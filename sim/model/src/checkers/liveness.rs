@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ostraka_core::EventId;
+
 use super::{Class, Report};
 use crate::case::{Asked, Case};
 use crate::history::{Answer, Happening, Life, Status, VoteStatus};
-use crate::ids::NodeIndex;
+use crate::ids::{EventSlot, NodeIndex};
 use crate::plan::Action;
 
 pub(super) fn check(case: &Case, report: &mut Report) {
@@ -120,7 +122,7 @@ fn fresh_requests_succeed(case: &Case, report: &mut Report) {
         let answer = asked.and_then(|asked| asked.answered).map(|(_, answer)| answer);
         let record = asked.map(|asked: &Asked| asked.invoked.record);
         report.lively(
-            answer.is_some_and(|answer| succeeds(&operation.action, answer)),
+            answer.is_some_and(|answer| succeeds(case, &operation.action, answer)),
             record,
             || {
                 format!(
@@ -132,43 +134,29 @@ fn fresh_requests_succeed(case: &Case, report: &mut Report) {
     }
 }
 
-fn succeeds(action: &Action, answer: &Answer) -> bool {
-    match action {
-        Action::CreateEvent { .. } => matches!(answer, Answer::EventCreated { .. }),
-        Action::OpenEvent { .. } => matches!(
-            answer,
-            Answer::EventStatus {
-                status: Status::Open,
-                ..
-            }
-        ),
-        Action::CloseEvent { .. } => matches!(
-            answer,
-            Answer::EventStatus {
-                status: Status::Closed,
-                ..
-            }
-        ),
-        Action::Submit { .. } => matches!(
-            answer,
-            Answer::Vote {
-                status: VoteStatus::Processed,
-                ..
-            }
-        ),
-        Action::Status { .. } => matches!(
-            answer,
-            Answer::Status {
-                status: VoteStatus::Processed,
-                ..
-            }
-        ),
-        Action::Leaderboard { .. } => matches!(
-            answer,
+fn succeeds(case: &Case, action: &Action, answer: &Answer) -> bool {
+    // Of the event that was asked about; where the log does not know it, any answer about one will do.
+    let is_of = |slot: EventSlot, event: EventId| {
+        case.event_of_slot(slot)
+            .is_none_or(|asked_about| asked_about.id == event)
+    };
+    match (action, answer) {
+        (Action::CreateEvent { slot, .. }, Answer::EventCreated { event }) => is_of(*slot, *event),
+        (Action::OpenEvent { slot }, Answer::EventStatus { event, status, .. }) => {
+            is_of(*slot, *event) && *status == Status::Open
+        }
+        (Action::CloseEvent { slot }, Answer::EventStatus { event, status, .. }) => {
+            is_of(*slot, *event) && *status == Status::Closed
+        }
+        (Action::Submit { .. }, Answer::Vote { status, .. })
+        | (Action::Status { .. }, Answer::Status { status, .. }) => *status == VoteStatus::Processed,
+        (
+            Action::Leaderboard { slot },
             Answer::Board {
-                linearizable: true,
-                ..
-            }
-        ),
+                standings,
+                linearizable,
+            },
+        ) => is_of(*slot, standings.event) && *linearizable,
+        _ => false,
     }
 }

@@ -1,6 +1,7 @@
 //! Each checker holds on a clean run, and finds what is planted.
 
 mod counting;
+mod foreign;
 mod nonsense;
 mod order;
 mod search;
