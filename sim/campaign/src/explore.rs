@@ -103,10 +103,11 @@ pub fn explore(program: &Program, wanted: &Explore) -> Result<u8, String> {
 fn work(program: &Program, wanted: &Explore, next: &AtomicU64, whole: &Mutex<Whole>, started: Instant) {
     let mut told_at = Instant::now();
     loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= wanted.seeds.end {
-            return;
-        }
+        let taken = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |seed| {
+            // The last of all seeds has none behind it.
+            (seed < wanted.seeds.end).then(|| seed + 1)
+        });
+        let Ok(seed) = taken else { return };
         let told = program.of_seed(seed);
         let again: Vec<Told> = (1..wanted.times).map(|_| program.of_seed(seed)).collect();
         let mut whole = whole.lock().expect("no worker panics with it");

@@ -1,9 +1,10 @@
 //! Plans and runs as files.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 
-use ostraka_sim_model::evidence::Failure;
+use ostraka_sim_model::evidence::{Failure, Maker};
 use ostraka_sim_model::plan::Plan;
 
 /// A file of these programs': a plan, or a run with its history.
@@ -40,8 +41,30 @@ pub fn beside(file: &Path, end: &str) -> PathBuf {
     file.with_extension(end)
 }
 
+/// This program, as its files name it.
+pub(crate) fn maker(simulator: &str) -> Maker {
+    Maker {
+        simulator: simulator.to_owned(),
+        program: this_program(),
+        commit: this_commit(),
+    }
+}
+
+/// A digest of this program's own file; `unknown` where that cannot be read, which no other program is.
+fn this_program() -> String {
+    let bytes = std::env::current_exe().and_then(fs::read);
+    bytes.map_or_else(
+        |_| "unknown".to_owned(),
+        |bytes| {
+            let mut digest = DefaultHasher::new();
+            digest.write(&bytes);
+            format!("{:016x}", digest.finish())
+        },
+    )
+}
+
 /// The commit of the tree that this is run in, `unknown` outside of one.
-pub(crate) fn this_commit() -> String {
+fn this_commit() -> String {
     let asked = std::process::Command::new("git")
         .args(["rev-parse", "HEAD"])
         .output();

@@ -9,7 +9,7 @@ use ostraka_sim_model::plan::Plan;
 use ostraka_sim_model::sometimes::Coverage;
 use ostraka_sim_model::verdict::{Judgement, Verdict};
 
-use crate::files::this_commit;
+use crate::files::maker;
 use crate::{EXIT_NOT_DETERMINISTIC, Kept, Program, Summary, read, say, write};
 
 /// What a simulator made of a plan.
@@ -51,7 +51,7 @@ pub fn judged(
     if keep || summary.judgement.verdict != Verdict::Held {
         let digest = summary.digest.clone();
         let judgement = summary.judgement.clone();
-        let failure = Failure::new(this_commit(), digest, plan, judgement, ran.history);
+        let failure = Failure::new(maker(program.name), digest, plan, judgement, ran.history);
         write(file, &failure.to_json())?;
         summary.file = Some(file.display().to_string());
     }
@@ -73,22 +73,29 @@ pub fn replayed(
 ) -> Result<u8, String> {
     let (plan, before) = match read(file)? {
         Kept::Plan(plan) => (*plan, None),
-        Kept::Failure(failure) => (failure.plan, Some((failure.digest, failure.commit))),
+        Kept::Failure(failure) => (failure.plan, Some((failure.digest, failure.made_by))),
     };
     let name = program
         .evidence
         .join(format!("{}-replay-{}.json", program.name, plan.seed.0));
     let (summary, code) = run(plan, &name)?;
-    let Some((summary, (before, commit))) = summary.zip(before) else {
+    let Some((summary, (before, made_by))) = summary.zip(before) else {
         return Ok(code);
     };
-    let now = summary.digest;
-    if before != now && commit == this_commit() {
+    let (now, own) = (summary.digest, maker(program.name));
+    if made_by.simulator != own.simulator {
+        eprintln!(
+            "the file is of the simulator {}, whose run of this plan was another one",
+            made_by.simulator
+        );
+    } else if before != now && made_by.program == own.program {
         eprintln!("the same plan under the same program gave another run: {before} before, {now} now");
         return Ok(EXIT_NOT_DETERMINISTIC);
-    }
-    if before != now {
-        eprintln!("another program made the file (commit {commit}); its run was another one");
+    } else if before != now {
+        eprintln!(
+            "another program made the file (commit {}); its run was another one",
+            made_by.commit
+        );
     }
     Ok(code)
 }

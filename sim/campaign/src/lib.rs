@@ -1,4 +1,4 @@
-//! What the programs of both simulators have in common: judging a run and keeping its file, running it again, and
+//! What the programs of both simulators have in common: judging a run and keeping its file, running it again, making its plan small, and
 //! exploring many seeds with a process for each. A simulator brings the run.
 //!
 //! Exit codes: 0 held, 10 safety broken, 11 liveness broken, 12 vacuous, 13 not deterministic; 2 for arguments or files
@@ -8,7 +8,9 @@ mod child;
 mod explore;
 mod files;
 mod judged;
+mod reduce;
 mod say;
+mod shrink;
 mod summary;
 
 use std::path::PathBuf;
@@ -18,6 +20,7 @@ pub use explore::{Explore, explore};
 pub use files::{Kept, beside, read, write};
 pub use judged::{Ran, judged, replayed};
 pub use say::say;
+pub use shrink::shrink;
 pub use summary::Summary;
 
 /// For arguments and files that cannot be used: clap's own code for the same.

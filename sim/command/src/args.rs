@@ -31,8 +31,12 @@ pub(crate) enum Task {
     /// Run a plan or a failure's plan again
     Replay {
         file: PathBuf,
+        /// Print the summary as one line of JSON
         #[arg(long)]
         json: bool,
+        /// Write the run's file even if all held
+        #[arg(long)]
+        keep: bool,
         /// Write what the nodes log to stderr, filtered as by RUST_LOG: warn,openraft=debug
         #[arg(long, value_name = "FILTER")]
         log: Option<String>,

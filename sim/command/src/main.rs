@@ -6,14 +6,12 @@
 mod args;
 mod mutants;
 mod one;
-mod reduce;
-mod shrink;
 mod timeline;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use ostraka_sim_campaign::{EXIT_UNUSABLE, explore};
+use ostraka_sim_campaign::{EXIT_UNUSABLE, explore, shrink};
 
 use args::{Args, Task};
 
@@ -25,9 +23,14 @@ fn main() -> ExitCode {
             keep,
             log,
         } => shown(log).and_then(|()| one::run_seed(seed, json, keep)),
-        Task::Replay { file, json, log } => shown(log).and_then(|()| one::replay(&file, json)),
+        Task::Replay {
+            file,
+            json,
+            keep,
+            log,
+        } => shown(log).and_then(|()| one::replay(&file, json, keep)),
         Task::Explore(wanted) => explore(&one::program(), &wanted),
-        Task::Shrink { file } => shrink::shrink(&file),
+        Task::Shrink { file } => shrink(&one::program(), &file),
         Task::Timeline { file } => timeline::write(&file),
         Task::Mutants(wanted) => mutants::mutants(&wanted),
     };

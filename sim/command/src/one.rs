@@ -26,9 +26,9 @@ pub(crate) fn run_seed(seed: u64, json: bool, keep: bool) -> Result<u8, String> 
     Ok(summary.judgement.verdict.exit_code())
 }
 
-pub(crate) fn replay(file: &Path, json: bool) -> Result<u8, String> {
+pub(crate) fn replay(file: &Path, json: bool, keep: bool) -> Result<u8, String> {
     replayed(&program(), file, |plan, file| {
-        let summary = run(plan, file, json, false)?;
+        let summary = run(plan, file, json, keep)?;
         let code = summary.judgement.verdict.exit_code();
         Ok((Some(summary), code))
     })

@@ -8,16 +8,26 @@ use crate::plan::{Plan, PlanError};
 use crate::verdict::Judgement;
 
 /// Format of failure files that this program writes and reads.
-pub const FAILURE_FORMAT: u32 = 1;
+pub const FAILURE_FORMAT: u32 = 2;
 
-/// A failed run. Replaying `plan` with the program of `commit` gives the same history.
+/// What made a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maker {
+    pub simulator: String,
+    /// A digest of the program's file: the same program makes the same run of a plan.
+    pub program: String,
+    /// Of the tree that it was run in, as whoever ran it knows it: for people.
+    pub commit: String,
+}
+
+/// A failed run. Replaying `plan` with the same program gives the same history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
     pub format: u32,
     pub seed: Seed,
-    /// What was run: a commit's hash, as whoever ran it knows it.
-    pub commit: String,
+    pub made_by: Maker,
     /// Of every message and of the history, as the simulator tells two runs apart.
     pub digest: String,
     pub plan: Plan,
@@ -48,11 +58,11 @@ struct PlanHead {
 }
 
 impl Failure {
-    pub fn new(commit: String, digest: String, plan: Plan, judgement: Judgement, history: History) -> Self {
+    pub fn new(made_by: Maker, digest: String, plan: Plan, judgement: Judgement, history: History) -> Self {
         Failure {
             format: FAILURE_FORMAT,
             seed: plan.seed,
-            commit,
+            made_by,
             digest,
             plan,
             judgement,
@@ -86,20 +96,14 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::clean;
+    use crate::testing::{clean, maker};
     use crate::verdict::judge;
 
     fn failure() -> Failure {
         let run = clean();
         let judgement = judge(&run.plan, &run.history);
         // The hand-made plan's operations are as they were carried out; as a plan it is sound.
-        Failure::new(
-            "0123abc".to_owned(),
-            "00ff".to_owned(),
-            run.plan,
-            judgement,
-            run.history,
-        )
+        Failure::new(maker(), "00ff".to_owned(), run.plan, judgement, run.history)
     }
 
     #[test]
@@ -115,8 +119,8 @@ mod tests {
         assert!(sentence("x").starts_with("this is not a failure file: "));
         let text = failure().to_json();
         assert_eq!(
-            sentence(&text.replacen("\"format\":1", "\"format\":2", 1)),
-            "this failure file has format 2, and this program knows format 1 only"
+            sentence(&text.replacen("\"format\":2", "\"format\":3", 1)),
+            "this failure file has format 3, and this program knows format 2 only"
         );
         let newer_plan = text.replacen("\"plan\":{\"format\":1", "\"plan\":{\"format\":9", 1);
         assert_eq!(

@@ -7,6 +7,7 @@ use ostraka_core::{
 
 use crate::case::Case;
 use crate::checkers::{Checker, Report};
+use crate::evidence::Maker;
 use crate::history::{Answer, Happening, History, LoggedEntry, Record, Sight, Standings, Status, VoteStatus};
 use crate::ids::{
     ClientIndex, EventSlot, NodeIndex, OperationId, Seed, SimMicros, SimMs, SubmissionTag, ViewerIndex,
@@ -335,4 +336,13 @@ pub(crate) fn clean() -> Run {
     run.saw(viewer, Sight::Disconnected);
     run.heal(1);
     run
+}
+
+/// A program that never was.
+pub(crate) fn maker() -> Maker {
+    Maker {
+        simulator: "sim".to_owned(),
+        program: "aa11".to_owned(),
+        commit: "0123abc".to_owned(),
+    }
 }

@@ -67,6 +67,7 @@ pub struct Run {
 /// # Panics
 /// If no cluster can be formed before anything goes wrong, or a client breaks: then there is nothing to judge.
 pub fn run(plan: &Plan) -> Run {
+    let _still = ostraka_sim_clock::stop();
     let knobs = &plan.knobs;
     let mut sim = Builder::new()
         .rng_seed(seed_of(plan.seed, Purpose::Network))

@@ -85,6 +85,10 @@ pub(crate) const ROOMS: &[Room] = &[
         never_links: &["tokio", "axum", "openraft", "sled", "turmoil", "madsim"],
         ..room("sim/campaign", &["sim/model"])
     },
+    Room {
+        only_crates: Some(&["libc"]),
+        ..room("sim/clock", &[])
+    },
     // `sim` is the command line over the simulators; the service comes to it assembled, as `run`.
     Room {
         never_names: &["axum"],
@@ -127,6 +131,7 @@ const SIM_MAY_IMPORT: &[&str] = &[
     "service/client",
     "sim/model",
     "sim/campaign",
+    "sim/clock",
     "sim/turmoil",
 ];
 

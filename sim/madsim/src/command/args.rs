@@ -32,6 +32,16 @@ pub(crate) enum Task {
         #[command(flatten)]
         manner: Manner,
     },
+    /// Make a failure's plan as small as it can be while the same checker still fails
+    Shrink {
+        file: PathBuf,
+        /// Without madsim's determinism check, which runs everything twice
+        #[arg(long)]
+        unchecked: bool,
+        /// With the fault that was put in when it failed
+        #[arg(long, value_enum)]
+        plant: Option<Plant>,
+    },
     /// Run many seeds, each in a process of its own
     Explore {
         #[command(flatten)]

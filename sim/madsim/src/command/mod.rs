@@ -6,7 +6,7 @@ mod one;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ostraka_sim_campaign::{EXIT_UNUSABLE, explore};
+use ostraka_sim_campaign::{EXIT_UNUSABLE, explore, shrink};
 
 use args::{Args, Task};
 
@@ -14,6 +14,7 @@ pub(crate) fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Run { seed, manner } => one::run_seed(seed, manner),
         Task::Replay { file, manner } => one::replay(&file, manner),
+        Task::Shrink { file, unchecked, plant } => shrink(&one::program_with(unchecked, plant), &file),
         Task::Explore { seeds, unchecked } => explore(&one::program(unchecked), &seeds),
     };
     match done {

@@ -4,13 +4,14 @@ use std::any::Any;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use ostraka_sim_campaign::{EXIT_NOT_DETERMINISTIC, Program, Ran, Summary, judged, replayed};
 use ostraka_sim_model::ids::Seed;
 use ostraka_sim_model::plan::Plan;
 use ostraka_sim_model::verdict::Verdict;
 
 use super::args::Manner;
-use crate::simulation::{self, playable};
+use crate::simulation::{self, Plant, playable};
 
 /// How madsim begins the sentence with which its check ends.
 const CHECK_FAILED: &str = "non-determinism detected";
@@ -27,6 +28,15 @@ pub(crate) fn program(unchecked: bool) -> Program {
         passes: if unchecked { 1 } else { 2 },
         arguments: unchecked.then(|| UNCHECKED.to_owned()).into_iter().collect(),
     }
+}
+
+/// With a fault put in, for each process of it.
+pub(crate) fn program_with(unchecked: bool, plant: Option<Plant>) -> Program {
+    let mut program = program(unchecked);
+    if let Some(plant) = plant.and_then(|plant| plant.to_possible_value()) {
+        program.arguments.extend(["--plant".to_owned(), plant.get_name().to_owned()]);
+    }
+    program
 }
 
 pub(crate) fn run_seed(seed: u64, manner: Manner) -> Result<u8, String> {

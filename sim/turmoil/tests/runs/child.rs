@@ -1,6 +1,6 @@
 //! A process for one run.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use ostraka_sim_model::history::{Happening, History};
 use ostraka_sim_model::ids::{FaultId, NodeIndex};
@@ -13,14 +13,22 @@ pub(crate) struct Ran {
 }
 
 pub(crate) fn run(plan: &Plan) -> Ran {
+    run_beside(plan, |_| {})
+}
+
+/// Does something to the process while it runs.
+pub(crate) fn run_beside(plan: &Plan, mut meanwhile: impl FnMut(&mut Child)) -> Ran {
     plan.validate().expect("a test's plan is possible");
     let folder = tempfile::tempdir().expect("a folder");
     let (plan_file, history_file) = (folder.path().join("plan"), folder.path().join("history"));
     std::fs::write(&plan_file, plan.to_json()).expect("the plan is written");
-    let output = Command::new(env!("CARGO_BIN_EXE_sim-one-run"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sim-one-run"))
         .args([&plan_file, &history_file])
-        .output()
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("a process can be started");
+    meanwhile(&mut child);
+    let output = child.wait_with_output().expect("it ends");
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "the run broke: {words}");
     let bytes = std::fs::read(&history_file).expect("the run has left its history");

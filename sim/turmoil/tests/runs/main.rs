@@ -4,3 +4,4 @@ mod child;
 mod faults;
 mod plans;
 mod quiet;
+mod real_time;

@@ -11,7 +11,7 @@ use crate::history::{
 use crate::ids::{FaultId, NodeIndex, OperationId, Seed, SimMicros, ViewerIndex};
 use crate::plan::Plan;
 use crate::sometimes::Coverage;
-use crate::testing::{Run, clean, created, vote};
+use crate::testing::{Run, clean, created, maker, vote};
 use crate::verdict::Judgement;
 
 fn number() -> impl Strategy<Value = u64> {
@@ -204,7 +204,7 @@ proptest! {
             history.records.remove(place.index(history.records.len()));
         }
         let judgement = judge_all(&plan, &history);
-        let failure = Failure::new("0123".to_owned(), "00ff".to_owned(), plan, judgement, history);
+        let failure = Failure::new(maker(), "00ff".to_owned(), plan, judgement, history);
         let read = Failure::from_json(&failure.to_json()).map_err(|error| error.to_string());
         prop_assert_eq!(read, Ok(failure));
     }

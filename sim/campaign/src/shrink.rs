@@ -1,0 +1,101 @@
+//! Makes a failure small.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use ostraka_sim_model::plan::Plan;
+
+use crate::reduce::reduce;
+use crate::{EXIT_NOT_DETERMINISTIC, Kept, Program, beside, read, say, write};
+
+/// What names a run that ended without a summary: the service's own assertion, or the simulator's.
+const ASSERTION: &str = "assertion";
+/// What names a run of which two passes differ.
+const NOT_DETERMINISTIC: &str = "not deterministic";
+
+/// Removes faults, clients, viewers and operations from the file's plan while the same checker still fails. Leaves the
+/// small plan beside the file and prints it.
+pub fn shrink(program: &Program, file: &Path) -> Result<u8, String> {
+    let plan = match read(file)? {
+        Kept::Plan(plan) => *plan,
+        Kept::Failure(failure) => failure.plan,
+    };
+    let candidate_file = beside(file, "candidate.json");
+    let shrunk = shrunk(program, &candidate_file, &plan);
+    // A leftover harms nobody.
+    let _ = std::fs::remove_file(&candidate_file);
+    let Some((wanted, small, tried)) = shrunk? else {
+        return Err(format!(
+            "nothing to shrink: the plan of {} breaks nothing",
+            file.display()
+        ));
+    };
+    let small_file = beside(file, "small.json");
+    write(&small_file, &small.to_json())?;
+    say(format_args!(
+        "{wanted} still breaks with {} (before: {}), {tried} plans tried",
+        size(&small),
+        size(&plan)
+    ));
+    say(small.to_json());
+    say(format_args!(
+        "again: {} replay {}",
+        program.command,
+        small_file.display()
+    ));
+    Ok(0)
+}
+
+/// What breaks, the small plan, and how many were tried; `None` if nothing breaks.
+fn shrunk(program: &Program, file: &Path, plan: &Plan) -> Result<Option<(String, Plan, u32)>, String> {
+    let Some(wanted) = broken(program, file, plan)?.into_iter().next() else {
+        return Ok(None);
+    };
+    let mut trouble = None;
+    let (small, tried) = reduce(plan, |candidate| {
+        if candidate.validate().is_err() {
+            return false;
+        }
+        match broken(program, file, candidate) {
+            Ok(found) => found.contains(&wanted),
+            Err(sentence) => {
+                trouble.get_or_insert(sentence);
+                false
+            }
+        }
+    });
+    if let Some(sentence) = trouble {
+        eprintln!("some candidates could not be run; the first: {sentence}");
+    }
+    Ok(Some((wanted, small, tried)))
+}
+
+fn size(plan: &Plan) -> String {
+    format!(
+        "{} faults, {} operations, {} viewers",
+        plan.faults.len(),
+        plan.operations.len(),
+        plan.viewers.len()
+    )
+}
+
+/// The checkers that this plan breaks, by name, or what else is wrong with its run.
+fn broken(program: &Program, file: &Path, plan: &Plan) -> Result<BTreeSet<String>, String> {
+    write(file, &plan.to_json())?;
+    match program.of_plan(file) {
+        Ok(summary) => {
+            let violations = summary.judgement.violations.iter();
+            Ok(violations
+                .map(|violation| violation.checker.name().to_owned())
+                .collect())
+        }
+        Err((Some(code), _)) if code == i32::from(EXIT_NOT_DETERMINISTIC) => {
+            Ok(BTreeSet::from([NOT_DETERMINISTIC.to_owned()]))
+        }
+        // It has begun, or it would have said why not in an exit code of its own.
+        Err((Some(code), _)) if code != i32::from(crate::EXIT_UNUSABLE) => {
+            Ok(BTreeSet::from([ASSERTION.to_owned()]))
+        }
+        Err((_, words)) => Err(words),
+    }
+}
