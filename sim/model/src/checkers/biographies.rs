@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use ostraka_core::{EventId, SubmissionKey, VoterNumber};
+use ostraka_core::{EventId, SubmissionKey, UnixMs, VoterNumber};
 
 use super::Report;
-use crate::case::{Case, Submission};
+use crate::case::{Asked, Case, Submission};
 use crate::history::{Answer, VoteStatus};
-use crate::ids::{EventSlot, FaultId, SimMicros, SubmissionTag};
+use crate::ids::{EventSlot, FaultId, SimMicros, SimMs, SubmissionTag};
 use crate::lives::{self, Felt};
 use crate::names;
-use crate::oracle::{Ruling, VoteTruth};
+use crate::oracle::{EventTruth, Ruling, VoteTruth};
 use crate::plan::{Action, FaultKind};
 
 /// What clients were told of one submission first.
@@ -27,6 +27,7 @@ pub(super) fn check(case: &Case, report: &mut Report) {
     each_voter_counts_once(case, report);
     counted_votes_were_submitted(case, report);
     each_slot_is_one_event(case, report);
+    each_event_is_as_asked_for(case, report);
 }
 
 fn each_submission_has_one_outcome(case: &Case, report: &mut Report) {
@@ -268,5 +269,86 @@ fn each_slot_is_one_event(case: &Case, report: &mut Report) {
                 slot.0
             )
         });
+    }
+}
+
+/// Each event of the log is one of the plan's, and as its creation asked for it. Had the service stored another closing,
+/// all that follows from the log would agree with that one.
+fn each_event_is_as_asked_for(case: &Case, report: &mut Report) {
+    for event in case.oracle.events.values() {
+        let (id, entry) = (event.id, event.created.index);
+        let Some(slot) = event.slot else {
+            report.safe(false, None, || {
+                format!("{id} was created by entry {entry}, and no operation asks for any such event")
+            });
+            continue;
+        };
+        let asked: Vec<&Asked> = case
+            .asked
+            .iter()
+            .filter(
+                |asked| matches!(asked.operation.action, Action::CreateEvent { slot: of, .. } if of == slot),
+            )
+            .collect();
+        let is_one = asked
+            .iter()
+            .any(|asked| Wanted::of(case, &asked.operation.action) == Some(Wanted::as_in_log(event)));
+        report.safe(is_one || asked.is_empty(), None, || {
+            let wanted = asked
+                .first()
+                .and_then(|asked| Wanted::of(case, &asked.operation.action));
+            format!(
+                "{id} was created by entry {entry} as {:?}, and its client asked for {wanted:?}",
+                Wanted::as_in_log(event)
+            )
+        });
+    }
+}
+
+/// What a creation asks for, by the clock of the log.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    owner: VoterNumber,
+    contestants: usize,
+    opens_at: Option<UnixMs>,
+    closes_at: Option<UnixMs>,
+    after_close: bool,
+    is_canary: bool,
+}
+
+impl Wanted {
+    /// None if `action` creates nothing, or if it is not known when the run began.
+    fn of(case: &Case, action: &Action) -> Option<Self> {
+        let Action::CreateEvent {
+            contestants,
+            opens_at_ms,
+            closes_at_ms,
+            after_close,
+            ..
+        } = action
+        else {
+            return None;
+        };
+        let (_, began) = case.formed?;
+        let moment = |at: &SimMs| UnixMs(began.0.saturating_add(at.0));
+        Some(Wanted {
+            owner: names::OWNER,
+            contestants: usize::from(*contestants),
+            opens_at: opens_at_ms.as_ref().map(moment),
+            closes_at: closes_at_ms.as_ref().map(moment),
+            after_close: *after_close,
+            is_canary: false,
+        })
+    }
+
+    fn as_in_log(event: &EventTruth) -> Self {
+        Wanted {
+            owner: event.owner,
+            contestants: event.totals.len(),
+            opens_at: event.opens_at,
+            closes_at: event.closes_at,
+            after_close: event.after_close,
+            is_canary: event.is_canary,
+        }
     }
 }

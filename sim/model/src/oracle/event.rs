@@ -37,7 +37,7 @@ pub struct EventTruth {
     /// Who has a counted vote.
     pub voters: BTreeSet<VoterNumber>,
     further: BTreeMap<VoterNumber, usize>,
-    is_canary: bool,
+    pub is_canary: bool,
     /// Status and totals at each index that changed one of them.
     pub versions: BTreeMap<u64, (Status, Vec<u64>)>,
     changed: bool,

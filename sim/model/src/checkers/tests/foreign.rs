@@ -1,6 +1,8 @@
 //! Planted mix-ups: answers, records and events that are another's.
 
-use ostraka_core::{Command, ContestantIndex, SubmissionKey};
+use ostraka_core::{
+    Command, ContestantIndex, EventKind, NewEvent, ResultsPolicy, SubmissionKey, VoterNumber,
+};
 
 use super::*;
 use crate::ids::EventSlot;
@@ -245,4 +247,62 @@ fn creation(slot: u8, opens_at_ms: Option<SimMs>) -> Action {
         closes_at_ms: None,
         after_close: false,
     }
+}
+
+/// A run in which slot 0 is created as `change` makes it of what was asked for.
+fn created_otherwise(change: impl FnOnce(&mut NewEvent)) -> Run {
+    let mut run = Run::new();
+    let operation = run.after(100).invoke(Action::CreateEvent {
+        slot: FIRST,
+        contestants: 2,
+        opens_at_ms: None,
+        closes_at_ms: Some(SimMs(20_000)),
+        after_close: false,
+    });
+    let mut creation = created(0, Some(20_000));
+    if let Command::CreateEvent(spec) = &mut creation {
+        change(spec);
+    }
+    run.after(5).commit(vec![creation]);
+    let event = EventId(1);
+    run.after(5).answer(operation, Answer::EventCreated { event });
+    run.after(5).vote(0, 100, 1, VoteStatus::Processed);
+    run.heal(1);
+    run
+}
+
+#[test]
+fn biographies_find_an_event_that_is_not_as_it_was_asked_for() {
+    let sound = created_otherwise(|_| {});
+    assert_eq!(found(&sound, Checker::Biographies), Vec::<String>::new());
+    let changes: [fn(&mut NewEvent); 6] = [
+        |spec| spec.closes_at = Some(UnixMs(START + 25_000)),
+        |spec| spec.opens_at = Some(UnixMs(START + 1)),
+        |spec| spec.results = ResultsPolicy::AfterClose,
+        |spec| spec.owner = VoterNumber(101),
+        |spec| spec.kind = EventKind::Canary,
+        |spec| drop(spec.contestants.pop()),
+    ];
+    for change in changes {
+        finds(
+            &created_otherwise(change),
+            Checker::Biographies,
+            "e1 was created by entry 1 as Wanted",
+        );
+    }
+}
+
+#[test]
+fn biographies_find_an_event_that_nobody_asked_for() {
+    let mut run = one_vote();
+    let mut foreign = created(7, None);
+    if let Command::CreateEvent(spec) = &mut foreign {
+        spec.name = "an election that nobody called".to_owned();
+    }
+    run.after(5).commit(vec![foreign]);
+    finds(
+        &run,
+        Checker::Biographies,
+        "e2 was created by entry 3, and no operation asks for any such event",
+    );
 }
