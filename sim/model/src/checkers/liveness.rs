@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostraka_core::EventId;
 
-use super::{Class, Report};
+use super::Report;
 use crate::case::{Asked, Case};
 use crate::history::{Answer, Happening, Life, Status, VoteStatus};
-use crate::ids::{EventSlot, NodeIndex};
+use crate::ids::{EventSlot, NodeIndex, SimMicros};
+use crate::lives::{self, Felt};
 use crate::plan::Action;
 
 pub(super) fn check(case: &Case, report: &mut Report) {
@@ -77,38 +78,48 @@ fn nodes_become_ready(case: &Case, report: &mut Report) {
     }
 }
 
+/// What a node says when a barrier of its log has failed: that there was no room, or that the disk is to be looked at
+/// (`WriteError` of the log store, the only kind of disk that a simulator makes fail).
+const DISK_SENTENCES: [&str; 2] = ["disk full: ", "check the disk"];
+
 fn nodes_stop_for_their_disk_only(case: &Case, report: &mut Report) {
-    let mut hurt: BTreeSet<NodeIndex> = BTreeSet::new();
+    let ill: Vec<Felt> = lives::felt(case)
+        .into_iter()
+        .filter(|felt| felt.fault.kind.takes_a_disk() && felt.bites > 0)
+        .collect();
+    // By node: when the process that runs there was started.
+    let mut started: BTreeMap<NodeIndex, SimMicros> = BTreeMap::new();
     for (place, record) in case.history.records.iter().enumerate() {
-        match &record.what {
-            Happening::FaultBegan {
-                fault,
-                node: Some(node),
-            } => {
-                let planned = case.plan.faults.iter().find(|planned| planned.id == *fault);
-                if planned.is_some_and(|planned| planned.kind.takes_a_disk()) {
-                    hurt.insert(*node);
-                }
-            }
-            Happening::Node {
-                node,
-                life: Life::Failed(sentence),
-            } => {
-                report.compared += 1;
-                if !hurt.contains(node) {
-                    report.add(
-                        Class::Safety,
-                        Some(place),
-                        format!(
-                            "node {} stopped by itself, and its disk was sound: {sentence}",
-                            node.0
-                        ),
-                    );
-                }
+        let Happening::Node { node, life } = &record.what else {
+            continue;
+        };
+        match life {
+            Life::Started => drop(started.insert(*node, record.at)),
+            Life::Failed(sentence) => {
+                let since = started.get(node).copied().unwrap_or(SimMicros(0));
+                let was_ill = ill.iter().any(|felt| hurt(felt, *node, since, record.at));
+                let names_the_disk = DISK_SENTENCES.iter().any(|part| sentence.contains(part));
+                report.safe(was_ill && names_the_disk, place, || {
+                    let but = if was_ill {
+                        "not for its disk"
+                    } else {
+                        "its disk was sound"
+                    };
+                    format!("node {} stopped by itself, and {but}: {sentence}", node.0)
+                });
             }
             _ => {}
         }
     }
+}
+
+/// Whether the fault made a barrier of the process fail that ran on `node` between the two moments: it had begun, and it
+/// was not over before the process was there. A process that has had a failed barrier may take its time to stop; the
+/// next one finds a sound disk.
+fn hurt(felt: &Felt, node: NodeIndex, started: SimMicros, failed: SimMicros) -> bool {
+    felt.node == Some(node)
+        && felt.began.is_some_and(|began| began <= failed)
+        && felt.ended.is_none_or(|ended| started < ended)
 }
 
 fn fresh_requests_succeed(case: &Case, report: &mut Report) {

@@ -176,3 +176,69 @@ fn liveness_finds_a_node_that_stops_by_itself() {
     assert_eq!(violations.len(), 1);
     assert_eq!(violations[0].class, Class::Safety);
 }
+
+const NO_ROOM: &str =
+    "the node has stopped: disk full: free space on memory then restart; nothing acknowledged was lost";
+
+/// Node 1's disk is full from 500 ms on for 400 ms, in which so many barriers fail. It stops at `failed_ms`, is started
+/// again, and stops once more at 9 s if `again`.
+fn full_disk(bites: u64, failed_ms: u64, sentence: &str, again: bool) -> Run {
+    let mut run = Run::new();
+    run.create(0, None);
+    let (node, fault) = (NodeIndex(1), FaultId(0));
+    run.plan.faults.push(Fault {
+        id: fault,
+        at_ms: SimMs(500),
+        for_ms: SimMs(400),
+        kind: FaultKind::DiskFull {
+            target: Target::Node(node),
+        },
+    });
+    let life = |life| Happening::Node { node, life };
+    let failed = || life(Life::Failed(sentence.to_owned()));
+    let mut happenings = vec![
+        (
+            500,
+            Happening::FaultBegan {
+                fault,
+                node: Some(node),
+            },
+        ),
+        (900, Happening::FaultEnded { fault, bites }),
+        (failed_ms, failed()),
+        (failed_ms.max(600) + 300, life(Life::Started)),
+        (failed_ms.max(600) + 350, life(Life::Ready)),
+    ];
+    if again {
+        happenings.extend([
+            (9_000, failed()),
+            (9_300, life(Life::Started)),
+            (9_350, life(Life::Ready)),
+        ]);
+    }
+    happenings.sort_by_key(|(at, _)| *at);
+    for (at, what) in happenings {
+        run.now_ms = at;
+        run.record(what);
+    }
+    run.heal(1);
+    run
+}
+
+#[test]
+fn liveness_excuses_a_stop_by_what_the_disk_did_and_no_other() {
+    for in_time in [550, 950] {
+        let run = full_disk(1, in_time, NO_ROOM, false);
+        assert_eq!(found(&run, Checker::Liveness), Vec::<String>::new());
+    }
+    let panic = "it panicked: index out of bounds: the len is 3 but the index is 7";
+    finds(
+        &full_disk(1, 550, panic, false),
+        Checker::Liveness,
+        "node 1 stopped by itself, and not for its disk: it panicked",
+    );
+    let sound = "node 1 stopped by itself, and its disk was sound";
+    finds(&full_disk(0, 550, NO_ROOM, false), Checker::Liveness, sound);
+    finds(&full_disk(1, 450, NO_ROOM, false), Checker::Liveness, sound);
+    finds(&full_disk(1, 550, NO_ROOM, true), Checker::Liveness, sound);
+}
