@@ -12,7 +12,7 @@ pub const OWNER: VoterNumber = VoterNumber(1);
 pub const VOTER_FIRST: VoterNumber = VoterNumber(100);
 
 /// Voters from here on vote in overloads only, so many for each.
-const OVERLOAD_VOTER_FIRST: u32 = 1_000_000;
+pub(crate) const OVERLOAD_VOTER_FIRST: u32 = 1_000_000;
 const OVERLOAD_VOTERS_EACH: u32 = 100_000;
 
 /// Some moment in the past: the client's own clock is stored with a vote and never believed.
