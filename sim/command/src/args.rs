@@ -68,6 +68,9 @@ pub(crate) struct Mutants {
     /// Seeds at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: u16,
+    /// Begin no mutant later than this, and say which were not tried
+    #[arg(long, value_name = "MINUTES")]
+    pub(crate) minutes_max: Option<u64>,
 }
 
 #[cfg(test)]

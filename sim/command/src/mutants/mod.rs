@@ -7,6 +7,7 @@ mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use ostraka_sim_campaign::{EXIT_UNUSABLE, say, write};
 
@@ -26,7 +27,7 @@ const PAGE: &str = "docs/mutants.md";
 pub(crate) fn mutants(wanted: &Mutants) -> Result<u8, String> {
     let repository = Path::new(".");
     let patches = patch::all(repository)?;
-    let chosen = patch::choose(patches.clone(), &wanted.only, wanted.quarter)?;
+    let mut chosen = patch::choose(patches.clone(), &wanted.only, wanted.quarter)?;
     if chosen.is_empty() {
         return Err("no mutant was asked for".to_owned());
     }
@@ -39,8 +40,21 @@ pub(crate) fn mutants(wanted: &Mutants) -> Result<u8, String> {
         return Err(refused.join("\n"));
     }
     let mut sound = sound(&tree, &chosen)?;
-    let mut fates = Vec::new();
+    if wanted.minutes_max.is_some() {
+        // Where time may end before the list does, each commit begins elsewhere.
+        let place = usize::from_str_radix(&tree.commit[..8], 16).unwrap_or_default() % chosen.len();
+        chosen.rotate_left(place);
+    }
+    let started = Instant::now();
+    let (mut fates, mut late) = (Vec::new(), Vec::new());
     for patch in &chosen {
+        if wanted
+            .minutes_max
+            .is_some_and(|minutes| started.elapsed() >= Duration::from_secs(60 * minutes))
+        {
+            late.push(patch.name.as_str());
+            continue;
+        }
         let end = end_of(patch, &tree, wanted, &mut sound).unwrap_or_else(End::Error);
         let fate = Fate::of(patch, &tree.commit, wanted.seeds_max, end);
         say(fate.line());
@@ -52,6 +66,9 @@ pub(crate) fn mutants(wanted: &Mutants) -> Result<u8, String> {
     let known: Vec<Fate> = patches.iter().filter_map(|patch| kept(&patch.name)).collect();
     if wanted.quarter.is_none() {
         write(Path::new(PAGE), &page(&patches, &known))?;
+    }
+    if !late.is_empty() {
+        say(format_args!("not tried, for want of time: {}", late.join(", ")));
     }
     Ok(tell(&fates))
 }
