@@ -32,30 +32,31 @@ struct Viewed {
     is_final: bool,
     /// Of this connection: since when it tells, and the version told last.
     told: Option<(SimMicros, u64)>,
-    /// The node that it is connected to, since when, and when that node last said something.
-    connected: Option<(NodeIndex, SimMicros, SimMicros)>,
-    /// It lost its connection then, and has no other yet.
+    /// The node that it is connected to, and since when.
+    connected: Option<(NodeIndex, SimMicros)>,
+    /// It lost its connection then and has been told nothing since, connected again or not.
     away_since: Option<SimMicros>,
 }
 
 impl Viewed {
-    /// It has just lost its connection, or cannot know yet that nobody will speak on it again.
-    fn has_time_left(&self, case: &Case) -> bool {
-        if self
-            .away_since
-            .is_some_and(|since| case.end < since.plus_ms(RECONNECT_MS))
+    /// It has just come, or has just lost its connection, or cannot know yet that nobody will speak on it again. In the
+    /// storm it may have been away for long.
+    fn has_time_left(&self, case: &Case, came: SimMicros, storm_over: SimMicros) -> bool {
+        let never_told = self.version.is_none().then_some(came);
+        if let Some(since) = self.away_since.or(never_told)
+            && case.end < since.max(storm_over).plus_ms(RECONNECT_MS)
         {
             return true;
         }
-        let Some((node, since, last)) = self.connected else {
+        let Some((node, since)) = self.connected else {
             return false;
         };
-        let went_silently = case.history.records.iter().any(|record| {
+        let went_silently = case.history.records.iter().rev().find(|record| {
             let what = &record.what;
             record.at >= since
                 && matches!(what, Happening::Node { node: of, life: Life::LostPower { .. } } if *of == node)
         });
-        went_silently && case.end < last.plus_ms(SILENCE_MS + RECONNECT_MS)
+        went_silently.is_some_and(|record| case.end < record.at.plus_ms(SILENCE_MS + RECONNECT_MS))
     }
 }
 
@@ -99,8 +100,7 @@ impl Look<'_, '_> {
     fn at_sight(&mut self, viewed: &mut Viewed, sight: &Sight) {
         match sight {
             Sight::Connected { node, resumed_from } => {
-                viewed.connected = Some((*node, self.at, self.at));
-                viewed.away_since = None;
+                viewed.connected = Some((*node, self.at));
                 let known = viewed.version;
                 self.holds(*resumed_from == known, || {
                     format!("asked to go on from {resumed_from:?}, and had seen {known:?}")
@@ -110,7 +110,7 @@ impl Look<'_, '_> {
             Sight::Disconnected => {
                 viewed.told = None;
                 viewed.connected = None;
-                viewed.away_since = Some(self.at);
+                viewed.away_since.get_or_insert(self.at);
             }
             Sight::Snapshot(standings) => {
                 self.holds(viewed.told.is_none(), || {
@@ -178,7 +178,7 @@ impl Look<'_, '_> {
 
     /// The viewer has these standings now.
     fn moves_on(&mut self, viewed: &mut Viewed, now: &Standings) {
-        viewed.connected = viewed.connected.map(|(node, since, _)| (node, since, self.at));
+        viewed.away_since = None;
         let (version, status) = (viewed.version, viewed.status);
         self.holds(version <= Some(now.version), || {
             format!("was at version {version:?} and was shown version {}", now.version)
@@ -230,38 +230,38 @@ impl Look<'_, '_> {
     }
 }
 
-/// Whether any client was told the event's id: else nobody could ask for its stream.
-fn someone_knows(case: &Case, wanted: EventId) -> bool {
-    case.asked
-        .iter()
-        .any(|asked| matches!(asked.answered, Some((_, Answer::EventCreated { event })) if *event == wanted))
+/// Since when a client has known the event's id: before, nobody could ask for its stream.
+fn known_since(case: &Case, wanted: EventId) -> Option<SimMicros> {
+    let told = case.asked.iter().filter_map(|asked| match asked.answered {
+        Some((moment, Answer::EventCreated { event })) if *event == wanted => Some(moment.at),
+        _ => None,
+    });
+    told.min()
 }
 
+/// Whoever has had the time for it has seen all that was there a moment ago: connected or not, and whether it has ever
+/// been told anything.
 fn everyone_catches_up(case: &Case, report: &mut Report, viewers: &BTreeMap<ViewerIndex, Viewed>) {
     let Some(storm_over) = case.storm_over else { return };
     let nothing = Viewed::default();
+    let quiet_since = SimMicros(case.end.0.saturating_sub(CATCH_UP_MS * 1_000));
     for planned in &case.plan.viewers {
         let Some(event) = case.event_of_slot(planned.slot) else {
             continue;
         };
+        let Some(known) = known_since(case, event.id) else {
+            continue;
+        };
+        let came = known.max(planned.from_ms.micros());
         let viewed = viewers.get(&planned.viewer).unwrap_or(&nothing);
-        if viewed.has_time_left(case) || !someone_knows(case, event.id) {
+        if viewed.has_time_left(case, came, storm_over.at) {
             continue;
         }
-        let version_by = |at: SimMicros| {
-            let durable = |version: &&u64| {
-                case.durable_at(LogIndex(**version))
-                    .is_some_and(|durable| durable <= at)
-            };
-            event.versions.keys().rev().find(durable).copied()
+        let was_there = |version: &&u64| {
+            case.durable_at(LogIndex(**version))
+                .is_some_and(|durable| durable <= quiet_since)
         };
-        let quiet_since = SimMicros(case.end.0.saturating_sub(CATCH_UP_MS * 1_000));
-        let connected = viewed.told.is_some_and(|(since, _)| since <= quiet_since) && !viewed.is_final;
-        let due = version_by(if connected {
-            quiet_since
-        } else {
-            storm_over.at.min(quiet_since)
-        });
+        let due = event.versions.keys().rev().find(was_there).copied();
         let seen = viewed.version;
         let viewer = planned.viewer.0;
         report.lively(seen >= due, None, || format!("viewer {viewer} of {} is at version {seen:?} at the end, and version {due:?} was there for long", event.id));

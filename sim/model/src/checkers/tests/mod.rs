@@ -5,6 +5,7 @@ mod foreign;
 mod nonsense;
 mod order;
 mod search;
+mod silence;
 mod survival;
 
 use ostraka_core::{EventId, LogIndex, UnixMs};
