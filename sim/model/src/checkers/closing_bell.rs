@@ -1,6 +1,9 @@
 //! The closing bell: each event has one cut-off in the log, the same for everyone; every vote's verdict agrees with its
 //! place before or after it, so no vote is both accepted and late; a scheduled cut-off is the first entry whose time has
-//! come; and clocks, wrong as they may be, move it by no more than they are wrong.
+//! come, and comes as soon as a cluster that nothing disturbs can have it; and clocks, wrong as they may be, move it by no
+//! more than they are wrong.
+
+mod schedule;
 
 use ostraka_core::UnixMs;
 
@@ -13,6 +16,10 @@ use crate::plan::FaultKind;
 
 /// Milliseconds for what the bounds leave out: rounding, and from when exactly a clock drifts.
 const CLOCK_MARGIN_MS: i128 = 100;
+
+/// Milliseconds that a leader may hold an entry between its stamp and a disk, beside what the plan's slow disks and links
+/// cost: the longest that campaigns have shown is one slow barrier.
+const STAMP_WAIT_MS: u64 = 1_000;
 
 pub(super) fn check(case: &Case, report: &mut Report) {
     for (asked, submission) in case.submissions() {
@@ -30,6 +37,7 @@ pub(super) fn check(case: &Case, report: &mut Report) {
     for event in case.oracle.events.values() {
         cut_off_is_when_its_time_has_come(case, report, event);
     }
+    schedule::is_kept(case, report);
     stamps_come_from_clocks(case, report);
 }
 
@@ -194,7 +202,7 @@ fn span_of(case: &Case, wanted: FaultId) -> Option<(SimMicros, SimMicros)> {
 }
 
 /// However wrong the clocks: a vote sent when all of them had passed the closing is late, and one answered when none
-/// had reached it is not.
+/// had reached it is not. The same at the opening, the other way round.
 fn clocks_explain_it(
     case: &Case,
     report: &mut Report,
@@ -203,40 +211,52 @@ fn clocks_explain_it(
     moment: Moment,
     status: VoteStatus,
 ) {
-    let (Some(UnixMs(closes_at)), Some(bounds)) =
-        (event.closes_at, clock_bounds(case, asked.invoked.at, moment.at))
-    else {
+    let Some(bounds) = clock_bounds(case, asked.invoked.at, moment.at) else {
         return;
     };
-    let id = asked.operation.id.0;
-    let first_time = crate::case::submission(asked.operation).is_some_and(|submission| {
+    let all_past = |at: UnixMs| bounds.lowest >= i128::from(at.0);
+    let none_there = |at: UnixMs| bounds.highest < i128::from(at.0);
+    let early = |turn: Option<UnixMs>, by_hand: bool| turn.filter(|at| !by_hand && none_there(*at));
+    let late = |turn: Option<UnixMs>| turn.filter(|at| is_first_time(case, asked) && all_past(*at));
+    let wrong = match status {
+        VoteStatus::Processed if late(event.closes_at).is_some() => {
+            Some("was sent when every clock was past the closing, and was accepted")
+        }
+        VoteStatus::Processed if early(event.opens_at, event.opened_by_hand).is_some() => {
+            Some("was accepted before any clock had reached the opening")
+        }
+        VoteStatus::RejectedClosed if early(event.closes_at, event.closed_by_hand).is_some() => {
+            Some("was rejected as late before any clock had reached the closing")
+        }
+        VoteStatus::RejectedNotOpen if late(event.opens_at).is_some() => {
+            Some("was sent when every clock was past the opening, and was rejected as early")
+        }
+        _ => None,
+    };
+    if event.closes_at.is_some() || event.opens_at.is_some() {
+        report.safe(wrong.is_none(), moment, || {
+            let (id, wrong) = (asked.operation.id.0, wrong.unwrap_or_default());
+            format!("{}: operation {id} {wrong}", event.id)
+        });
+    }
+}
+
+/// Whether no request before it sent the same submission: a retry is told what became of the first.
+fn is_first_time(case: &Case, asked: &Asked) -> bool {
+    crate::case::submission(asked.operation).is_some_and(|submission| {
         let others = case
             .submissions()
             .filter(|(_, other)| other.tag == submission.tag);
         others.map(|(other, _)| other.invoked).min() == Some(asked.invoked)
-    });
-    match status {
-        VoteStatus::Processed if first_time => {
-            report.safe(bounds.lowest < i128::from(closes_at), moment, || {
-                format!(
-                    "{}: operation {id} was sent when every clock was past the closing, and was accepted",
-                    event.id
-                )
-            })
-        }
-        VoteStatus::RejectedClosed if !event.closed_by_hand => {
-            report.safe(bounds.highest >= i128::from(closes_at), moment, || {
-                format!(
-                    "{}: operation {id} was rejected as late before any clock had reached the closing",
-                    event.id
-                )
-            })
-        }
-        _ => {}
-    }
+    })
 }
 
+/// A leader stamps what it proposes, and a disk has it soon after: the stamp is neither later than any clock showed by
+/// then, nor older than all of them showed shortly before. Stamps that stand still are a clock that does, and no event
+/// would ever close.
 fn stamps_come_from_clocks(case: &Case, report: &mut Report) {
+    let Some((formed, _)) = case.formed else { return };
+    let wait_ms = STAMP_WAIT_MS.saturating_add(slowness_ms(case));
     for (index, entry) in case
         .log
         .entries
@@ -246,15 +266,44 @@ fn stamps_come_from_clocks(case: &Case, report: &mut Report) {
         let Some(first_at) = case.disks.first_at(entry) else {
             continue;
         };
-        let Some((formed, _)) = case.formed else { return };
-        let Some(bounds) = clock_bounds(case, formed, first_at) else {
+        let earliest = SimMicros(first_at.0.saturating_sub(wait_ms.saturating_mul(1_000))).max(formed);
+        let (Some(ever), Some(lately)) = (
+            clock_bounds(case, formed, first_at),
+            clock_bounds(case, earliest, first_at),
+        ) else {
             continue;
         };
-        report.safe(i128::from(entry.stamped_at.0) <= bounds.highest, None, || {
+        let stamp = i128::from(entry.stamped_at.0);
+        report.safe(stamp <= ever.highest, None, || {
+            format!("entry {index} is stamped {stamp}, later than any clock showed when it was on a disk")
+        });
+        // The bounds begin with the run, and an entry may have been stamped before.
+        let lowest = if earliest > formed {
+            lately.lowest
+        } else {
+            lately.lowest - i128::from(wait_ms)
+        };
+        report.safe(stamp >= lowest, None, || {
             format!(
-                "entry {index} is stamped {}, later than any clock showed when it was on a disk",
-                entry.stamped_at.0
+                "entry {index} is stamped {stamp}, older by {} ms than any clock showed in the {wait_ms} ms before it was on a disk",
+                lowest - stamp
             )
         });
     }
+}
+
+/// What the plan's slow disks and links add to an entry's way to the first disk: a barrier under way and its own, or a
+/// link to a follower.
+fn slowness_ms(case: &Case) -> u64 {
+    let own_ms = case.plan.knobs.barrier_micros.saturating_mul(2) / 1_000;
+    let slowness = |fault: &crate::plan::Fault| match fault.kind {
+        FaultKind::SlowDisk { barrier_ms, .. } => barrier_ms.saturating_mul(2),
+        FaultKind::SlowLinks { extra_ms, .. } => u64::from(extra_ms),
+        _ => 0,
+    };
+    case.plan
+        .faults
+        .iter()
+        .map(slowness)
+        .fold(own_ms, u64::saturating_add)
 }

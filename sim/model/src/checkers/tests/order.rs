@@ -135,6 +135,9 @@ fn scheduled(closes_ms: u64, sent_ms: u64, status: VoteStatus, stamp_off_ms: i64
     entry.stamped_at = UnixMs(entry.stamped_at.0.saturating_add_signed(stamp_off_ms));
     (0..3).for_each(|node| run.durable(node, entry.clone()));
     run.after(5).told(operation, 2, status);
+    // The schedule is looked at every 100 ms.
+    run.now_ms = run.now_ms.max(closes_ms + 100);
+    run.commit(vec![ostraka_core::Command::Tick]);
     run.heal(1);
     run
 }
