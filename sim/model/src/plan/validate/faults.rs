@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::{CLOCK_OFF_MS_MAX, Found, check, node_exists, slot_exists};
-use crate::ids::EventSlot;
+use crate::ids::{EventSlot, SimMs};
 use crate::plan::{Fault, FaultKind, Knobs, Plan, Target};
 
 /// Far below what numbers of overload voters allow, and so few that all jumps of a clock together outlive no token.
 const FAULTS_MAX: usize = 500;
 /// What a fault makes slow must be over soon after the storm: a message or a barrier of its last moment takes as long.
 const SLOW_MS_MAX: u64 = 1_000;
+/// No process is up before: a shorter loop is a node that is down, and takes minutes to simulate.
+const LOOP_PERIOD_MS_MIN: u64 = 20;
 /// Each is a task with a connection.
 const OVERLOAD_CLIENTS_MAX: u16 = 256;
 /// Below the voters that each overload has to itself, and little enough for a run to take seconds.
@@ -66,14 +68,10 @@ fn is_possible(fault: &Fault, place_in_list: usize, knobs: &Knobs, created: &BTr
 fn kind_is_possible(kind: &FaultKind, place: &str, knobs: &Knobs, created: &BTreeSet<EventSlot>) -> Found {
     match kind {
         FaultKind::OneWay { from, to } => check(from != to, place, "cuts a node off from itself"),
-        FaultKind::Flap { period_ms, .. } | FaultKind::CrashLoop { period_ms, .. } => is_within(
-            period_ms.0,
-            1,
-            knobs.storm_ms.0,
-            place,
-            "has a period of",
-            " ms: it must turn within the storm",
-        ),
+        FaultKind::Flap { period_ms, .. } => period_is_possible(*period_ms, 1, place, knobs),
+        FaultKind::CrashLoop { period_ms, .. } => {
+            period_is_possible(*period_ms, LOOP_PERIOD_MS_MIN, place, knobs)
+        }
         FaultKind::SlowLinks { extra_ms, .. } => slowness_is_possible(u64::from(*extra_ms), place),
         FaultKind::SlowDisk { barrier_ms, .. } => slowness_is_possible(*barrier_ms, place),
         FaultKind::Loss { ppm } => check(
@@ -87,7 +85,7 @@ fn kind_is_possible(kind: &FaultKind, place: &str, knobs: &Knobs, created: &BTre
             CLOCK_OFF_MS_MAX,
             place,
             "moves a clock by",
-            " ms either way: tokens must outlive it",
+            " ms either way can be run: tokens must outlive it",
         ),
         FaultKind::Overload {
             slot,
@@ -122,12 +120,17 @@ fn is_within(value: u64, min: u64, max: u64, place: &str, does: &str, why: &str)
     check(
         (min..=max).contains(&value),
         place,
-        format!("{does} {value}, and {min} to {max} can be run{why}"),
+        format!("{does} {value}, and {min} to {max}{why}"),
     )
 }
 
+fn period_is_possible(period_ms: SimMs, min: u64, place: &str, knobs: &Knobs) -> Found {
+    let why = " ms can be run: it must turn within the storm";
+    is_within(period_ms.0, min, knobs.storm_ms.0, place, "has a period of", why)
+}
+
 fn slowness_is_possible(extra_ms: u64, place: &str) -> Found {
-    let why = " ms: the cluster has to heal from the last of it";
+    let why = " ms can be run: the cluster has to heal from the last of it";
     is_within(extra_ms, 1, SLOW_MS_MAX, place, "slows by", why)
 }
 
