@@ -22,6 +22,35 @@ impl Span {
     pub(crate) fn meets(self, other: Span) -> bool {
         self.from <= other.to && other.from <= self.to
     }
+
+    pub(crate) fn micros(self) -> u64 {
+        self.to.0.saturating_sub(self.from.0)
+    }
+
+    /// How much of this one none of `others` covers, in microseconds.
+    pub(crate) fn outside_of(self, others: &[Span]) -> u64 {
+        let mut others = others.to_vec();
+        others.sort();
+        let mut seen_to = self.from.0;
+        let mut outside = 0;
+        for other in others.into_iter().filter(|other| other.meets(self)) {
+            outside += other.from.0.saturating_sub(seen_to);
+            seen_to = seen_to.max(other.to.0);
+        }
+        outside + self.to.0.saturating_sub(seen_to)
+    }
+
+    /// Whether `others` cover more than half of this one.
+    pub(crate) fn is_half_in(self, others: &[Span]) -> bool {
+        let meets = others.iter().any(|other| other.meets(self));
+        meets && self.outside_of(others) <= self.micros() / 2
+    }
+
+    /// Whether `others` cover all of this one but a quarter.
+    pub(crate) fn is_mostly_in(self, others: &[Span]) -> bool {
+        let meets = others.iter().any(|other| other.meets(self));
+        meets && self.outside_of(others) <= self.micros() / 4
+    }
 }
 
 /// A fault as it went.
@@ -78,8 +107,18 @@ pub(crate) fn felt<'a>(case: &Case<'a>) -> Vec<Felt<'a>> {
     all.into_values().collect()
 }
 
-/// Spans in which a node did not run, or stood still.
+/// Spans in which a node did not serve: it did not run, or was not ready yet.
 pub(crate) fn downtimes(case: &Case) -> Vec<(NodeIndex, Span)> {
+    // Started is not yet ready: until then it answers nobody.
+    absences(case, |life| matches!(life, Life::Ready))
+}
+
+/// Spans in which a node had no process at all.
+pub(crate) fn deadtimes(case: &Case) -> Vec<(NodeIndex, Span)> {
+    absences(case, |life| matches!(life, Life::Started | Life::Ready))
+}
+
+fn absences(case: &Case, is_back: fn(&Life) -> bool) -> Vec<(NodeIndex, Span)> {
     let mut down: BTreeMap<NodeIndex, SimMicros> = BTreeMap::new();
     let mut spans = Vec::new();
     for record in &case.history.records {
@@ -90,13 +129,12 @@ pub(crate) fn downtimes(case: &Case) -> Vec<(NodeIndex, Span)> {
             Life::LostPower { .. } | Life::Killed | Life::StoppedGracefully | Life::Failed(_) => {
                 down.entry(*node).or_insert(record.at);
             }
-            // Started is not yet ready: until then it answers nobody.
-            Life::Ready => {
+            life if is_back(life) => {
                 if let Some(from) = down.remove(node) {
                     spans.push((*node, Span { from, to: record.at }));
                 }
             }
-            Life::Started | Life::Leads { .. } => {}
+            Life::Started | Life::Ready | Life::Leads { .. } => {}
         }
     }
     spans.extend(
@@ -136,4 +174,35 @@ pub(crate) fn leader_at(leads: &[(SimMicros, NodeIndex, u64)], at: SimMicros) ->
     before
         .max_by_key(|(_, _, term)| *term)
         .map(|(_, node, term)| (*node, *term))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(from: u64, to: u64) -> Span {
+        Span {
+            from: SimMicros(from),
+            to: SimMicros(to),
+        }
+    }
+
+    #[test]
+    fn most_of_a_span_is_more_than_a_touch() {
+        let long = span(1_000, 5_000);
+        assert_eq!(long.outside_of(&[]), 4_000);
+        assert_eq!(
+            long.outside_of(&[span(4_000, 9_000), span(0, 2_000), span(1_500, 1_800)]),
+            2_000
+        );
+        assert!(!long.is_mostly_in(&[]));
+        assert!(!long.is_mostly_in(&[span(0, 1_001)]));
+        assert!(!long.is_mostly_in(&[span(0, 3_999)]));
+        assert!(long.is_mostly_in(&[span(0, 4_000)]));
+        assert!(long.is_half_in(&[span(0, 3_000)]));
+        assert!(!long.is_half_in(&[span(0, 2_999)]));
+        assert!(long.is_mostly_in(&[span(3_000, 6_000), span(900, 3_000)]));
+        assert!(span(7, 7).is_mostly_in(&[span(1, 7)]));
+        assert!(!span(7, 7).is_mostly_in(&[span(1, 6)]));
+    }
 }

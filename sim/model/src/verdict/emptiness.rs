@@ -1,0 +1,66 @@
+//! Whether a run has anything in it that could have gone wrong: votes from before the end of the storm, answers in the
+//! storm, and a healed cluster that was asked through each of its nodes.
+
+use crate::case::{Asked, Case, submission};
+use crate::history::{Answer, VoteStatus};
+use crate::ids::NodeIndex;
+
+/// A sentence for each thing that is missing.
+pub(super) fn of(case: &Case) -> Vec<String> {
+    let mut missing = Vec::new();
+    // Whoever asks for no votes has proven nothing about any.
+    if case.oracle.counted() == 0 {
+        missing.push("no vote was counted".to_owned());
+    }
+    if !counts_votes_of_the_storm(case) {
+        missing.push("no vote that was submitted before the storm's end was counted".to_owned());
+    }
+    if !answers_in_the_storm(case) {
+        missing.push("no request of the storm got an answer, but refusals and silence".to_owned());
+    }
+    for node in (0..case.plan.knobs.nodes).map(NodeIndex) {
+        if !answers_fresh_requests(case, node) {
+            missing.push(format!("nothing fresh was answered through node {}", node.0));
+        }
+    }
+    missing
+}
+
+/// Fresh votes alone would be counted by a cluster that has lost all others.
+fn counts_votes_of_the_storm(case: &Case) -> bool {
+    let is_counted = |asked: &Asked| {
+        let first = submission(asked.operation).and_then(|submission| case.first_record(submission.tag));
+        matches!(first, Some((_, VoteStatus::Processed)))
+    };
+    of_the_storm(case).any(is_counted)
+}
+
+fn answers_in_the_storm(case: &Case) -> bool {
+    of_the_storm(case).any(is_answered)
+}
+
+fn answers_fresh_requests(case: &Case, node: NodeIndex) -> bool {
+    let fresh = case.asked.iter().filter(|asked| case.is_fresh(asked.operation));
+    fresh
+        .filter(|asked| asked.operation.endpoint == node)
+        .any(is_answered)
+}
+
+/// What was sent before the storm was over.
+fn of_the_storm<'c, 'a>(case: &'c Case<'a>) -> impl Iterator<Item = &'c Asked<'a>> {
+    let over = case.storm_over;
+    case.asked.iter().filter(move |asked| {
+        let before = over.is_none_or(|over| asked.invoked < over);
+        before && !case.is_fresh(asked.operation)
+    })
+}
+
+fn is_answered(asked: &Asked) -> bool {
+    let none = |answer: &Answer| {
+        matches!(
+            answer,
+            Answer::Refused { .. } | Answer::Unknown { .. } | Answer::Skipped
+        )
+    };
+    asked.answered.is_some_and(|(_, answer)| !none(answer))
+}

@@ -1,0 +1,136 @@
+use super::*;
+use crate::history::Happening;
+use crate::ids::{FaultId, NodeIndex, OperationId, SimMs};
+use crate::plan::{Fault, FaultKind};
+use crate::testing::{Run, clean};
+
+fn judged(run: &Run) -> Judgement {
+    judge(&run.plan, &run.history)
+}
+
+#[test]
+fn a_clean_run_is_held() {
+    let judgement = judged(&clean());
+    assert_eq!(judgement.verdict, Verdict::Held, "{judgement:#?}");
+    assert_eq!(judgement.verdict.exit_code(), 0);
+    assert_eq!(judgement.amounts.votes_counted, 3);
+}
+
+#[test]
+fn safety_comes_before_liveness_and_liveness_before_emptiness() {
+    let mut run = clean();
+    run.forge(
+        OperationId(10),
+        Answer::Unknown {
+            reason: String::new(),
+        },
+    );
+    assert_eq!(judged(&run).verdict, Verdict::LivenessBroken);
+    let lost = run.submission(0, 105, 50);
+    run.told(lost, 40, crate::history::VoteStatus::Processed);
+    assert_eq!(judged(&run).verdict, Verdict::SafetyBroken);
+    assert_eq!(Verdict::SafetyBroken.exit_code(), 10);
+    assert_eq!(Verdict::LivenessBroken.exit_code(), 11);
+    assert_eq!(Verdict::Vacuous.exit_code(), 12);
+}
+
+#[test]
+fn a_fault_that_never_began_makes_a_run_worthless() {
+    let mut never = clean();
+    never.plan.faults.push(Fault {
+        id: FaultId(0),
+        at_ms: SimMs(1),
+        for_ms: SimMs(1),
+        kind: FaultKind::Blackout { kept: 0 },
+    });
+    assert_eq!(judged(&never).vacuous, ["fault 0 (blackout) never began"]);
+}
+
+#[test]
+fn a_plan_that_asks_for_nothing_is_vacuous() {
+    let mut run = Run::new();
+    run.plan = clean().plan;
+    run.plan.operations.clear();
+    run.plan.viewers.clear();
+    assert!(judged(&run).vacuous.contains(&"no vote was counted".to_owned()));
+}
+
+#[test]
+fn a_run_without_votes_is_vacuous() {
+    let mut run = Run::new();
+    run.plan = clean().plan;
+    let judgement = judged(&run);
+    assert!(judgement.vacuous.contains(&"no vote was counted".to_owned()));
+    assert!(
+        judgement
+            .vacuous
+            .contains(&"the checker biographies compared nothing".to_owned()),
+        "{judgement:#?}"
+    );
+}
+
+#[test]
+fn fresh_votes_alone_prove_nothing_of_the_storms() {
+    let mut run = Run::new();
+    run.heal(0);
+    let vacuous = judged(&run).vacuous;
+    let sentence = "no vote that was submitted before the storm's end was counted";
+    assert!(vacuous.iter().any(|reason| reason == sentence), "{vacuous:?}");
+    assert!(!vacuous.contains(&"no vote was counted".to_owned()));
+}
+
+#[test]
+fn a_storm_without_an_answer_is_vacuous() {
+    let sentence = "no request of the storm got an answer, but refusals and silence".to_owned();
+    assert!(!judged(&clean()).vacuous.contains(&sentence));
+    let mut run = clean();
+    let storm = run.plan.knobs.storm_ms;
+    let asked: Vec<OperationId> = run
+        .plan
+        .operations
+        .iter()
+        .filter(|operation| operation.at_ms < storm)
+        .map(|operation| operation.id)
+        .collect();
+    for (place, operation) in asked.into_iter().enumerate() {
+        let refused = Answer::Refused {
+            status: 503,
+            code: "no-quorum".to_owned(),
+        };
+        let reason = String::new();
+        let forged = if place % 2 == 0 {
+            refused
+        } else {
+            Answer::Unknown { reason }
+        };
+        run.forge(operation, forged);
+    }
+    assert!(judged(&run).vacuous.contains(&sentence));
+}
+
+#[test]
+fn a_healed_cluster_is_asked_through_each_node() {
+    let mut run = clean();
+    let storm = run.plan.knobs.storm_ms;
+    for operation in &mut run.plan.operations {
+        if operation.at_ms >= storm && operation.endpoint == NodeIndex(2) {
+            operation.endpoint = NodeIndex(1);
+        }
+    }
+    assert_eq!(
+        judged(&run).vacuous,
+        ["nothing fresh was answered through node 2"]
+    );
+    let mut silent = clean();
+    let fresh = silent
+        .plan
+        .operations
+        .iter()
+        .rfind(|operation| operation.endpoint == NodeIndex(2));
+    let fresh = fresh.map(|operation| operation.id);
+    silent.history.records.retain(
+        |record| !matches!(&record.what, Happening::Answered { operation, .. } if Some(*operation) == fresh),
+    );
+    let vacuous = judged(&silent).vacuous;
+    assert_eq!(vacuous, ["nothing fresh was answered through node 2"]);
+}
