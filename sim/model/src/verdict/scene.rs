@@ -152,6 +152,22 @@ impl<'a> Scene<'a> {
         .collect()
     }
 
+    /// When nobody led who was ready to do anything: one that was started again may win before it has heard of a quorum.
+    pub(super) fn times_without_ready_leader(&self, but: &Felt) -> Vec<Span> {
+        let mut spans = self.times_without_leader(but);
+        for (node, down) in &self.down {
+            let wins = self
+                .leads
+                .iter()
+                .filter(|(won, leader, _)| leader == node && down.holds(*won));
+            spans.extend(wins.map(|(won, _, _)| Span {
+                from: *won,
+                to: down.to,
+            }));
+        }
+        spans
+    }
+
     /// When nobody could lead: the leader was down or cut off, and the next one was not elected yet; or there were too
     /// few nodes to agree on one.
     pub(super) fn times_without_leader(&self, but: &Felt) -> Vec<Span> {

@@ -216,6 +216,7 @@ fn led_already(scene: &Scene, to: NodeIndex, span: Span) -> Option<&'static str>
 /// An operator asks again and again, but one attempt in vain takes its time: half of the fault's must have been good.
 fn could_not_lead(scene: &Scene, felt: &Felt, to: NodeIndex, span: Span) -> Option<&'static str> {
     let mut apart = silence_of(scene, felt, to);
+    apart.extend(scene.times_without_ready_leader(felt));
     apart.extend(scene.times_too_slow(felt, span));
     granted(
         span.is_half_in(&apart),
@@ -225,7 +226,7 @@ fn could_not_lead(scene: &Scene, felt: &Felt, to: NodeIndex, span: Span) -> Opti
 
 /// Two of three must agree, and the third is the one that leaves: so both of the others. Of five, three of the four.
 fn could_not_leave(scene: &Scene, felt: &Felt, span: Span) -> Option<&'static str> {
-    let mut apart = scene.times_without_leader(felt);
+    let mut apart = scene.times_without_ready_leader(felt);
     apart.extend(scene.times_too_slow(felt, span));
     let others = usize::from(scene.case.plan.knobs.nodes).saturating_sub(1);
     apart.extend(scene.times_with_at_most(others / 2));
@@ -258,7 +259,7 @@ fn was_unknown(scene: &Scene, slot: EventSlot, span: Span) -> Option<&'static st
 
 fn nobody_served(scene: &Scene, felt: &Felt, span: Span) -> Option<&'static str> {
     granted(
-        span.is_mostly_in(&scene.times_without_leader(felt)),
+        span.is_mostly_in(&scene.times_without_ready_leader(felt)),
         "nobody led who could have answered for most of that time",
     )
 }

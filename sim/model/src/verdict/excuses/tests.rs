@@ -252,6 +252,20 @@ fn leadership_is_handed_over_where_it_can_be() {
 }
 
 #[test]
+fn a_leader_that_is_not_ready_hands_nothing_over() {
+    let transfer = |to_ready| {
+        let kind = FaultKind::TransferLeadership { to: NodeIndex(1) };
+        idle(kind, Some(1), (1_000, 1_600))
+            .life(500, 0, Life::Killed)
+            .life(600, 0, Life::Started)
+            .life(900, 0, Life::Leads { term: 2 })
+            .life(to_ready, 0, Life::Ready)
+    };
+    assert!(transfer(1_600).excused());
+    assert!(!transfer(1_100).excused());
+}
+
+#[test]
 fn a_node_leaves_where_the_others_can_agree() {
     let leave = || {
         idle(
