@@ -8,7 +8,8 @@ use ostraka_client::CallOptions;
 use ostraka_core::UnixMs;
 use ostraka_sim_model::ids::{EventSlot, FaultId};
 use ostraka_sim_model::names::overload_voter;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::chance::Purpose;
 use crate::clients::vote;
@@ -20,6 +21,12 @@ use crate::stage::Host;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(200);
 /// An operator's patience with one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// The same for a hand-over, which takes a healthy cluster far less: a fault of this kind is short, and one attempt that a
+/// leader without power has swallowed must not take all of it.
+const HANDOVER_PAUSE: Duration = Duration::from_millis(50);
+const HANDOVER_TIMEOUT: Duration = Duration::from_millis(250);
+/// What an errand does counts until its fault's end is written down. Hosts take turns of 2 ms, so it stops a little before.
+const END_MARGIN: Duration = Duration::from_millis(4);
 /// The clock that an overload's submissions carry: before any that the plan's own carry.
 const OVERLOAD_TIMESTAMP: UnixMs = UnixMs(1_600_000_000_000);
 
@@ -40,44 +47,64 @@ pub(crate) enum Errand {
         slot: EventSlot,
         clients: u16,
         submissions: u32,
+        within: Duration,
     },
 }
 
 impl Errand {
     pub(crate) async fn run(self, known: SharedKnown) {
         match self {
-            Errand::TransferLeadership { fault, to, within } => transfer(&known, fault, to, within).await,
-            Errand::LeaveAndJoin { fault, node, away } => leave_and_join(&known, fault, node, away).await,
+            Errand::TransferLeadership { fault, to, within } => {
+                transfer(&known, fault, to, last_moment(within)).await;
+            }
+            Errand::LeaveAndJoin { fault, node, away } => {
+                leave_and_join(&known, fault, node, last_moment(away)).await;
+            }
             Errand::Overload {
                 fault,
                 slot,
                 clients,
                 submissions,
-            } => overload(&known, fault, slot, clients, submissions),
+                within,
+            } => {
+                let until = last_moment(within);
+                overload(&known, fault, slot, clients, submissions, until).await;
+            }
         }
     }
 }
 
-async fn transfer(known: &SharedKnown, fault: FaultId, to: Host, within: Duration) {
+/// Of a fault that begins now and lasts so long.
+fn last_moment(lasts: Duration) -> Instant {
+    Instant::now() + lasts.saturating_sub(END_MARGIN)
+}
+
+/// An operator's patience with an attempt that must not outlast `until`.
+fn patience(until: Instant, longest: Duration) -> Duration {
+    until.saturating_duration_since(Instant::now()).min(longest)
+}
+
+async fn transfer(known: &SharedKnown, fault: FaultId, to: Host, until: Instant) {
     let operator = Operator::new(&known.stage);
-    let until = Instant::now() + within;
     while Instant::now() < until {
-        let seen = operator.vote_log(to, ATTEMPT_TIMEOUT).await;
+        let seen = operator.vote_log(to, patience(until, HANDOVER_TIMEOUT)).await;
         if seen.is_some_and(|log| log.leader == Some(log.node)) {
             return;
         }
-        if operator.transfer_leader(to, to, ATTEMPT_TIMEOUT).await {
+        if operator
+            .transfer_leader(to, to, patience(until, HANDOVER_TIMEOUT))
+            .await
+        {
             known.stage.links.lock().note_bite(fault);
             return;
         }
-        sleep(ATTEMPT_PAUSE).await;
+        sleep(HANDOVER_PAUSE).await;
     }
 }
 
 /// Adds the node again however long that takes: a cluster that has lost a member for good has not healed.
-async fn leave_and_join(known: &SharedKnown, fault: FaultId, node: Host, away: Duration) {
+async fn leave_and_join(known: &SharedKnown, fault: FaultId, node: Host, until: Instant) {
     let operator = Operator::new(&known.stage);
-    let until = Instant::now() + away;
     let others: Vec<Host> = (0..known.stage.nodes())
         .map(Host)
         .filter(|other| *other != node)
@@ -86,7 +113,9 @@ async fn leave_and_join(known: &SharedKnown, fault: FaultId, node: Host, away: D
     let mut next_via = || *vias.next().expect("a node that leaves leaves others behind");
     let mut left = false;
     while !left && Instant::now() < until {
-        left = operator.remove(next_via(), node, ATTEMPT_TIMEOUT).await;
+        let via = next_via();
+        left = operator.remove(via, node, patience(until, ATTEMPT_TIMEOUT)).await
+            || is_gone(&operator, via, node, until).await;
         if !left {
             sleep(ATTEMPT_PAUSE).await;
         }
@@ -101,15 +130,30 @@ async fn leave_and_join(known: &SharedKnown, fault: FaultId, node: Host, away: D
     }
 }
 
-/// Starts the crowd; it does not wait for itself.
-fn overload(known: &SharedKnown, fault: FaultId, slot: EventSlot, clients: u16, submissions: u32) {
+/// Whether `via` knows that the node has left, whoever has heard the answer to the question.
+async fn is_gone(operator: &Operator, via: Host, node: Host, until: Instant) -> bool {
+    let seen = operator.vote_log(via, patience(until, ATTEMPT_TIMEOUT)).await;
+    let number = node.0 as u64 + 1;
+    seen.is_some_and(|log| !log.voters.iter().any(|(voter, _)| voter.0 == number))
+}
+
+/// The crowd goes home with its fault: what it does later, nobody would count.
+async fn overload(
+    known: &SharedKnown,
+    fault: FaultId,
+    slot: EventSlot,
+    clients: u16,
+    submissions: u32,
+    until: Instant,
+) {
     let Some(event) = known.event(slot) else { return };
     let next = Arc::new(AtomicU32::new(0));
+    let mut crowd = JoinSet::new();
     for client in 0..clients {
         let (known, next) = (known.clone(), next.clone());
         let node = Host(usize::from(client) % known.stage.nodes());
         let purpose = Purpose::Overload(u64::from(fault.0) << 16 | u64::from(client));
-        tokio::spawn(async move {
+        crowd.spawn(async move {
             let connection = known.client(&[node], purpose);
             loop {
                 let place = next.fetch_add(1, Ordering::Relaxed);
@@ -130,4 +174,6 @@ fn overload(known: &SharedKnown, fault: FaultId, slot: EventSlot, clients: u16, 
             }
         });
     }
+    // Whoever still waits for an answer goes without; if the vote is counted, the log says so.
+    let _ = timeout_at(until, crowd.join_all()).await;
 }

@@ -417,6 +417,7 @@ impl Nemesis {
                     slot: *slot,
                     clients: *clients,
                     submissions: *submissions,
+                    within: span,
                 };
                 (errand, None)
             }

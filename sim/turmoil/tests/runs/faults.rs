@@ -1,8 +1,9 @@
 //! Each kind of fault does harm, is counted for it, and is over when it should be.
 
-use ostraka_core::UnixMs;
-use ostraka_sim_model::history::{Answer, Happening, Life, VoteStatus};
+use ostraka_core::{Batch, Command, UnixMs};
+use ostraka_sim_model::history::{Answer, Happening, Life, LoggedEntry, VoteStatus};
 use ostraka_sim_model::ids::{NodeIndex, SimMs};
+use ostraka_sim_model::names;
 use ostraka_sim_model::plan::{FaultKind, Target};
 
 use crate::child::{Ran, run};
@@ -190,6 +191,31 @@ fn slow_disks_wrong_clocks_operators_and_crowds_bite() {
     ] {
         assert_bites(kind);
     }
+}
+
+/// Also where the service cannot take it all: what is done and not counted would make the fault look idle.
+#[test]
+fn a_crowd_goes_home_with_its_fault() {
+    let ran = assert_bites(FaultKind::Overload {
+        slot: SLOT,
+        clients: 32,
+        submissions: 10_000,
+    });
+    let ends_at = (AT_MS + FOR_MS) * 1_000;
+    let late = ran.history.records.iter().filter(|record| {
+        let Happening::Durable { entry, .. } = &record.what else {
+            return false;
+        };
+        // What was on its way when the crowd went may still arrive.
+        record.at.0 > ends_at + 300_000 && overload_votes(entry) > 0
+    });
+    assert_eq!(late.count(), 0, "nobody submits when the fault is over");
+}
+
+fn overload_votes(entry: &LoggedEntry) -> usize {
+    let commands = Batch::decode(&entry.body).map_or_else(|_| Vec::new(), |batch| batch.commands);
+    let of_crowd = |command: &Command| matches!(command, Command::CastVote(vote) if names::overload_of_voter(vote.voter).is_some());
+    commands.iter().filter(|command| of_crowd(command)).count()
 }
 
 #[test]
