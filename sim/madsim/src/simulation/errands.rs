@@ -11,7 +11,8 @@ use ostraka_sim_model::history::Answer;
 use ostraka_sim_model::ids::{EventSlot, FaultId};
 use ostraka_sim_model::names::overload_voter;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::{timeout, timeout_at};
 
 use super::clients::vote;
 use super::door::{Door, Request};
@@ -22,6 +23,13 @@ use super::stage::{Host, Stage};
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(200);
 /// An operator's patience with one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// The same for a hand-over, which takes a healthy cluster far less: a fault of this kind is short, and one attempt that a
+/// leader without power has swallowed must not take all of it.
+const HANDOVER_PAUSE: Duration = Duration::from_millis(50);
+const HANDOVER_TIMEOUT: Duration = Duration::from_millis(250);
+/// What an errand does counts until its fault's end is written down, by whoever looks every 2 ms: so it stops a little
+/// before.
+const END_MARGIN: Duration = Duration::from_millis(4);
 /// The clock that an overload's submissions carry: before any that the plan's own carry.
 const OVERLOAD_TIMESTAMP: UnixMs = UnixMs(1_600_000_000_000);
 
@@ -42,26 +50,50 @@ pub(crate) enum Errand {
         slot: EventSlot,
         clients: u16,
         submissions: u32,
+        within: Duration,
     },
 }
 
 impl Errand {
     pub(crate) async fn run(self, known: SharedKnown) {
         match self {
-            Errand::TransferLeadership { fault, to, within } => transfer(&known, fault, to, within).await,
-            Errand::LeaveAndJoin { fault, node, away } => leave_and_join(&known, fault, node, away).await,
+            Errand::TransferLeadership { fault, to, within } => {
+                transfer(&known, fault, to, last_moment(within)).await;
+            }
+            Errand::LeaveAndJoin { fault, node, away } => {
+                leave_and_join(&known, fault, node, last_moment(away)).await;
+            }
             Errand::Overload {
                 fault,
                 slot,
                 clients,
                 submissions,
-            } => overload(&known, fault, slot, clients, submissions),
+                within,
+            } => {
+                let until = last_moment(within);
+                overload(&known, fault, slot, clients, submissions, until).await;
+            }
         }
     }
 }
 
-/// Has a node do what its operator asks. Whether it said that it was done.
-pub(crate) async fn operate<F>(known: &Known, via: Host, wish: impl FnOnce(Arc<Door>) -> F) -> bool
+/// Of a fault that begins now and lasts so long.
+fn last_moment(lasts: Duration) -> Instant {
+    Instant::now() + lasts.saturating_sub(END_MARGIN)
+}
+
+/// An operator's patience with an attempt that must not outlast `until`.
+fn patience(until: Instant, longest: Duration) -> Duration {
+    until.saturating_duration_since(Instant::now()).min(longest)
+}
+
+/// Has a node do what its operator asks. Whether it said in time that it was done.
+pub(crate) async fn operate<F>(
+    known: &Known,
+    via: Host,
+    within: Duration,
+    wish: impl FnOnce(Arc<Door>) -> F,
+) -> bool
 where
     F: Future<Output = Result<(), GroupError>> + Send + 'static,
 {
@@ -73,21 +105,20 @@ where
         // Whoever asked may have lost patience.
         let _ = answer.send(doing.await.is_ok());
     });
-    matches!(timeout(ATTEMPT_TIMEOUT, answered).await, Ok(Ok(true)))
+    matches!(timeout(within, answered).await, Ok(Ok(true)))
 }
 
 /// Adds a node to the cluster, which may have it already.
 pub(crate) async fn add(known: &Known, via: Host, node: Host) -> bool {
     let number = known.machines[node.0].number();
     let address = PeerAddr(Stage::peer_address(node));
-    operate(known, via, |door| async move {
+    operate(known, via, ATTEMPT_TIMEOUT, |door| async move {
         door.group.add(number, address, ATTEMPT_TIMEOUT).await
     })
     .await
 }
 
-async fn transfer(known: &Known, fault: FaultId, to: Host, within: Duration) {
-    let until = Instant::now() + within;
+async fn transfer(known: &Known, fault: FaultId, to: Host, until: Instant) {
     let number = known.machines[to.0].number();
     while Instant::now() < until {
         let door = known.machines[to.0].door();
@@ -95,17 +126,16 @@ async fn transfer(known: &Known, fault: FaultId, to: Host, within: Duration) {
             return;
         }
         let wish = |door: Arc<Door>| async move { door.group.transfer_leader(number).await };
-        if operate(known, to, wish).await {
+        if operate(known, to, patience(until, HANDOVER_TIMEOUT), wish).await {
             known.stage.links.lock().note_bite(fault);
             return;
         }
-        sleep(ATTEMPT_PAUSE).await;
+        sleep(HANDOVER_PAUSE).await;
     }
 }
 
 /// Adds the node again however long that takes: a cluster that has lost a member for good has not healed.
-async fn leave_and_join(known: &Known, fault: FaultId, node: Host, away: Duration) {
-    let until = Instant::now() + away;
+async fn leave_and_join(known: &Known, fault: FaultId, node: Host, until: Instant) {
     let number = known.machines[node.0].number();
     let others: Vec<Host> = (0..known.stage.nodes())
         .map(Host)
@@ -116,7 +146,8 @@ async fn leave_and_join(known: &Known, fault: FaultId, node: Host, away: Duratio
     let mut left = false;
     while !left && Instant::now() < until {
         let wish = |door: Arc<Door>| async move { door.group.remove(number).await };
-        left = operate(known, next_via(), wish).await;
+        let via = next_via();
+        left = operate(known, via, patience(until, ATTEMPT_TIMEOUT), wish).await || is_gone(known, via, node);
         if !left {
             sleep(ATTEMPT_PAUSE).await;
         }
@@ -131,14 +162,29 @@ async fn leave_and_join(known: &Known, fault: FaultId, node: Host, away: Duratio
     }
 }
 
-/// Starts the crowd; it does not wait for itself.
-fn overload(known: &SharedKnown, fault: FaultId, slot: EventSlot, clients: u16, submissions: u32) {
+/// Whether `via` knows that the node has left, whoever has heard the answer to the question.
+fn is_gone(known: &Known, via: Host, node: Host) -> bool {
+    let number = known.machines[node.0].number();
+    let seen = known.machines[via.0].door().map(|door| door.group.status());
+    seen.is_some_and(|log| !log.voters.iter().any(|(voter, _)| *voter == number))
+}
+
+/// The crowd goes home with its fault: what it does later, nobody would count.
+async fn overload(
+    known: &SharedKnown,
+    fault: FaultId,
+    slot: EventSlot,
+    clients: u16,
+    submissions: u32,
+    until: Instant,
+) {
     let Some(event) = known.event(slot) else { return };
     let next = Arc::new(AtomicU32::new(0));
+    let mut crowd = JoinSet::new();
     for client in 0..clients {
         let (known, next) = (known.clone(), next.clone());
         let node = Host(usize::from(client) % known.stage.nodes());
-        tokio::spawn(async move {
+        crowd.spawn(async move {
             loop {
                 let place = next.fetch_add(1, Ordering::Relaxed);
                 if place >= submissions {
@@ -155,4 +201,7 @@ fn overload(known: &SharedKnown, fault: FaultId, slot: EventSlot, clients: u16, 
             }
         });
     }
+    let all_served = async { while crowd.join_next().await.is_some() {} };
+    // Whoever still waits for an answer goes without; if the vote is counted, the log says so.
+    let _ = timeout_at(until, all_served).await;
 }

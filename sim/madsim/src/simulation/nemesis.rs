@@ -283,6 +283,7 @@ impl Nemesis {
                     slot: *slot,
                     clients: *clients,
                     submissions: *submissions,
+                    within: span,
                 };
                 (errand, None)
             }
