@@ -1,5 +1,7 @@
 //! Numbers that name things in a simulated run.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 macro_rules! number {
@@ -27,6 +29,13 @@ number!(/// An event of the plan, whatever id the service will give it.
     EventSlot(u8));
 number!(/// One submission, however often it is sent; its `Idempotency-Key` is made of it.
     SubmissionTag(u32));
+
+/// As people know the node, and as its log names it: by its `NodeNumber`.
+impl fmt::Display for NodeIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", u16::from(self.0) + 1)
+    }
+}
 
 impl SimMs {
     /// Saturates: a plan file may hold any number.

@@ -89,7 +89,7 @@ fn paths_of(shown: &Shown<'_>, viewers: usize) -> Vec<Path> {
                 });
             }
             Happening::Durable { node, entry } => {
-                let words = format!("durable on node {} as entry {}", node.0 + 1, entry.index);
+                let words = format!("durable on node {node} as entry {}", entry.index);
                 for (operation, event) in operations_in(&entry.body) {
                     let Some((slot, voter, _)) = submits.get(&operation) else {
                         continue;

@@ -47,7 +47,7 @@ fn line(shown: &Shown<'_>, at: SimMicros, what: &Happening) -> Option<Line> {
         planned.map_or_else(|| "a fault".to_owned(), |planned| words::fault(&planned.kind))
     };
     let (class, words) = match what {
-        Happening::Node { node, life } => ("node", format!("node {} {}", node.0 + 1, words::life(life))),
+        Happening::Node { node, life } => ("node", format!("node {node} {}", words::life(life))),
         Happening::FaultBegan { fault, .. } => ("fault", format!("{} from now on", planned(*fault))),
         Happening::FaultEnded { fault, bites } => (
             "fault",
@@ -56,14 +56,14 @@ fn line(shown: &Shown<'_>, at: SimMicros, what: &Happening) -> Option<Line> {
         Happening::Truncated { node, from } => {
             let words = format!(
                 "node {} drops its entries from {from} on: its leader knows better",
-                node.0 + 1
+                node
             );
             ("node", words)
         }
         Happening::StormOver => ("node", "no more faults: the cluster must heal".to_owned()),
         Happening::Settled { node, applied, .. } => (
             "node",
-            format!("node {} has applied {applied} entries at the end", node.0 + 1),
+            format!("node {node} has applied {applied} entries at the end"),
         ),
         _ => return None,
     };

@@ -5,7 +5,7 @@ use ostraka_sim_model::plan::{Action, FaultKind, Target};
 
 fn target(target: Target) -> String {
     match target {
-        Target::Node(node) => format!("node {}", node.0 + 1),
+        Target::Node(node) => format!("node {node}"),
         Target::Leader => "the leader".to_owned(),
         Target::Follower => "a follower".to_owned(),
     }
@@ -49,7 +49,7 @@ pub(super) fn fault(kind: &FaultKind) -> String {
         FaultKind::ClockJump { target: whom, by_ms } => {
             format!("the clock of {} jumps by {by_ms} ms", target(*whom))
         }
-        FaultKind::TransferLeadership { to } => format!("leadership is handed to node {}", to.0 + 1),
+        FaultKind::TransferLeadership { to } => format!("leadership is handed to node {to}"),
         FaultKind::LeaveAndJoin { target: whom } => {
             format!("{} leaves the cluster and joins again", target(*whom))
         }

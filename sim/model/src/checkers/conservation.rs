@@ -97,7 +97,7 @@ fn replicas_agree(case: &Case, report: &mut Report) {
         report.safe(false, quarrel.record, || {
             format!(
                 "at entry {} the disks of node {} and node {} hold different things",
-                quarrel.index, quarrel.node.0, quarrel.other.0
+                quarrel.index, quarrel.node, quarrel.other
             )
         });
     }
@@ -122,7 +122,7 @@ fn snapshots_agree(case: &Case, report: &mut Report) {
         report.safe(first == *digest, place, || {
             format!(
                 "at entry {index} node {} has another snapshot than node {}",
-                node.0, first_node.0
+                node, first_node
             )
         });
     }
@@ -148,13 +148,13 @@ fn settled_nodes_show_the_end(case: &Case, report: &mut Report) {
             report.lively(shown.is_some() || newest.is_none(), place, || {
                 format!(
                     "node {} has applied entry {applied} and does not show {}",
-                    node.0, event.id
+                    node, event.id
                 )
             });
             report.safe(shown.is_none() || shown >= newest, place, || {
                 format!(
                     "node {} has applied entry {applied} and shows {} at version {shown:?}, not {newest:?}",
-                    node.0, event.id
+                    node, event.id
                 )
             });
         }

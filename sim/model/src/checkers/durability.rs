@@ -221,7 +221,7 @@ fn no_disk_drops_what_is_committed(case: &Case, report: &mut Report) {
             let index = lost.map(|entry| entry.index.0).unwrap_or_default();
             format!(
                 "node {} dropped entry {index} from its disk, which was committed",
-                truncation.node.0
+                truncation.node
             )
         });
     }

@@ -42,14 +42,14 @@ fn nodes_settle(case: &Case, report: &mut Report) {
         .collect();
     for node in (0..case.plan.knobs.nodes).map(NodeIndex) {
         report.lively(settled.contains_key(&node), None, || {
-            format!("node {} does not run at the end", node.0)
+            format!("node {node} does not run at the end")
         });
     }
     let points: BTreeSet<u64> = settled.values().copied().collect();
     report.lively(points.len() <= 1, None, || {
         let by_node: Vec<String> = settled
             .iter()
-            .map(|(node, applied)| format!("node {} entry {applied}", node.0))
+            .map(|(node, applied)| format!("node {node} entry {applied}"))
             .collect();
         format!("the nodes have not applied the same: {}", by_node.join(", "))
     });
@@ -73,7 +73,7 @@ fn nodes_become_ready(case: &Case, report: &mut Report) {
     }
     for (node, started) in awaited {
         report.lively(started.is_none(), started, || {
-            format!("node {} was started and is not ready at the end", node.0)
+            format!("node {node} was started and is not ready at the end")
         });
     }
 }
@@ -105,7 +105,7 @@ fn nodes_stop_for_their_disk_only(case: &Case, report: &mut Report) {
                     } else {
                         "its disk was sound"
                     };
-                    format!("node {} stopped by itself, and {but}: {sentence}", node.0)
+                    format!("node {node} stopped by itself, and {but}: {sentence}")
                 });
             }
             _ => {}

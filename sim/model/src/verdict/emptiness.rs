@@ -20,7 +20,7 @@ pub(super) fn of(case: &Case) -> Vec<String> {
     }
     for node in (0..case.plan.knobs.nodes).map(NodeIndex) {
         if !answers_fresh_requests(case, node) {
-            missing.push(format!("nothing fresh was answered through node {}", node.0));
+            missing.push(format!("nothing fresh was answered through node {node}"));
         }
     }
     missing

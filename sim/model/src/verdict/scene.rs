@@ -52,7 +52,9 @@ impl<'a> Scene<'a> {
         match target {
             Target::Node(node) => node,
             Target::Leader => self.leader_at(at),
-            Target::Follower => NodeIndex((self.leader_at(at).0 + 1) % self.case.plan.knobs.nodes.max(1)),
+            Target::Follower => {
+                NodeIndex(self.leader_at(at).0.wrapping_add(1) % self.case.plan.knobs.nodes.max(1))
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 use super::*;
-use crate::history::Happening;
-use crate::ids::{FaultId, NodeIndex, OperationId, SimMs};
-use crate::plan::{Fault, FaultKind};
+use crate::history::{Happening, Life, Record};
+use crate::ids::{FaultId, NodeIndex, OperationId, SimMicros, SimMs};
+use crate::plan::{Fault, FaultKind, Target};
 use crate::testing::{Run, clean};
 
 fn judged(run: &Run) -> Judgement {
@@ -119,7 +119,7 @@ fn a_healed_cluster_is_asked_through_each_node() {
     }
     assert_eq!(
         judged(&run).vacuous,
-        ["nothing fresh was answered through node 2"]
+        ["nothing fresh was answered through node 3"]
     );
     let mut silent = clean();
     let fresh = silent
@@ -132,5 +132,32 @@ fn a_healed_cluster_is_asked_through_each_node() {
         |record| !matches!(&record.what, Happening::Answered { operation, .. } if Some(*operation) == fresh),
     );
     let vacuous = judged(&silent).vacuous;
-    assert_eq!(vacuous, ["nothing fresh was answered through node 2"]);
+    assert_eq!(vacuous, ["nothing fresh was answered through node 3"]);
+}
+
+/// A history may be nonsense; to judge it is still a matter of a moment.
+#[test]
+fn a_crash_loop_without_end_is_judged_at_once() {
+    let mut run = clean();
+    let fault = FaultId(0);
+    run.plan.faults.push(Fault {
+        id: fault,
+        at_ms: SimMs(1),
+        for_ms: SimMs(1),
+        kind: FaultKind::CrashLoop {
+            target: Target::Leader,
+            period_ms: SimMs(1),
+        },
+    });
+    for node in (0..3).map(NodeIndex) {
+        let life = Life::Killed;
+        run.record(Happening::Node { node, life });
+    }
+    run.record(Happening::FaultBegan { fault, node: None });
+    run.history.records.push(Record {
+        at: SimMicros(u64::MAX),
+        what: Happening::FaultEnded { fault, bites: 0 },
+    });
+    let idle = "fault 0 (crash-loop) did nothing".to_owned();
+    assert!(judged(&run).vacuous.contains(&idle));
 }

@@ -106,7 +106,7 @@ fn conservation_finds_wrong_totals_wherever_they_are_shown() {
     finds(
         &run,
         Checker::Conservation,
-        "node 2 has applied entry 9 and does not show e1",
+        "node 3 has applied entry 9 and does not show e1",
     );
 }
 
@@ -126,7 +126,7 @@ fn conservation_finds_replicas_that_differ() {
     finds(
         &run,
         Checker::Conservation,
-        "at entry 3 the disks of node 1 and node 0 hold different things",
+        "at entry 3 the disks of node 2 and node 1 hold different things",
     );
     let mut run = clean();
     for node in [0, 1] {
@@ -141,7 +141,7 @@ fn conservation_finds_replicas_that_differ() {
     finds(
         &run,
         Checker::Conservation,
-        "at entry 4 node 1 has another snapshot than node 0",
+        "at entry 4 node 2 has another snapshot than node 1",
     );
     let mut run = clean();
     for record in &mut run.history.records {

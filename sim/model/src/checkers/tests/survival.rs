@@ -87,7 +87,7 @@ fn durability_finds_what_is_shown_too_early_and_dropped_later() {
     finds(
         &run,
         Checker::Durability,
-        "node 1 dropped entry 3 from its disk, which was committed",
+        "node 2 dropped entry 3 from its disk, which was committed",
     );
     let mut run = Run::new();
     run.create(0, None);
@@ -121,7 +121,7 @@ fn liveness_finds_a_cluster_that_does_not_heal() {
             }
         )
     });
-    finds(&run, Checker::Liveness, "node 1 does not run at the end");
+    finds(&run, Checker::Liveness, "node 2 does not run at the end");
     let mut run = clean();
     for record in &mut run.history.records {
         if let Happening::Settled {
@@ -160,7 +160,7 @@ fn liveness_finds_a_node_that_is_never_ready_again() {
     finds(
         &run,
         Checker::Liveness,
-        "node 1 was started and is not ready at the end",
+        "node 2 was started and is not ready at the end",
     );
 }
 
@@ -235,9 +235,9 @@ fn liveness_excuses_a_stop_by_what_the_disk_did_and_no_other() {
     finds(
         &full_disk(1, 550, panic, false),
         Checker::Liveness,
-        "node 1 stopped by itself, and not for its disk: it panicked",
+        "node 2 stopped by itself, and not for its disk: it panicked",
     );
-    let sound = "node 1 stopped by itself, and its disk was sound";
+    let sound = "node 2 stopped by itself, and its disk was sound";
     finds(&full_disk(0, 550, NO_ROOM, false), Checker::Liveness, sound);
     finds(&full_disk(1, 450, NO_ROOM, false), Checker::Liveness, sound);
     finds(&full_disk(1, 550, NO_ROOM, true), Checker::Liveness, sound);

@@ -16,6 +16,8 @@ const LOSSES_CREDIBLE: u64 = 6;
 
 /// Turns of a fault that comes and goes are late by a little: simulators look every 2 ms.
 const TURN_SLACK_MS: u64 = 10;
+/// Turns of a crash loop that are looked at: ten minutes of the shortest period.
+const TURNS_MAX: u64 = 30_000;
 
 /// None if it should have done something.
 pub(super) fn of(scene: &Scene, felt: &Felt, span: Span) -> Option<&'static str> {
@@ -70,6 +72,10 @@ fn was_dead_each_time(
     let slack = TURN_SLACK_MS * 1_000;
     // Half of a period it is down, and half of it up.
     let period = 2 * period_ms.div_ceil(2).max(1) * 1_000;
+    // What has more turns than any plan's storm is no history of a plan.
+    if (span.to.0.saturating_sub(span.from.0)) / period > TURNS_MAX {
+        return None;
+    }
     let mut turns = (span.from.0..=span.to.0).step_by(usize::try_from(period).unwrap_or(usize::MAX));
     let dead = turns.all(|turn| {
         let moments = [turn, turn.saturating_add(slack)];
