@@ -248,7 +248,7 @@ fn leadership_is_handed_over_where_it_can_be() {
         extra_ms,
     };
     assert!(transfer(1).fault(slow(340), Some(0), (900, 2_000), 9).excused());
-    assert!(!transfer(1).fault(slow(3), Some(0), (900, 2_000), 9).excused());
+    assert!(!transfer(1).fault(slow(34), Some(0), (900, 2_000), 9).excused());
 }
 
 #[test]
