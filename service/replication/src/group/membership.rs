@@ -344,14 +344,18 @@ impl Group {
     /// Takes a snapshot now. Returns the last index that is in it.
     pub async fn snapshot(&self) -> Result<LogIndex, GroupError> {
         let target = self.applied_index();
-        self.raft()
-            .trigger()
-            .snapshot()
-            .await
-            .map_err(|fatal| stopped(&fatal))?;
         let deadline = runtime::now() + Duration::from_millis(SNAPSHOT_INSTALL_MS_MAX);
-        self.wait_metrics(deadline, |metrics| index_of(metrics.snapshot) >= target)
-            .await?;
+        loop {
+            // The core builds one at a time, and a wish that comes meanwhile is lost.
+            let asked = self.raft().trigger().snapshot().await;
+            asked.map_err(|fatal| stopped(&fatal))?;
+            let look = deadline.min(runtime::now() + Duration::from_millis(PEER_CALL_MS_MAX));
+            let built = self.wait_metrics(look, |metrics| index_of(metrics.snapshot) >= target);
+            match built.await {
+                Err(GroupError::Timeout) if look < deadline => {}
+                done => break done?,
+            }
+        }
         Ok(index_of(self.raft().metrics().borrow().snapshot))
     }
 
