@@ -1,4 +1,4 @@
-//! Builds the simulated world of a plan and drives it, a millisecond at a time, to the plan's end.
+//! Builds the simulated world of a plan and drives it, a tick at a time, to the plan's end.
 
 use std::cell::Cell;
 use std::hash::Hasher;

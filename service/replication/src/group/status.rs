@@ -52,7 +52,7 @@ impl GroupStatus {
 }
 
 /// Whether the newest membership that this node knows is not committed, or is the first half of a change.
-pub(super) fn is_changing(metrics: &RaftMetrics<Types>) -> bool {
+fn is_changing(metrics: &RaftMetrics<Types>) -> bool {
     let newest = &metrics.membership_config;
     newest.log_id() > &metrics.local_committed || is_joint(metrics)
 }
