@@ -14,7 +14,11 @@ pub(crate) fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Run { seed, manner } => one::run_seed(seed, manner),
         Task::Replay { file, manner } => one::replay(&file, manner),
-        Task::Shrink { file, unchecked, plant } => shrink(&one::program_with(unchecked, plant), &file),
+        Task::Shrink {
+            file,
+            unchecked,
+            plant,
+        } => shrink(&one::program_with(unchecked, plant), &file),
         Task::Explore { seeds, unchecked } => explore(&one::program(unchecked), &seeds),
     };
     match done {

@@ -34,7 +34,9 @@ pub(crate) fn program(unchecked: bool) -> Program {
 pub(crate) fn program_with(unchecked: bool, plant: Option<Plant>) -> Program {
     let mut program = program(unchecked);
     if let Some(plant) = plant.and_then(|plant| plant.to_possible_value()) {
-        program.arguments.extend(["--plant".to_owned(), plant.get_name().to_owned()]);
+        program
+            .arguments
+            .extend(["--plant".to_owned(), plant.get_name().to_owned()]);
     }
     program
 }
