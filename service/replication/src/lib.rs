@@ -20,4 +20,4 @@ pub use cluster::{ClusterId, ClusterKeeper, ClusterRecord};
 pub use env::{BoxIo, Clock, Io, Listener, Net};
 pub use group::{Group, GroupConfig, GroupError, GroupStatus, Refusal, SubmitError, Submitted};
 pub use machine::{Machine, SharedMachine, SnapshotImage};
-pub use types::{GroupName, NodeNumber, PeerAddr};
+pub use types::{GroupName, MembershipId, NodeNumber, PeerAddr};

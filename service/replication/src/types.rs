@@ -93,6 +93,21 @@ impl RaftTypeConfig for Types {
 pub type CommittedLeaderId = alias::CommittedLeaderIdOf<Types>;
 /// Term and index of an entry.
 pub type LogId = alias::LogIdOf<Types>;
+/// Names a membership by the entry that holds it. Whoever asks for a change names the one that it is meant for, so that a
+/// request that comes late changes nothing. `None`: no cluster yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MembershipId(pub Option<LogId>);
+
+impl fmt::Display for MembershipId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(entry) => write!(f, "entry {} of term {}", entry.index, entry.leader_id.term),
+            None => f.write_str("none"),
+        }
+    }
+}
+
 /// A vote between nodes, never a voter's.
 pub type RaftVote = alias::VoteOf<Types>;
 pub type Entry = alias::EntryOf<Types>;

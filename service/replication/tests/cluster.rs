@@ -217,9 +217,9 @@ async fn a_new_node_catches_up_by_the_log() {
     }
     let mut node = Node::new(2, |_| {}).await;
     node.start().await;
-    cluster.nodes[0]
-        .group()
-        .add(node.number, node.addr.clone(), WAIT)
+    let first = cluster.nodes[0].group();
+    first
+        .add(node.number, node.addr.clone(), first.membership(), WAIT)
         .await
         .expect("it joins");
     cluster.nodes.push(node);
@@ -249,7 +249,7 @@ async fn a_new_node_catches_up_by_a_snapshot() {
     let mut node = Node::new(2, small).await;
     node.start().await;
     first
-        .add(node.number, node.addr.clone(), WAIT)
+        .add(node.number, node.addr.clone(), first.membership(), WAIT)
         .await
         .expect("it joins");
     cluster.nodes.push(node);
@@ -295,17 +295,16 @@ async fn a_removed_node_is_not_missed() {
     let (leader, gone) = (cluster.leader().await, cluster.follower().await);
     let number = cluster.nodes[gone].number;
     let group = cluster.nodes[leader].group();
-    group.remove(number).await.expect("removed");
+    group.remove(number, group.membership()).await.expect("removed");
     assert!(matches!(
-        group.remove(number).await,
+        group.remove(number, group.membership()).await,
         Err(GroupError::Membership(_))
     ));
     assert_eq!(group.status().voters.len(), 2);
     cluster.nodes[gone].kill();
     cluster.nodes[leader].submit(1, WAIT).await.expect("two of two");
-    cluster.nodes[leader]
-        .group()
-        .remove(cluster.nodes[leader].number)
+    group
+        .remove(cluster.nodes[leader].number, group.membership())
         .await
         .expect("the leader removes itself");
     cluster.nodes[leader].kill();
@@ -400,7 +399,7 @@ async fn a_large_snapshot_travels_as_a_file() {
     node.start().await;
     let begun = Instant::now();
     first
-        .add(node.number, node.addr.clone(), WAIT)
+        .add(node.number, node.addr.clone(), first.membership(), WAIT)
         .await
         .expect("it joins");
     println!(

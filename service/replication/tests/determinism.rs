@@ -125,7 +125,7 @@ fn run(seed: u64) -> Vec<String> {
             let addr = PeerAddr(format!("node-{number}:1"));
             hosts[0]
                 .group
-                .add(NodeNumber(number), addr, WAIT)
+                .add(NodeNumber(number), addr, hosts[0].group.membership(), WAIT)
                 .await
                 .expect("it joins");
         }

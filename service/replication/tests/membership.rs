@@ -39,7 +39,10 @@ async fn a_node_with_a_past_of_its_own_is_refused_at_once() {
         let begun = Instant::now();
         for added in [
             own.group().check_add(other.number, other.addr.clone()).await,
-            own.group().add(other.number, other.addr.clone(), WAIT).await,
+            own.group()
+                .add(other.number, other.addr.clone(), own.group().membership(), WAIT)
+                .await
+                .map(|_| ()),
         ] {
             let Err(GroupError::Membership(sentence)) = added else {
                 panic!("{added:?}");
@@ -59,7 +62,7 @@ async fn a_removed_node_comes_back_with_what_it_has() {
     cluster.settled().await;
     let (number, addr) = (cluster.nodes[place].number, cluster.nodes[place].addr.clone());
     let group = cluster.nodes[leader].group();
-    group.remove(number).await.expect("it goes");
+    group.remove(number, group.membership()).await.expect("it goes");
     cluster.nodes[leader].submit(2, WAIT).await.expect("applied");
     cluster.nodes[place].kill();
     cluster.nodes[place].start().await;
@@ -71,7 +74,10 @@ async fn a_removed_node_comes_back_with_what_it_has() {
         .check_add(number, addr.clone())
         .await
         .expect("it may come back");
-    group.add(number, addr, WAIT).await.expect("it joins");
+    group
+        .add(number, addr, group.membership(), WAIT)
+        .await
+        .expect("it joins");
     cluster.nodes[leader].submit(3, WAIT).await.expect("applied");
     assert_eq!(cluster.settled().await.counted.len(), 3);
 }
@@ -137,7 +143,12 @@ async fn a_node_that_cannot_keep_up_is_taken_out_again_and_that_is_said() {
     broken.disk.fail_barriers(true);
     let added = own
         .group()
-        .add(broken.number, broken.addr.clone(), Duration::from_secs(2))
+        .add(
+            broken.number,
+            broken.addr.clone(),
+            own.group().membership(),
+            Duration::from_secs(2),
+        )
         .await;
     let Err(GroupError::Membership(sentence)) = added else {
         panic!("{added:?}");
@@ -161,7 +172,7 @@ async fn what_a_replaced_leader_left_half_way_is_ended_before_the_next_change() 
     let group = cluster.nodes[leader].group();
     let removing = tokio::spawn({
         let group = group.clone();
-        async move { group.remove(number).await }
+        async move { group.remove(number, group.membership()).await }
     });
     wait_until("the first half to be in a log", || group.status().changing).await;
     let first_half = group.status().last_log_index;
@@ -186,9 +197,9 @@ async fn what_a_replaced_leader_left_half_way_is_ended_before_the_next_change() 
     let leader = loop {
         let leader = cluster.leader().await;
         let group = cluster.nodes[leader].group();
-        match group.add(number, addr.clone(), WAIT).await {
-            Ok(()) => break leader,
-            Err(GroupError::NotLeader(_)) => {}
+        match group.add(number, addr.clone(), group.membership(), WAIT).await {
+            Ok(_) => break leader,
+            Err(GroupError::NotLeader(_) | GroupError::MembersChanged(_)) => {}
             Err(error) => panic!("{error}"),
         }
     };
@@ -208,7 +219,7 @@ async fn a_change_goes_on_when_nobody_waits_for_it() {
     let group = cluster.nodes[leader].group();
     let removing = tokio::spawn({
         let group = group.clone();
-        async move { group.remove(leaving).await }
+        async move { group.remove(leaving, group.membership()).await }
     });
     wait_until("the first half to be in a log", || group.status().changing).await;
     removing.abort();
@@ -228,7 +239,7 @@ async fn a_leader_hands_over_before_it_leaves() {
     let number = cluster.nodes[leader].number;
     let group = cluster.nodes[leader].group();
     let term = group.status().term;
-    group.remove(number).await.expect("it leaves");
+    group.remove(number, group.membership()).await.expect("it leaves");
     assert!(!group.is_leader(), "it led to the last");
     let next = cluster.leader().await;
     assert_ne!(next, leader);
@@ -236,4 +247,30 @@ async fn a_leader_hands_over_before_it_leaves() {
     assert!(!status.is_member(number));
     assert_eq!(status.term, term + 1, "one handover, no election");
     cluster.nodes[next].submit(1, WAIT).await.expect("applied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_meant_for_other_members_changes_nothing() {
+    let cluster = Cluster::of(3, |_| {}).await;
+    let (leader, place) = (cluster.leader().await, cluster.follower().await);
+    let (number, addr) = (cluster.nodes[place].number, cluster.nodes[place].addr.clone());
+    let group = cluster.nodes[leader].group();
+    let seen = group.membership();
+    // A voter already: what is confirmed is newer than what was seen.
+    let confirmed = group.add(number, addr.clone(), seen, WAIT).await.expect("is one");
+    assert_ne!(confirmed, seen);
+    for late in [
+        group.remove(number, seen).await,
+        group.add(number, addr, seen, WAIT).await,
+    ] {
+        assert_eq!(late, Err(GroupError::MembersChanged(confirmed)));
+    }
+    // Also of the leader itself, which would hand over first.
+    let (own, term) = (cluster.nodes[leader].number, group.status().term);
+    let late = group.remove(own, seen).await;
+    assert_eq!(late, Err(GroupError::MembersChanged(confirmed)));
+    cluster.settled().await;
+    assert_eq!((group.status().voters.len(), group.status().term), (3, term));
+    assert_eq!(cluster.nodes[place].group().membership(), confirmed);
+    group.remove(number, confirmed).await.expect("meant for these");
 }

@@ -210,7 +210,12 @@ async fn a_node_with_another_cluster_key_does_not_join() {
     stranger.start().await;
     let group = cluster.nodes[0].group();
     let joined = group
-        .add(stranger.number, stranger.addr.clone(), Duration::from_secs(2))
+        .add(
+            stranger.number,
+            stranger.addr.clone(),
+            group.membership(),
+            Duration::from_secs(2),
+        )
         .await;
     assert!(joined.is_err(), "{joined:?}");
     assert_eq!(
@@ -323,7 +328,12 @@ async fn a_wrong_number_at_an_address_is_not_talked_to() {
     node.start().await;
     let group = cluster.nodes[0].group();
     let joined = group
-        .add(NodeNumber(2), node.addr.clone(), Duration::from_secs(2))
+        .add(
+            NodeNumber(2),
+            node.addr.clone(),
+            group.membership(),
+            Duration::from_secs(2),
+        )
         .await;
     assert!(joined.is_err(), "{joined:?}");
     assert_eq!(node.group().status().last_log_index.0, 0);

@@ -34,8 +34,8 @@ pub(crate) struct Known {
     tokens: Tokens,
     events: Mutex<BTreeMap<EventSlot, EventId>>,
     votes: Mutex<BTreeMap<OperationId, VoteId>>,
-    /// What each viewer has seen last, and of which event.
-    seen: Mutex<BTreeMap<ViewerIndex, (EventId, LogIndex)>>,
+    /// The version that each viewer has seen last.
+    seen: Mutex<BTreeMap<ViewerIndex, LogIndex>>,
 }
 
 impl Known {
@@ -71,15 +71,19 @@ impl Known {
         self.votes.lock().get(&operation).cloned()
     }
 
-    pub(crate) fn learn_sight(&self, viewer: ViewerIndex, event: EventId, version: u64) {
-        self.seen.lock().insert(viewer, (event, LogIndex(version)));
+    pub(crate) fn learn_sight(&self, viewer: ViewerIndex, version: u64) {
+        self.seen.lock().insert(viewer, LogIndex(version));
     }
 
-    /// Whether every viewer that ever saw `event` has seen it at `version`.
+    /// Whether every viewer that the plan has for `event` has seen it at `version`.
     pub(crate) fn all_have_seen(&self, event: EventId, version: u64) -> bool {
+        let viewers = self.stage.plan.viewers.iter();
+        let mut of_event = viewers.filter(|viewer| self.event(viewer.slot) == Some(event));
         let seen = self.seen.lock();
-        let mut of_event = seen.values().filter(|(watched, _)| *watched == event);
-        of_event.all(|(_, last)| last.0 >= version)
+        of_event.all(|viewer| {
+            let last = seen.get(&viewer.viewer);
+            last.is_some_and(|last| last.0 >= version)
+        })
     }
 
     /// A client of these nodes, the one to ask first in front.

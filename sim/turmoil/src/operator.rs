@@ -8,9 +8,9 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use ostraka_client::Connect;
 use ostraka_node::env::{GroupName, GroupStatus};
-use ostraka_node::operator::ClusterStatus;
+use ostraka_node::operator::{ClusterStatus, Memberships};
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::machine::peer_address;
 use crate::net::HostNet;
@@ -96,13 +96,31 @@ impl Operator {
         matches!(self.call(via, &path, Some(body), within).await, Ok((200, _)))
     }
 
+    /// The memberships that `via` knows, which a change of members is asked for over.
+    async fn memberships(&self, via: Host, within: Duration) -> Option<Memberships> {
+        let groups = self.logs(via, within).await?;
+        Some(ClusterStatus { groups }.memberships())
+    }
+
+    /// The operator looks, and then asks for a change of what was seen: both within the time given.
+    async fn change_members(&self, via: Host, action: &str, mut body: Value, within: Duration) -> bool {
+        let until = Instant::now() + within;
+        let Some(over) = self.memberships(via, within).await else {
+            return false;
+        };
+        body["over"] = json!(over);
+        let left = until.saturating_duration_since(Instant::now());
+        self.act(via, action, body, left).await
+    }
+
     pub(crate) async fn add(&self, via: Host, node: Host, within: Duration) -> bool {
         let body = json!({"node": node.0 + 1, "peer": peer_address(node)});
-        self.act(via, "add", body, within).await
+        self.change_members(via, "add", body, within).await
     }
 
     pub(crate) async fn remove(&self, via: Host, node: Host, within: Duration) -> bool {
-        self.act(via, "remove", json!({"node": node.0 + 1}), within).await
+        self.change_members(via, "remove", json!({"node": node.0 + 1}), within)
+            .await
     }
 
     pub(crate) async fn transfer_leader(&self, via: Host, to: Host, within: Duration) -> bool {

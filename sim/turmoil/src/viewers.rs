@@ -41,7 +41,7 @@ pub(crate) async fn live(known: SharedKnown, viewer: Viewer, formed: Instant) {
         };
         if let Some(sight) = sight(&known.stage, update) {
             if let Some(version) = version(&sight) {
-                known.learn_sight(viewer.viewer, event, version);
+                known.learn_sight(viewer.viewer, version);
             }
             let viewer = viewer.viewer;
             known.stage.record(Happening::Saw { viewer, sight });

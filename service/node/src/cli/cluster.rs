@@ -11,7 +11,7 @@ use ostraka_core::limits::{CLUSTER_CALL_MS_MAX, JOINING_NODE_LOOK_MS};
 use tokio::time::Instant;
 
 use super::{ClusterAction, ClusterArgs};
-use crate::operator::ClusterStatus;
+use crate::operator::{ClusterStatus, Memberships};
 
 const LOOK_PAUSE: Duration = Duration::from_millis(JOINING_NODE_LOOK_MS);
 const CLUSTER_CALL_TIMEOUT: Duration = Duration::from_millis(CLUSTER_CALL_MS_MAX);
@@ -33,9 +33,7 @@ pub(super) fn cluster(args: ClusterArgs) -> Result<(), String> {
     })?;
     match args.action {
         ClusterAction::Status { json: false } => {
-            let status: ClusterStatus = serde_json::from_slice(&body)
-                .map_err(|error| format!("{} answered something else: {error}", args.operator))?;
-            print!("{status}");
+            print!("{}", status_in(&body, &args.operator)?);
         }
         _ => println!("{}", String::from_utf8_lossy(&body)),
     }
@@ -81,13 +79,37 @@ impl From<String> for Failure {
 
 async fn call(operator: &str, action: &ClusterAction) -> Result<Bytes, Failure> {
     let late = |_| format!("{operator} did not answer within {CLUSTER_CALL_TIMEOUT:?}");
-    tokio::time::timeout(CLUSTER_CALL_TIMEOUT, ask(operator, action))
+    tokio::time::timeout(CLUSTER_CALL_TIMEOUT, look_and_ask(operator, action))
         .await
         .map_err(late)?
 }
 
-async fn ask(operator: &str, action: &ClusterAction) -> Result<Bytes, Failure> {
-    let (method, path, body) = action.request();
+/// A change of members is asked for over those that the node knows, and again if they are not the newest: the node may be
+/// a moment behind.
+async fn look_and_ask(operator: &str, action: &ClusterAction) -> Result<Bytes, Failure> {
+    if !action.changes_members() {
+        return ask(operator, action.request(&Memberships::new())).await;
+    }
+    loop {
+        let look = ClusterAction::Status { json: true };
+        let status = ask(operator, look.request(&Memberships::new())).await?;
+        let over = status_in(&status, operator)?.memberships();
+        match ask(operator, action.request(&over)).await {
+            Err(failure) if failure.code == Some(ErrorCode::MembersChanged) => {}
+            done => return done,
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}
+
+fn status_in(body: &[u8], operator: &str) -> Result<ClusterStatus, String> {
+    serde_json::from_slice(body).map_err(|error| format!("{operator} answered something else: {error}"))
+}
+
+async fn ask(
+    operator: &str,
+    (method, path, body): (Method, &str, serde_json::Value),
+) -> Result<Bytes, Failure> {
     let unreachable = |what: String| {
         format!(
             "no operator port answers at {operator} ({what}); is the node running, and is this its --operator-listen?"

@@ -13,6 +13,7 @@ use ostraka_core::limits::{JOINING_NODE_WAIT_S, JOINING_NODE_WAIT_S_MAX};
 use ostraka_replication::NodeNumber;
 
 use crate::config::{LogFormat, Service, Settings};
+use crate::operator::Memberships;
 use crate::telemetry;
 
 #[derive(Debug, Parser)]
@@ -140,8 +141,13 @@ fn with_command(mut args: Vec<OsString>) -> Vec<OsString> {
 }
 
 impl ClusterAction {
-    /// The operator port's method, path and JSON body for this action.
-    fn request(&self) -> (http::Method, &'static str, serde_json::Value) {
+    /// Whether it is meant for the members that there are when it is asked for.
+    fn changes_members(&self) -> bool {
+        matches!(self, Self::Add { .. } | Self::Remove { .. })
+    }
+
+    /// The operator port's method, path and JSON body for this action, over these memberships.
+    fn request(&self, over: &Memberships) -> (http::Method, &'static str, serde_json::Value) {
         use serde_json::json;
         match self {
             Self::Status { .. } => (http::Method::GET, "/v1/cluster/status", json!(null)),
@@ -149,12 +155,12 @@ impl ClusterAction {
             Self::Add { node, peer, .. } => (
                 http::Method::POST,
                 "/v1/cluster/add",
-                json!({"node": NodeNumber(*node), "peer": peer}),
+                json!({"node": NodeNumber(*node), "peer": peer, "over": over}),
             ),
             Self::Remove { node } => (
                 http::Method::POST,
                 "/v1/cluster/remove",
-                json!({"node": NodeNumber(*node)}),
+                json!({"node": NodeNumber(*node), "over": over}),
             ),
             Self::TransferLeader { to } => (
                 http::Method::POST,

@@ -1,6 +1,8 @@
 //! Membership, through the operator port. Every action concerns all groups that this node hosts, so that a node is a
-//! member of both logs or of neither.
+//! member of both logs or of neither. Who asks for a change of members names the memberships that it is meant for, so that
+//! a request that comes late, behind a newer one, changes nothing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use axum::Json;
 use axum::extract::State;
 use ostraka_api::ErrorCode;
 use ostraka_core::limits::CATCH_UP_MS_MAX;
-use ostraka_replication::{Group, GroupError, GroupName, GroupStatus, NodeNumber, PeerAddr};
+use ostraka_replication::{Group, GroupError, GroupName, GroupStatus, MembershipId, NodeNumber, PeerAddr};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::Instrument as _;
@@ -23,6 +25,16 @@ const CATCH_UP_TIMEOUT: Duration = Duration::from_millis(CATCH_UP_MS_MAX);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterStatus {
     pub groups: Vec<GroupStatus>,
+}
+
+/// The membership of each log that a change is meant for, as a status said.
+pub type Memberships = BTreeMap<GroupName, MembershipId>;
+
+impl ClusterStatus {
+    pub fn memberships(&self) -> Memberships {
+        let of_group = |group: &GroupStatus| (group.name, group.membership);
+        self.groups.iter().map(of_group).collect()
+    }
 }
 
 impl fmt::Display for ClusterStatus {
@@ -46,6 +58,7 @@ impl fmt::Display for ClusterStatus {
                 group.snapshot_index.0,
                 group.purged_index.0
             )?;
+            writeln!(f, "  members as of {}", group.membership)?;
             if group.changing {
                 writeln!(
                     f,
@@ -70,11 +83,13 @@ impl fmt::Display for ClusterStatus {
 pub(super) struct AddNode {
     node: NodeNumber,
     peer: PeerAddr,
+    over: Memberships,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct RemoveNode {
     node: NodeNumber,
+    over: Memberships,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,11 +101,17 @@ pub(super) struct TransferLeader {
 fn refused(error: &GroupError) -> Problem {
     let code = match error {
         GroupError::Membership(_) | GroupError::NotLeader(_) => ErrorCode::ClusterActionRefused,
+        GroupError::MembersChanged(_) => ErrorCode::MembersChanged,
         GroupError::Unreachable(_) => ErrorCode::NodeUnreachable,
         GroupError::Timeout => ErrorCode::ClusterActionUnfinished,
         GroupError::Storage(_) | GroupError::Stopped(_) => ErrorCode::Internal,
     };
     Problem::new(code, error.to_string())
+}
+
+/// A log that is not named has had no members when the operator looked.
+fn meant(over: &Memberships, group: &Group) -> MembershipId {
+    over.get(&group.name()).copied().unwrap_or_default()
 }
 
 type Done = Result<Json<serde_json::Value>, Problem>;
@@ -139,7 +160,7 @@ pub(super) async fn add(State(operator): State<Arc<Operator>>, JsonBody(request)
     to_its_end(take_in(operator, request)).await
 }
 
-async fn take_in(operator: Arc<Operator>, AddNode { node, peer }: AddNode) -> Done {
+async fn take_in(operator: Arc<Operator>, AddNode { node, peer, over }: AddNode) -> Done {
     for group in &operator.groups {
         let checked = group.check_add(node, peer.clone()).await;
         checked.map_err(|error| refused(&error))?;
@@ -147,11 +168,11 @@ async fn take_in(operator: Arc<Operator>, AddNode { node, peer }: AddNode) -> Do
     let mut added = Vec::new();
     for group in &operator.groups {
         let was_voter = group.status().voters.iter().any(|(voter, _)| *voter == node);
-        if let Err(error) = group.add(node, peer.clone(), CATCH_UP_TIMEOUT).await {
-            return Err(undone(&error, group.name(), node, &added).await);
-        }
-        if !was_voter {
-            added.push(group);
+        let over = meant(&over, group);
+        match group.add(node, peer.clone(), over, CATCH_UP_TIMEOUT).await {
+            Err(error) => return Err(undone(&error, group.name(), node, &added).await),
+            Ok(with_it) if !was_voter => added.push((group, with_it)),
+            Ok(_) => {}
         }
     }
     tracing::info!(%node, peer = peer.0, "the operator added a node");
@@ -161,13 +182,18 @@ async fn take_in(operator: Arc<Operator>, AddNode { node, peer }: AddNode) -> Do
 }
 
 /// Takes a node out of the logs to which it was added before the log `failed` did not take it.
-async fn undone(error: &GroupError, failed: GroupName, node: NodeNumber, added: &[&Group]) -> Problem {
+async fn undone(
+    error: &GroupError,
+    failed: GroupName,
+    node: NodeNumber,
+    added: &[(&Group, MembershipId)],
+) -> Problem {
     let mut problem = refused(error);
     let mut sentence = format!("{failed:?} log: {error}");
-    for group in added {
+    for (group, with_it) in added {
         let name = group.name();
-        match group.remove(node).await {
-            Ok(()) => sentence.push_str(&format!("; of the {name:?} log it is no member any more")),
+        match group.remove(node, *with_it).await {
+            Ok(_) => sentence.push_str(&format!("; of the {name:?} log it is no member any more")),
             Err(error) => sentence.push_str(&format!(
                 "; it is still a member of the {name:?} log ({error}): run `ostraka cluster remove --node {node}`"
             )),
@@ -185,7 +211,7 @@ pub(super) async fn remove(
     to_its_end(take_out(operator, request)).await
 }
 
-async fn take_out(operator: Arc<Operator>, RemoveNode { node }: RemoveNode) -> Done {
+async fn take_out(operator: Arc<Operator>, RemoveNode { node, over }: RemoveNode) -> Done {
     let is_member = |group: &&Group| group.status().is_member(node);
     let members: Vec<&Group> = operator.groups.iter().filter(is_member).collect();
     if members.is_empty() {
@@ -193,7 +219,8 @@ async fn take_out(operator: Arc<Operator>, RemoveNode { node }: RemoveNode) -> D
         return Err(refused(&GroupError::Membership(sentence)));
     }
     for group in members {
-        group.remove(node).await.map_err(|error| refused(&error))?;
+        let removed = group.remove(node, meant(&over, group)).await;
+        removed.map_err(|error| refused(&error))?;
     }
     tracing::info!(%node, "the operator removed a node");
     Ok(Json(

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use ostraka_replication::{Group, PeerAddr};
 
-pub use cluster::ClusterStatus;
+pub use cluster::{ClusterStatus, Memberships};
 pub use health::{Health, HealthReport};
 pub use metrics::metrics_of;
 

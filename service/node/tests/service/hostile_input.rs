@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::http::Call;
 use crate::support::stage::{Stage, vote_call};
@@ -149,13 +149,30 @@ fn the_operator_port_answers_bad_bodies_with_problems_and_writes_a_line_about_ea
         }
     }
     // What is understood and not done is a problem too.
-    let unknown = Call::post("/v1/cluster/remove", &json!({"node": 9})).send(operator);
+    let groups = Call::get("/v1/cluster/status").send(operator).json()["groups"].clone();
+    let over: serde_json::Map<String, Value> = groups
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| {
+            (
+                group["name"].as_str().unwrap().to_owned(),
+                group["membership"].clone(),
+            )
+        })
+        .collect();
+    let late = Call::post("/v1/cluster/remove", &json!({"node": 1, "over": {}})).send(operator);
+    assert_eq!(
+        (late.status, late.assert_problem()["type"].as_str().unwrap()),
+        (409, "urn:ostraka:problem:members-changed")
+    );
+    let unknown = Call::post("/v1/cluster/remove", &json!({"node": 9, "over": over})).send(operator);
     let problem = unknown.assert_problem();
     assert_eq!(
         (unknown.status, problem["type"].as_str().unwrap()),
         (409, "urn:ostraka:problem:cluster-action-refused")
     );
-    let absent = json!({"node": 2, "peer": "127.0.0.1:1"});
+    let absent = json!({"node": 2, "peer": "127.0.0.1:1", "over": over});
     let absent = Call::post("/v1/cluster/add", &absent).send(operator);
     assert_eq!(
         absent.assert_problem()["type"],

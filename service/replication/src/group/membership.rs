@@ -10,13 +10,13 @@ use ostraka_core::LogIndex;
 use ostraka_core::limits::{MEMBERSHIP_CHANGE_MS_MAX, PEER_CALL_MS_MAX, SNAPSHOT_INSTALL_MS_MAX};
 
 use super::status::index_of;
-use super::turns::{LOOK_PAUSE, changed, stopped};
+use super::turns::{LOOK_PAUSE, stopped};
 use super::{Group, GroupError};
 use crate::cluster::{ClusterId, ClusterRecord};
 use crate::peer::wire::{MembershipAnswer, MembershipChange, Standing};
 use crate::peer::{CallError, Target};
 use crate::runtime::{self, Instant};
-use crate::types::{NodeNumber, PeerAddr};
+use crate::types::{MembershipId, NodeNumber, PeerAddr};
 
 impl Group {
     /// Forms a new cluster of one, this node, and waits until it leads. Error if it already has a log or belongs to a
@@ -74,28 +74,41 @@ impl Group {
         let within = Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX);
         self.change(MembershipChange::CheckAdd { node, addr }, within)
             .await
+            .map(|_| ())
     }
 
-    /// Adds a node as learner, waits until it has caught up, makes it a voter. From any node.
-    pub async fn add(&self, node: NodeNumber, addr: PeerAddr, within: Duration) -> Result<(), GroupError> {
-        self.change(MembershipChange::Add { node, addr }, within).await
+    /// Adds a node as learner, waits until it has caught up, makes it a voter. From any node. `over` is the membership
+    /// that is to be changed, as [`Group::membership`] of any node said; error `MembersChanged` if it is not the newest.
+    /// Returns the one that there is then.
+    pub async fn add(
+        &self,
+        node: NodeNumber,
+        addr: PeerAddr,
+        over: MembershipId,
+        within: Duration,
+    ) -> Result<MembershipId, GroupError> {
+        self.change(MembershipChange::Add { node, addr, over }, within)
+            .await
     }
 
-    /// Removes a voter or learner, from any node. A leader may be removed, and steps down then.
-    pub async fn remove(&self, node: NodeNumber) -> Result<(), GroupError> {
+    /// Removes a voter or learner, from any node. A leader may be removed, and hands over before. `over` and what it
+    /// returns as for [`Group::add`].
+    pub async fn remove(&self, node: NodeNumber, over: MembershipId) -> Result<MembershipId, GroupError> {
         let within = Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX);
-        self.change(MembershipChange::Remove { node }, within).await
+        self.change(MembershipChange::Remove { node, over }, within).await
     }
 
     /// Hands leadership to a voter and waits until it leads. From any node.
     pub async fn transfer_leader(&self, to: NodeNumber) -> Result<(), GroupError> {
         let within = Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX);
-        self.change(MembershipChange::TransferLeader { to }, within).await
+        self.change(MembershipChange::TransferLeader { to }, within)
+            .await
+            .map(|_| ())
     }
 
     /// Carries a change out here if this node leads, else asks the node that it takes for the leader, once: an operator
     /// who meets an election in between asks again.
-    async fn change(&self, change: MembershipChange, within: Duration) -> Result<(), GroupError> {
+    async fn change(&self, change: MembershipChange, within: Duration) -> Result<MembershipId, GroupError> {
         let view = self.leader_view();
         let Some((node, addr)) = view.leader.filter(|_| !view.leads) else {
             return self.change_here(change, within).await;
@@ -109,7 +122,7 @@ impl Group {
         (node, addr): (NodeNumber, PeerAddr),
         change: MembershipChange,
         within: Duration,
-    ) -> Result<(), GroupError> {
+    ) -> Result<MembershipId, GroupError> {
         let target = Target {
             group: self.inner.config.name,
             node,
@@ -136,22 +149,36 @@ impl Group {
         &self,
         change: MembershipChange,
         within: Duration,
-    ) -> Result<(), GroupError> {
+    ) -> Result<MembershipId, GroupError> {
         let deadline = runtime::now() + within;
         self.to_its_end(within, move |group| async move {
             match change {
-                MembershipChange::Add { node, addr } => group.add_here(node, addr, deadline).await,
-                MembershipChange::Remove { node } => group.remove_here(node, deadline).await,
-                MembershipChange::CheckAdd { node, addr } => group.check_add_here(node, &addr).await,
-                MembershipChange::TransferLeader { to } => group.transfer_leader_here(to, deadline).await,
+                MembershipChange::Add { node, addr, over } => {
+                    group.add_here(node, addr, over, deadline).await
+                }
+                MembershipChange::Remove { node, over } => group.remove_here(node, over, deadline).await,
+                MembershipChange::CheckAdd { node, addr } => {
+                    group.check_add_here(node, &addr).await?;
+                    Ok(group.membership())
+                }
+                MembershipChange::TransferLeader { to } => {
+                    group.transfer_leader_here(to, deadline).await?;
+                    Ok(group.membership())
+                }
             }
         })
         .await
     }
 
-    async fn add_here(&self, node: NodeNumber, addr: PeerAddr, deadline: Instant) -> Result<(), GroupError> {
-        if self.add_learner(node, addr, deadline).await? {
-            return Ok(());
+    async fn add_here(
+        &self,
+        node: NodeNumber,
+        addr: PeerAddr,
+        over: MembershipId,
+        deadline: Instant,
+    ) -> Result<MembershipId, GroupError> {
+        if let Some(confirmed) = self.add_learner(node, addr, over, deadline).await? {
+            return Ok(confirmed);
         }
         // Some of the time is for taking it out again. While it catches up, other changes may have their turn: an
         // operator may think better of it.
@@ -161,18 +188,40 @@ impl Group {
             Ok(()) => self.promote(node, deadline).await,
             Err(error) => Err(error),
         };
-        let Err(error) = promoted else { return Ok(()) };
+        let error = match promoted {
+            Ok(promoted) => return Ok(promoted),
+            Err(error) => error,
+        };
         // Nothing half-done stays behind; the operator mends the cause and asks again.
-        let forgotten = self.remove_here(node, change_deadline()).await;
-        tracing::warn!(%node, %error, ?forgotten, "a node that was being added did not catch up and was taken out again");
+        let forgotten = self.give_up_adding(node, change_deadline()).await;
+        tracing::warn!(%node, %error, ?forgotten, "a node that was being added did not catch up");
         let sentence = match forgotten {
-            Ok(()) => format!("node {node} did not become a voter ({error}) and was taken out again"),
+            Ok(Some(voting)) => return Ok(voting),
+            Ok(None) => format!("node {node} did not become a voter ({error}) and was taken out again"),
             Err(undone) => format!(
                 "node {node} did not become a voter ({error}) and could not be taken out again ({undone}): look at \
                  `ostraka cluster status`, then run `ostraka cluster remove --node {node}`"
             ),
         };
         Err(GroupError::Membership(sentence))
+    }
+
+    /// Takes a node out that is a learner still. If it is a voter after all, by this addition or another: the membership
+    /// that says so.
+    async fn give_up_adding(
+        &self,
+        node: NodeNumber,
+        deadline: Instant,
+    ) -> Result<Option<MembershipId>, GroupError> {
+        let turn = self.turn(deadline).await?;
+        if self.voter_addr(node).is_some() {
+            return Ok(Some(turn.over));
+        }
+        if self.status().is_member(node) {
+            let change = ChangeMembers::RemoveNodes(BTreeSet::from([node]));
+            self.change_members(turn.over, change, deadline).await?;
+        }
+        Ok(None)
     }
 
     /// Whether the node could be added now. Asks it, and changes nothing.
@@ -240,20 +289,23 @@ impl Group {
         })
     }
 
-    /// Whether it is a voter already; else it is a learner now.
+    /// If it is a voter already, the membership that confirms it; else it is a learner now.
     async fn add_learner(
         &self,
         node: NodeNumber,
         addr: PeerAddr,
+        over: MembershipId,
         deadline: Instant,
-    ) -> Result<bool, GroupError> {
-        let _turn = self.turn(deadline).await?;
+    ) -> Result<Option<MembershipId>, GroupError> {
+        let turn = self.turn_over(over, deadline).await?;
         self.check_add_here(node, &addr).await?;
         if self.voter_addr(node).is_some() {
-            return Ok(true);
+            // In the log, so that a removal that was asked for before this is late.
+            return self.confirm_members(turn.over, deadline).await.map(Some);
         }
-        changed(deadline, || self.raft().add_learner(node, addr.clone(), false)).await?;
-        Ok(false)
+        let change = ChangeMembers::AddNodes(BTreeMap::from([(node, addr)]));
+        self.change_members(turn.over, change, deadline).await?;
+        Ok(None)
     }
 
     /// Waits until a learner has the log as it is now.
@@ -270,33 +322,38 @@ impl Group {
         .await
     }
 
-    async fn promote(&self, node: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
-        let _turn = self.turn(deadline).await?;
+    async fn promote(&self, node: NodeNumber, deadline: Instant) -> Result<MembershipId, GroupError> {
+        let turn = self.turn(deadline).await?;
         if !self.status().is_member(node) {
             let sentence = format!("node {node} was removed while it was being added");
             return Err(GroupError::Membership(sentence));
         }
         let change = ChangeMembers::AddVoterIds(BTreeSet::from([node]));
-        changed(deadline, || self.raft().change_membership(change.clone(), true)).await
+        self.change_members(turn.over, change, deadline).await
     }
 
     /// A leader hands leadership over before it leaves: a node that leads a cluster to which it does not belong is
     /// neither one thing nor the other, and the cluster would wait for an election.
-    async fn remove_here(&self, node: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
+    async fn remove_here(
+        &self,
+        node: NodeNumber,
+        over: MembershipId,
+        deadline: Instant,
+    ) -> Result<MembershipId, GroupError> {
         self.must_lead()?;
         if node != self.inner.config.node {
-            return self.take_out(node, deadline).await;
+            return self.take_out(node, over, deadline).await;
         }
-        let heir = {
-            let _turn = self.turn(deadline).await?;
+        let (heir, over) = {
+            let turn = self.turn_over(over, deadline).await?;
             let Some(heir) = self.heir() else {
                 let sentence = format!("node {node} is the only voter: a cluster without any is none");
                 return Err(GroupError::Membership(sentence));
             };
             self.hand_over(heir.0).await?;
-            heir
+            (heir, turn.over)
         };
-        self.ask_heir(heir, MembershipChange::Remove { node }, deadline)
+        self.ask_heir(heir, MembershipChange::Remove { node, over }, deadline)
             .await
     }
 
@@ -306,7 +363,7 @@ impl Group {
         heir: (NodeNumber, PeerAddr),
         change: MembershipChange,
         deadline: Instant,
-    ) -> Result<(), GroupError> {
+    ) -> Result<MembershipId, GroupError> {
         loop {
             let left = deadline.saturating_duration_since(runtime::now());
             let answer = self.ask_to_change(heir.clone(), change.clone(), left).await;
@@ -318,8 +375,13 @@ impl Group {
         }
     }
 
-    async fn take_out(&self, node: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
-        let _turn = self.turn(deadline).await?;
+    async fn take_out(
+        &self,
+        node: NodeNumber,
+        over: MembershipId,
+        deadline: Instant,
+    ) -> Result<MembershipId, GroupError> {
+        let turn = self.turn_over(over, deadline).await?;
         let status = self.status();
         let removed = BTreeSet::from([node]);
         let change = if status.voters.iter().any(|(voter, _)| *voter == node) {
@@ -330,7 +392,7 @@ impl Group {
             let sentence = format!("node {node} is not in the cluster");
             return Err(GroupError::Membership(sentence));
         };
-        changed(deadline, || self.raft().change_membership(change.clone(), false)).await
+        self.change_members(turn.over, change, deadline).await
     }
 
     async fn transfer_leader_here(&self, to: NodeNumber, deadline: Instant) -> Result<(), GroupError> {

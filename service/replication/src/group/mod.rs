@@ -27,7 +27,7 @@ use crate::machine::{Machine, SharedMachine};
 use crate::peer::PeerClient;
 use crate::runtime::{self, OwnedTask, watch};
 use crate::snapshot_store::SnapshotStore;
-use crate::types::{GroupName, NodeNumber, PeerAddr, Types};
+use crate::types::{GroupName, MembershipId, NodeNumber, PeerAddr, Types};
 
 pub(crate) use adapter::Snapshot;
 pub use contact::OutOfTouch;
@@ -126,6 +126,12 @@ pub enum GroupError {
     /// Retryable, there.
     #[error("this node does not lead the group{}", .0.as_ref().map(|addr| format!("; its leader is at {addr}")).unwrap_or_default())]
     NotLeader(Option<PeerAddr>),
+    /// Retryable, over the membership that there is now. Nothing was changed.
+    #[error(
+        "nothing was changed: since this was asked for, the members of the group were changed, or confirmed, by somebody \
+         else (now {0}); look at `ostraka cluster status` and ask again if it is still wanted"
+    )]
+    MembersChanged(MembershipId),
     /// Unknown: it may still happen.
     #[error("no quorum answered in time")]
     Timeout,
@@ -152,6 +158,8 @@ pub struct GroupStatus {
     pub purged_index: LogIndex,
     pub voters: Vec<(NodeNumber, PeerAddr)>,
     pub learners: Vec<(NodeNumber, PeerAddr)>,
+    /// The newest membership that this node knows. Whoever asks for a change of members names it.
+    pub membership: MembershipId,
     /// A change of members has begun and not ended: the voters are those of before and after it.
     pub changing: bool,
     /// Follower's matched index, on the leader only.

@@ -5,7 +5,7 @@ use openraft::{LogId as RawLogId, ServerState};
 use ostraka_core::LogIndex;
 
 use super::{Group, GroupStatus};
-use crate::types::{CommittedLeaderId, NodeNumber, PeerAddr, Types};
+use crate::types::{CommittedLeaderId, MembershipId, NodeNumber, PeerAddr, Types};
 
 impl Group {
     pub fn status(&self) -> GroupStatus {
@@ -30,6 +30,7 @@ impl Group {
             purged_index: index_of(metrics.purged),
             voters: nodes(true),
             learners: nodes(false),
+            membership: membership_of(&metrics),
             changing: is_changing(&metrics),
             replication: replication
                 .map(|(node, matched)| (*node, index_of(*matched)))
@@ -49,6 +50,10 @@ impl GroupStatus {
         let mut members = self.voters.iter().chain(&self.learners);
         members.any(|(member, _)| *member == node)
     }
+}
+
+pub(super) fn membership_of(metrics: &RaftMetrics<Types>) -> MembershipId {
+    MembershipId(*metrics.membership_config.log_id())
 }
 
 /// Whether the newest membership that this node knows is not committed, or is the first half of a change.

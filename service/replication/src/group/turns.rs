@@ -4,21 +4,26 @@
 //! when the first is committed (Ongaro's thesis, §4.3). What another change finds in between is neither the old
 //! membership nor the new one: a node that is on its way out still counts as a voter. So a change begins when the one
 //! before has ended, and goes on to its end even if whoever asked for it has stopped waiting.
+//!
+//! A request can be late: it waits in a network, or at a leader that is on its way out. So whoever asks names the membership
+//! that the change is meant for, and every change that is said to be done has put a newer one into the log, also where
+//! there was nothing to change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, RaftError};
 use openraft::metrics::RaftMetrics;
+use openraft::raft::Precondition;
 use openraft::{ChangeMembers, ServerState};
 use ostraka_core::LogIndex;
 use ostraka_core::limits::{MEMBERSHIP_CHANGE_MS_MAX, MEMBERSHIP_LOOK_MS};
 use tokio::sync::MutexGuard;
 
-use super::status::is_joint;
+use super::status::{is_joint, membership_of};
 use super::{Group, GroupError};
 use crate::runtime::{self, Instant};
-use crate::types::{NodeNumber, PeerAddr, Types};
+use crate::types::{MembershipId, NodeNumber, PeerAddr, Types};
 
 /// Between two looks at whether the log takes a change.
 pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(MEMBERSHIP_LOOK_MS);
@@ -30,9 +35,9 @@ impl Group {
         &self,
         within: Duration,
         change: impl FnOnce(Group) -> F,
-    ) -> Result<(), GroupError>
+    ) -> Result<MembershipId, GroupError>
     where
-        F: Future<Output = Result<(), GroupError>> + Send + 'static,
+        F: Future<Output = Result<MembershipId, GroupError>> + Send + 'static,
     {
         let task = runtime::spawn(runtime::seeded(self.next_seed(), change(self.clone())));
         match runtime::timeout(within, task).await {
@@ -43,14 +48,52 @@ impl Group {
         }
     }
 
-    /// The turn of a change, as long as the guard is kept: no other change is under way here, and the last one in the
-    /// log has ended.
-    pub(super) async fn turn(&self, deadline: Instant) -> Result<MutexGuard<'_, ()>, GroupError> {
+    /// The turn of a change that is meant for the membership `meant`, if that is the one that there is. Error
+    /// `MembersChanged` if another change came first.
+    pub(super) async fn turn_over(
+        &self,
+        meant: MembershipId,
+        deadline: Instant,
+    ) -> Result<Turn<'_>, GroupError> {
+        let guard = self.alone(deadline).await?;
+        self.must_lead()?;
+        // Before what is half-way is ended: whoever has seen it means what it ends with.
+        let found = self.membership();
+        if found != meant {
+            return Err(GroupError::MembersChanged(found));
+        }
+        self.begin(guard, deadline).await
+    }
+
+    /// The turn of a change to whatever membership there is.
+    pub(super) async fn turn(&self, deadline: Instant) -> Result<Turn<'_>, GroupError> {
+        let guard = self.alone(deadline).await?;
+        self.begin(guard, deadline).await
+    }
+
+    /// When no other change is under way here.
+    async fn alone(&self, deadline: Instant) -> Result<MutexGuard<'_, ()>, GroupError> {
         let left = deadline.saturating_duration_since(runtime::now());
-        let turn = runtime::timeout(left, self.inner.turns.lock()).await;
-        let turn = turn.ok_or(GroupError::Timeout)?;
+        let guard = runtime::timeout(left, self.inner.turns.lock()).await;
+        guard.ok_or(GroupError::Timeout)
+    }
+
+    /// When the last change in the log has ended.
+    async fn begin<'a>(
+        &'a self,
+        guard: MutexGuard<'a, ()>,
+        deadline: Instant,
+    ) -> Result<Turn<'a>, GroupError> {
         self.end_last_change(deadline).await?;
-        Ok(turn)
+        Ok(Turn {
+            over: self.membership(),
+            _guard: guard,
+        })
+    }
+
+    /// The newest membership that this node knows. It need not be committed.
+    pub fn membership(&self) -> MembershipId {
+        membership_of(&self.raft().metrics().borrow())
     }
 
     /// Waits until the last change is committed, and proposes its second entry if that is missing: a leader that was
@@ -75,11 +118,56 @@ impl Group {
             return Ok(());
         }
         tracing::info!("a change of members that its leader left half-way is being ended");
+        let ended = self.confirm_members(self.membership(), deadline).await;
+        ended.map(|_| ())
+    }
+
+    /// Puts the members into the log once more, without a change; if that was half-way, with its end.
+    pub(super) async fn confirm_members(
+        &self,
+        over: MembershipId,
+        deadline: Instant,
+    ) -> Result<MembershipId, GroupError> {
         let nothing_more = ChangeMembers::AddVoterIds(BTreeSet::new());
-        changed(deadline, || {
-            self.raft().change_membership(nothing_more.clone(), false)
-        })
-        .await
+        self.change_members(over, nothing_more, deadline).await
+    }
+
+    /// Has the core change the membership `over`, and no other; again until it takes it up: a new leader takes none before
+    /// its first entry is committed. Once taken up, the core's answer is waited for, however long that takes; it comes at
+    /// the latest when the node leads no more. Voters that leave are no learners after it.
+    pub(super) async fn change_members(
+        &self,
+        over: MembershipId,
+        change: ChangeMembers<NodeNumber, PeerAddr>,
+        deadline: Instant,
+    ) -> Result<MembershipId, GroupError> {
+        loop {
+            let over = Precondition::LastMembershipLogId {
+                last_membership_log_id: over.0,
+            };
+            let error = match self
+                .raft()
+                .change_membership_if(change.clone(), false, [over])
+                .await
+            {
+                Ok(written) => return Ok(MembershipId(Some(written.log_id))),
+                Err(RaftError::Fatal(fatal)) => return Err(stopped(&fatal)),
+                Err(RaftError::APIError(error)) => error,
+            };
+            match error {
+                ClientWriteError::ForwardToLeader(forward) => {
+                    return Err(GroupError::NotLeader(forward.leader_node));
+                }
+                ClientWriteError::LogEntryDiscarded(_) => return Err(GroupError::Timeout),
+                ClientWriteError::PreconditionFailed(_) => {
+                    return Err(GroupError::MembersChanged(self.membership()));
+                }
+                ClientWriteError::ChangeMembershipError(
+                    ChangeMembershipError::InProgress(_) | ChangeMembershipError::UncommittedLeaderLog(_),
+                ) if runtime::now() + LOOK_PAUSE < deadline => runtime::sleep(LOOK_PAUSE).await,
+                error => return Err(GroupError::Membership(error.to_string())),
+            }
+        }
     }
 
     /// The voters when the change that may be under way has ended.
@@ -130,30 +218,10 @@ impl Group {
     }
 }
 
-/// Has the core make a change, again until it takes it up: a new leader takes none before its first entry is committed.
-/// Once taken up, the core's answer is waited for, however long that takes; it comes at the latest when the node leads
-/// no more.
-pub(super) async fn changed<T, F>(deadline: Instant, mut change: impl FnMut() -> F) -> Result<(), GroupError>
-where
-    F: Future<Output = Result<T, RaftError<Types, ClientWriteError<Types>>>>,
-{
-    loop {
-        let error = match change().await {
-            Ok(_) => return Ok(()),
-            Err(RaftError::Fatal(fatal)) => return Err(stopped(&fatal)),
-            Err(RaftError::APIError(error)) => error,
-        };
-        match error {
-            ClientWriteError::ForwardToLeader(forward) => {
-                return Err(GroupError::NotLeader(forward.leader_node));
-            }
-            ClientWriteError::LogEntryDiscarded(_) => return Err(GroupError::Timeout),
-            ClientWriteError::ChangeMembershipError(
-                ChangeMembershipError::InProgress(_) | ChangeMembershipError::UncommittedLeaderLog(_),
-            ) if runtime::now() + LOOK_PAUSE < deadline => runtime::sleep(LOOK_PAUSE).await,
-            error => return Err(GroupError::Membership(error.to_string())),
-        }
-    }
+/// A change may be made, of the membership `over`, for as long as this is kept.
+pub(super) struct Turn<'a> {
+    pub(super) over: MembershipId,
+    _guard: MutexGuard<'a, ()>,
 }
 
 pub(super) fn stopped(fatal: &Fatal<Types>) -> GroupError {

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::ClusterId;
 use crate::group::{GroupError, Refusal, Submitted};
-use crate::types::{Entry, EntryPayload, LogId, Membership, NodeNumber, PeerAddr, Proposal, RaftVote, Types};
+use crate::types::{
+    Entry, EntryPayload, LogId, Membership, MembershipId, NodeNumber, PeerAddr, Proposal, RaftVote, Types,
+};
 
 /// Version of every message. A node refuses another one's with a sentence, so that a mixed cluster is found out.
 pub const WIRE_VERSION: u8 = 1;
@@ -267,9 +269,11 @@ pub enum MembershipChange {
     Add {
         node: NodeNumber,
         addr: PeerAddr,
+        over: MembershipId,
     },
     Remove {
         node: NodeNumber,
+        over: MembershipId,
     },
     TransferLeader {
         to: NodeNumber,
@@ -290,9 +294,9 @@ pub struct Standing {
     pub last_log_index: Option<LogIndex>,
 }
 
-/// What the leader says of it.
+/// What the leader says of it: the membership that there is when it is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MembershipAnswer(pub Result<(), GroupError>);
+pub struct MembershipAnswer(pub Result<MembershipId, GroupError>);
 
 #[cfg(test)]
 #[path = "wire_tests.rs"]

@@ -307,7 +307,7 @@ impl Cluster {
             .expect("a cluster of one");
         for node in &cluster.nodes[1..] {
             first
-                .add(node.number, node.addr.clone(), WAIT)
+                .add(node.number, node.addr.clone(), first.membership(), WAIT)
                 .await
                 .expect("it joins");
         }

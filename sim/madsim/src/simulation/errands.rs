@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use madsim::time::{Instant, sleep, sleep_until};
 use ostraka_core::{Command, UnixMs};
-use ostraka_replication::{GroupError, PeerAddr};
+use ostraka_replication::{GroupError, MembershipId, PeerAddr};
 use ostraka_sim_model::history::Answer;
 use ostraka_sim_model::ids::{EventSlot, FaultId};
 use ostraka_sim_model::names::overload_voter;
@@ -88,14 +88,14 @@ fn patience(until: Instant, longest: Duration) -> Duration {
 }
 
 /// Has a node do what its operator asks. Whether it said in time that it was done.
-pub(crate) async fn operate<F>(
+pub(crate) async fn operate<F, T>(
     known: &Known,
     via: Host,
     within: Duration,
     wish: impl FnOnce(Arc<Door>) -> F,
 ) -> bool
 where
-    F: Future<Output = Result<(), GroupError>> + Send + 'static,
+    F: Future<Output = Result<T, GroupError>> + Send + 'static,
 {
     let machine = &known.machines[via.0];
     let Some(door) = machine.door() else { return false };
@@ -112,10 +112,19 @@ where
 pub(crate) async fn add(known: &Known, via: Host, node: Host) -> bool {
     let number = known.machines[node.0].number();
     let address = PeerAddr(Stage::peer_address(node));
+    let Some(over) = membership(known, via) else {
+        return false;
+    };
     operate(known, via, ATTEMPT_TIMEOUT, |door| async move {
-        door.group.add(number, address, ATTEMPT_TIMEOUT).await
+        door.group.add(number, address, over, ATTEMPT_TIMEOUT).await
     })
     .await
+}
+
+/// The membership that `via` knows: what an operator sees who looks there before asking for a change.
+fn membership(known: &Known, via: Host) -> Option<MembershipId> {
+    let door = known.machines[via.0].door()?;
+    Some(door.group.membership())
 }
 
 async fn transfer(known: &Known, fault: FaultId, to: Host, until: Instant) {
@@ -145,9 +154,12 @@ async fn leave_and_join(known: &Known, fault: FaultId, node: Host, until: Instan
     let mut next_via = || *vias.next().expect("a node that leaves leaves others behind");
     let mut left = false;
     while !left && Instant::now() < until {
-        let wish = |door: Arc<Door>| async move { door.group.remove(number).await };
         let via = next_via();
-        left = operate(known, via, patience(until, ATTEMPT_TIMEOUT), wish).await || is_gone(known, via, node);
+        if let Some(over) = membership(known, via) {
+            let wish = |door: Arc<Door>| async move { door.group.remove(number, over).await };
+            left = operate(known, via, patience(until, ATTEMPT_TIMEOUT), wish).await;
+        }
+        left = left || is_gone(known, via, node);
         if !left {
             sleep(ATTEMPT_PAUSE).await;
         }

@@ -57,17 +57,17 @@ fn rolling_restart(draw: &mut Draw, knobs: &Knobs, faults: &mut Vec<Fault>) {
 fn span(draw: &mut Draw, family: Family, knobs: &Knobs) -> (u64, u64) {
     let (short, long) = match family {
         Family::Kill | Family::PowerCut | Family::Restart | Family::Blackout => (50, 2_000),
-        Family::DiskError | Family::Hold => (200, 2_000),
+        Family::Hold => (200, 2_000),
+        // Long enough to meet a barrier, and an election that another fault has begun.
+        Family::DiskError | Family::TransferLeadership => (900, 2_500),
         Family::Loss | Family::SlowLinks | Family::SlowDisk => (800, 5_000),
-        Family::TransferLeadership => (300, 900),
         Family::LeaveAndJoin => (1_000, 3_500),
         Family::Overload => (200, 600),
-        Family::Isolate
-        | Family::OneWay
-        | Family::Flap
-        | Family::CrashLoop
-        | Family::DiskFull
-        | Family::ClockJump => (400, 3_500),
+        // Long enough for some of its periods to cut off whom they mean.
+        Family::Flap => (1_000, 3_500),
+        Family::Isolate | Family::OneWay | Family::CrashLoop | Family::DiskFull | Family::ClockJump => {
+            (400, 3_500)
+        }
     };
     let for_ms = draw.between(short, long);
     let at_ms = draw.between(FIRST_MS, knobs.storm_ms.0 - 1 - for_ms);
