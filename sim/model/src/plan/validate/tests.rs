@@ -310,15 +310,17 @@ fn faults_come_in_the_order_of_time_and_last() {
 
 #[test]
 fn kept_plans_can_still_be_run() {
-    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../regressions");
-    let files = std::fs::read_dir(kept).expect("plans that found a bug are kept");
-    let mut read = 0;
-    for file in files {
-        let path = file.expect("the folder can be read").path();
-        let text = std::fs::read_to_string(&path).expect("the file can be read");
-        let plan = Plan::from_json(&text).map_err(|error| error.to_string());
-        assert!(plan.is_ok(), "{}: {plan:?}", path.display());
-        read += 1;
+    for simulator in ["", "/madsim"] {
+        let kept = format!("{}/..{simulator}/regressions", env!("CARGO_MANIFEST_DIR"));
+        let files = std::fs::read_dir(kept).expect("plans that found a bug are kept");
+        let mut read = 0;
+        for file in files {
+            let path = file.expect("the folder can be read").path();
+            let text = std::fs::read_to_string(&path).expect("the file can be read");
+            let plan = Plan::from_json(&text).map_err(|error| error.to_string());
+            assert!(plan.is_ok(), "{}: {plan:?}", path.display());
+            read += 1;
+        }
+        assert!(read > 0);
     }
-    assert!(read > 0);
 }
