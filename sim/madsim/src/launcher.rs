@@ -10,8 +10,14 @@ const EXIT_UNUSABLE: u8 = 2;
 pub(crate) fn main() -> ExitCode {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments: Vec<_> = env::args_os().skip(1).collect();
-    let started = cargo_here(Command::new(cargo))
-        .args(["run", "--quiet", "--release", "--locked", "--"])
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Run where its user stands, who names files from there; the settings are named because cargo looks for them there too.
+    let started = without_outer_settings(Command::new(cargo))
+        .arg("--config")
+        .arg(package.join(".cargo/config.toml"))
+        .args(["run", "--quiet", "--release", "--locked", "--manifest-path"])
+        .arg(package.join("Cargo.toml"))
+        .arg("--")
         .args(arguments)
         .status();
     match started {
@@ -26,9 +32,8 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// In this package's folder, where `.cargo/config.toml` is read; what an outer cargo has set would outdo it.
-fn cargo_here(mut cargo: Command) -> Command {
-    cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")));
+/// What an outer cargo has set would outdo the package's own settings.
+fn without_outer_settings(mut cargo: Command) -> Command {
     for set_outside in [
         "RUSTFLAGS",
         "CARGO_ENCODED_RUSTFLAGS",
