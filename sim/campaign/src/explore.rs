@@ -116,7 +116,7 @@ fn work(program: &Program, wanted: &Explore, next: &AtomicU64, whole: &Mutex<Who
             told_at = Instant::now();
             let rate = whole.runs() as f64 * 60.0 / started.elapsed().as_secs_f64();
             eprintln!(
-                "{} seeds, {rate:.0} runs a minute, {} failed, {} faults did harm, {} of {} points met",
+                "{} seeds, {rate:.0} runs a minute, {} did not hold, {} faults did harm, {} of {} points met",
                 whole.seeds,
                 whole.failures.len() + whole.crashed.len(),
                 whole

@@ -61,7 +61,8 @@ fn span(draw: &mut Draw, family: Family, knobs: &Knobs) -> (u64, u64) {
         // Long enough to meet a barrier, and an election that another fault has begun.
         Family::DiskError | Family::TransferLeadership => (900, 2_500),
         Family::Loss | Family::SlowLinks | Family::SlowDisk => (800, 5_000),
-        Family::LeaveAndJoin => (1_000, 3_500),
+        // Twice through both logs, at the pace of a leader who may be hard to reach.
+        Family::LeaveAndJoin => (2_000, 5_000),
         Family::Overload => (200, 600),
         // Long enough for some of its periods to cut off whom they mean.
         Family::Flap => (1_000, 3_500),
