@@ -7,7 +7,7 @@ use ostraka_core::{EventId, LogIndex, SubmissionKey, UnixMs, VotePosition, Voter
 
 use crate::disks::{CommittedLog, Disks};
 use crate::history::{Answer, Happening, History, VoteStatus};
-use crate::ids::{EventSlot, OperationId, SimMicros, SubmissionTag};
+use crate::ids::{EventSlot, FaultId, OperationId, SimMicros, SubmissionTag};
 use crate::names;
 use crate::oracle::{EventTruth, Oracle, VoteTruth};
 use crate::plan::{Action, FaultKind, Operation, Plan};
@@ -25,6 +25,15 @@ pub struct Asked<'a> {
     pub operation: &'a Operation,
     pub invoked: Moment,
     pub answered: Option<(Moment, &'a Answer)>,
+}
+
+/// What one of an overload's crowd was told.
+#[derive(Clone, Copy, Debug)]
+pub struct CrowdAnswer<'a> {
+    pub fault: FaultId,
+    pub place: u32,
+    pub answered: Moment,
+    pub answer: &'a Answer,
 }
 
 /// A submission as the plan has it.
@@ -45,8 +54,13 @@ pub struct Case<'a> {
     pub oracle: Oracle,
     /// In the order in which they were sent.
     pub asked: Vec<Asked<'a>>,
+    pub crowd: Vec<CrowdAnswer<'a>>,
+    /// Records that no run can have made: operations that were sent or answered more than once, or answered unsent.
+    pub out_of_turn: Vec<(Moment, OperationId)>,
     /// By submission: its records in the log, in order.
     pub records: BTreeMap<SubmissionTag, Vec<VoteTruth>>,
+    /// The same of crowds, by voter.
+    crowd_records: BTreeMap<VoterNumber, Vec<VoteTruth>>,
     pub formed: Option<(SimMicros, UnixMs)>,
     pub storm_over: Option<Moment>,
     pub end: SimMicros,
@@ -75,7 +89,10 @@ impl<'a> Case<'a> {
             log,
             oracle,
             asked: Vec::new(),
+            crowd: Vec::new(),
+            out_of_turn: Vec::new(),
             records: BTreeMap::new(),
+            crowd_records: BTreeMap::new(),
             formed: None,
             storm_over: None,
             end: history.records.last().map_or(SimMicros(0), |record| record.at),
@@ -109,28 +126,46 @@ impl<'a> Case<'a> {
                     let Some(planned) = operations.get(operation) else {
                         continue;
                     };
-                    if !self.places.contains_key(operation) {
-                        self.places.insert(*operation, self.asked.len());
-                        self.asked.push(Asked {
-                            operation: planned,
-                            invoked: moment,
-                            answered: None,
-                        });
+                    if self.places.contains_key(operation) {
+                        self.out_of_turn.push((moment, *operation));
+                        continue;
                     }
+                    self.places.insert(*operation, self.asked.len());
+                    self.asked.push(Asked {
+                        operation: planned,
+                        invoked: moment,
+                        answered: None,
+                    });
                 }
-                Happening::Answered { operation, answer } => {
-                    if let Some(place) = self.places.get(operation) {
-                        self.asked[*place].answered.get_or_insert((moment, answer));
-                    }
-                }
+                Happening::Answered { operation, answer } => self.answer(*operation, moment, answer),
+                Happening::CrowdAnswered { fault, place, answer } => self.crowd.push(CrowdAnswer {
+                    fault: *fault,
+                    place: *place,
+                    answered: moment,
+                    answer,
+                }),
                 _ => {}
             }
+        }
+    }
+
+    fn answer(&mut self, operation: OperationId, moment: Moment, answer: &'a Answer) {
+        let asked = self.places.get(&operation).map(|place| &mut self.asked[*place]);
+        match asked {
+            Some(asked) if asked.answered.is_none() => asked.answered = Some((moment, answer)),
+            // What was skipped was never sent.
+            None if *answer == Answer::Skipped => {}
+            _ => self.out_of_turn.push((moment, operation)),
         }
     }
 
     fn group_records(&mut self) {
         for vote in &self.oracle.votes {
             let is_planned = names::overload_of_voter(vote.vote.voter).is_none();
+            if !is_planned {
+                let of_voter = self.crowd_records.entry(vote.vote.voter).or_default();
+                of_voter.push(*vote);
+            }
             let tag = vote
                 .vote
                 .client_timestamp
@@ -154,10 +189,19 @@ impl<'a> Case<'a> {
 
     /// Where the submission first stands in the log, and its verdict.
     pub fn first_record(&self, tag: SubmissionTag) -> Option<(VotePosition, VoteStatus)> {
-        self.records
-            .get(&tag)?
-            .iter()
-            .find_map(|vote| vote.ruling.told(vote.position))
+        first_ruling(self.records.get(&tag)?)
+    }
+
+    /// The same for what the voter of an overload's submission `place` sent.
+    pub fn first_crowd_record(
+        &self,
+        fault: FaultId,
+        place: u32,
+    ) -> Option<(EventId, VotePosition, VoteStatus)> {
+        let votes = self.crowd_records.get(&names::overload_voter(fault, place))?;
+        let event = votes.first()?.vote.event;
+        let (position, status) = first_ruling(votes)?;
+        Some((event, position, status))
     }
 
     /// The keys under which the log knows a submission: one, if the service is sound.
@@ -204,6 +248,10 @@ impl<'a> Case<'a> {
     pub fn is_fresh(&self, operation: &Operation) -> bool {
         operation.at_ms >= self.plan.knobs.storm_ms
     }
+}
+
+fn first_ruling(votes: &[VoteTruth]) -> Option<(VotePosition, VoteStatus)> {
+    votes.iter().find_map(|vote| vote.ruling.told(vote.position))
 }
 
 /// What an operation submits, if it does.

@@ -32,6 +32,12 @@ pub enum Happening {
         operation: OperationId,
         answer: Answer,
     },
+    /// What the voter of an overload's submission `place` was told (`names::overload_voter`).
+    CrowdAnswered {
+        fault: FaultId,
+        place: u32,
+        answer: Answer,
+    },
     /// What a viewer's stream said.
     Saw {
         viewer: ViewerIndex,

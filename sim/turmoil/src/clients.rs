@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ostraka_client::api::{
     ContestantDraft, CreateEventRequest, ErrorClass, EventStatus, LeaderboardResponse, ResultsPolicy, SpanId,
-    SubmitVoteRequest, TraceContext, VoteReason, VoteStatus as WireStatus,
+    SubmitVoteRequest, SubmitVoteResponse, TraceContext, VoteReason, VoteStatus as WireStatus,
 };
 use ostraka_client::{CallOptions, Client, ClientError};
 use ostraka_core::{ContestantId, ContestantIndex, EventId, UnixMs, VoterNumber};
@@ -139,11 +139,7 @@ impl Request {
             }
             What::Submit(vote, text) => {
                 let key = text.as_deref().map(key);
-                let answer = client.submit_vote(&vote, key.as_ref(), options).await?;
-                Answer::Vote {
-                    vote_id: answer.vote_id.to_string(),
-                    status: vote_status(answer.vote_status, answer.reason),
-                }
+                voted(&client.submit_vote(&vote, key.as_ref(), options).await?)
             }
             What::Status(vote) => {
                 let answer = client.vote_status(&vote, options).await?;
@@ -206,6 +202,13 @@ fn trace_of(operation: &Operation) -> TraceContext {
         trace_id: names::trace_of_operation(operation.id),
         span_id: SpanId::new([1; 8]).expect("not all zero"),
         sampled: operation.id.0.is_multiple_of(2),
+    }
+}
+
+pub(crate) fn voted(answer: &SubmitVoteResponse) -> Answer {
+    Answer::Vote {
+        vote_id: answer.vote_id.to_string(),
+        status: vote_status(answer.vote_status, answer.reason),
     }
 }
 

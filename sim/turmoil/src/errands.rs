@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use ostraka_client::CallOptions;
 use ostraka_core::UnixMs;
+use ostraka_sim_model::history::Happening;
 use ostraka_sim_model::ids::{EventSlot, FaultId};
 use ostraka_sim_model::names::overload_voter;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::chance::Purpose;
-use crate::clients::vote;
+use crate::clients::{failed, vote, voted};
 use crate::known::SharedKnown;
 use crate::operator::Operator;
 use crate::stage::Host;
@@ -171,6 +172,10 @@ async fn overload(
                 if !matches!(answer, Err(ostraka_client::ClientError::Unreachable { .. })) {
                     known.stage.links.lock().note_bite(fault);
                 }
+                let answer = answer.map_or_else(|error| failed(&error), |told| voted(&told));
+                known
+                    .stage
+                    .record(Happening::CrowdAnswered { fault, place, answer });
             }
         });
     }

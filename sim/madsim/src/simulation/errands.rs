@@ -7,7 +7,7 @@ use std::time::Duration;
 use madsim::time::{Instant, sleep, sleep_until};
 use ostraka_core::{Command, UnixMs};
 use ostraka_replication::{GroupError, MembershipId, PeerAddr};
-use ostraka_sim_model::history::Answer;
+use ostraka_sim_model::history::{Answer, Happening};
 use ostraka_sim_model::ids::{EventSlot, FaultId};
 use ostraka_sim_model::names::overload_voter;
 use tokio::sync::oneshot;
@@ -210,6 +210,7 @@ async fn overload(
                 if !matches!(answer, Answer::Refused { status: 0, .. }) {
                     known.stage.links.lock().note_bite(fault);
                 }
+                known.stage.record(Happening::CrowdAnswered { fault, place, answer });
             }
         });
     }

@@ -1,6 +1,8 @@
 //! Vote biographies: acknowledged ⊆ counted ⊆ submitted; each voter at most once an event; each submission one key, one
 //! vote id and one outcome, however often it was sent and through whichever node.
 
+mod crowd;
+
 use std::collections::BTreeMap;
 
 use ostraka_core::{EventId, SubmissionKey, UnixMs, VoterNumber};
@@ -21,13 +23,23 @@ struct Told<'a> {
 }
 
 pub(super) fn check(case: &Case, report: &mut Report) {
+    each_operation_is_told_once(case, report);
     each_submission_has_one_outcome(case, report);
+    crowd::each_is_told_the_truth(case, report);
     each_key_is_of_one_submission(case, report);
     each_vote_id_is_of_its_own_vote(case, report);
     each_voter_counts_once(case, report);
     counted_votes_were_submitted(case, report);
     each_slot_is_one_event(case, report);
     each_event_is_as_asked_for(case, report);
+}
+
+fn each_operation_is_told_once(case: &Case, report: &mut Report) {
+    for (moment, operation) in &case.out_of_turn {
+        report.safe(false, *moment, || {
+            format!("operation {} was sent or answered out of its turn", operation.0)
+        });
+    }
 }
 
 fn each_submission_has_one_outcome(case: &Case, report: &mut Report) {

@@ -41,6 +41,24 @@ fn acknowledged_votes_stay(case: &Case, report: &mut Report) {
             None => {}
         }
     }
+    for told in &case.crowd {
+        let Answer::Vote { vote_id, .. } = told.answer else {
+            continue;
+        };
+        let what = || {
+            format!(
+                "voter {} of overload {} was acknowledged as {vote_id}",
+                told.place, told.fault.0
+            )
+        };
+        match case.first_crowd_record(told.fault, told.place) {
+            Some((_, position, _)) => by_quorum(case, report, told.answered, position.index, what),
+            None if case.log.is_whole => {
+                report.safe(false, told.answered, || format!("{} and is lost", what()));
+            }
+            None => {}
+        }
+    }
     for asked in &case.asked {
         let Some((moment, Answer::EventCreated { event })) = asked.answered else {
             continue;

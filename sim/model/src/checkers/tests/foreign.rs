@@ -81,7 +81,7 @@ fn durability_finds_a_status_of_another_vote() {
 }
 
 /// A crowd for slot 0 from 500 ms on, and one of its votes at `at_ms`.
-fn crowd(at_ms: u64, event: u32, contestant: u16) -> Run {
+pub(super) fn crowd(at_ms: u64, event: u32, contestant: u16) -> Run {
     let mut run = one_vote();
     run.after(5).create(1, None);
     let fault = FaultId(0);

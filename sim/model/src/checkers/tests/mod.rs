@@ -2,6 +2,7 @@
 
 mod clocks;
 mod counting;
+mod crowd;
 mod foreign;
 mod nonsense;
 mod order;

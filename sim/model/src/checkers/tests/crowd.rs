@@ -1,0 +1,124 @@
+//! Planted lies to one of a crowd, and records that no run can have made.
+
+use super::foreign::crowd;
+use super::*;
+use crate::history::Record;
+
+/// The vote of the crowd's place 3 stands at entry 4 of the log; this is what the voter of `place` was told.
+fn told(place: u32, answer: Answer) -> Run {
+    let mut run = crowd(510, 1, 0);
+    let is_end = |record: &Record| matches!(record.what, Happening::FaultEnded { .. });
+    let end = run.history.records.iter().position(is_end).expect("it ends");
+    let record = Record {
+        at: run.history.records[end].at,
+        what: Happening::CrowdAnswered {
+            fault: FaultId(0),
+            place,
+            answer,
+        },
+    };
+    run.history.records.insert(end, record);
+    run
+}
+
+#[test]
+fn what_a_crowd_was_told_is_held_against_the_log() {
+    let sound = told(3, answer("1-4-0", VoteStatus::Processed));
+    for checker in [Checker::Biographies, Checker::Durability] {
+        assert_eq!(found(&sound, checker), Vec::<String>::new());
+        let without = crowd(510, 1, 0).check(checker).compared;
+        assert!(
+            sound.check(checker).compared > without,
+            "{checker:?} did not look"
+        );
+    }
+    finds(
+        &told(3, answer("1-4-0", VoteStatus::Duplicate)),
+        Checker::Biographies,
+        "voter 3 of overload 0 was told Duplicate, and the log says Processed",
+    );
+    for other in ["1-3-0", "2-4-0", "1-4-1", "v4"] {
+        finds(
+            &told(3, answer(other, VoteStatus::Processed)),
+            Checker::Biographies,
+            "which is not that of command 0 of entry 4",
+        );
+    }
+    let refused = Answer::Refused {
+        status: 503,
+        code: "overloaded".to_owned(),
+    };
+    finds(
+        &told(3, refused.clone()),
+        Checker::Biographies,
+        "voter 3 of overload 0 was refused as overloaded, and is in the log",
+    );
+    assert_eq!(
+        found(&told(2, refused), Checker::Biographies),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn an_acknowledged_vote_of_a_crowd_that_is_in_no_log_is_lost() {
+    finds(
+        &told(2, answer("1-4-0", VoteStatus::Processed)),
+        Checker::Durability,
+        "voter 2 of overload 0 was acknowledged as 1-4-0 and is lost",
+    );
+}
+
+#[test]
+fn an_acknowledged_vote_of_a_crowd_was_on_a_quorum_of_disks_by_then() {
+    let mut early = told(3, answer("1-4-0", VoteStatus::Processed));
+    let is_told = |record: &Record| matches!(record.what, Happening::CrowdAnswered { .. });
+    let place = early.history.records.iter().position(is_told).expect("told");
+    let mut record = early.history.records.remove(place);
+    let is_begin = |record: &Record| matches!(record.what, Happening::FaultBegan { .. });
+    let begin = early
+        .history
+        .records
+        .iter()
+        .position(is_begin)
+        .expect("it begins");
+    record.at = early.history.records[begin].at;
+    early.history.records.insert(begin + 1, record);
+    finds(
+        &early,
+        Checker::Durability,
+        "voter 3 of overload 0 was acknowledged as 1-4-0, and entry 4 was on a quorum of disks 10000 µs later",
+    );
+}
+
+#[test]
+fn an_operation_is_sent_and_answered_once() {
+    let mut run = clean();
+    let operation = run.submission(0, 105, 50);
+    run.record(Happening::Invoked { operation });
+    finds(&run, Checker::Biographies, "was sent or answered out of its turn");
+
+    let mut run = clean();
+    let first = run.history.records.iter().find_map(|record| match &record.what {
+        Happening::Answered { operation, answer } => Some((*operation, answer.clone())),
+        _ => None,
+    });
+    let (operation, answer) = first.expect("somebody is answered");
+    run.answer(operation, answer);
+    finds(&run, Checker::Biographies, "was sent or answered out of its turn");
+
+    let mut run = clean();
+    let unsent = OperationId(9_999);
+    run.answer(unsent, answer_of_none());
+    finds(
+        &run,
+        Checker::Biographies,
+        "operation 9999 was sent or answered out of its turn",
+    );
+    let mut run = clean();
+    run.answer(unsent, Answer::Skipped);
+    assert_eq!(found(&run, Checker::Biographies), Vec::<String>::new());
+}
+
+fn answer_of_none() -> Answer {
+    answer("1-1-0", VoteStatus::Processed)
+}
