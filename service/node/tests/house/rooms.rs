@@ -112,7 +112,10 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room {
         never_links: &["openraft", "sled", "axum"],
-        ..room("chaos", &["service/client", "sim/model"])
+        ..room(
+            "chaos",
+            &["service/client", "service/api", "service/core", "sim/model"],
+        )
     },
     Room {
         never_links: &["openraft", "sled", "axum"],

@@ -210,7 +210,9 @@ async fn overload(
                 if !matches!(answer, Answer::Refused { status: 0, .. }) {
                     known.stage.links.lock().note_bite(fault);
                 }
-                known.stage.record(Happening::CrowdAnswered { fault, place, answer });
+                known
+                    .stage
+                    .record(Happening::CrowdAnswered { fault, place, answer });
             }
         });
     }
