@@ -1,0 +1,19 @@
+//! Real `ostraka` processes on a network, disks and clocks of their own, and what can go wrong with them.
+//!
+//! [`rig::Rig`] builds a cluster out of network namespaces and loop-mounted disks and takes it down again;
+//! [`nemesis`] holds one fault a file, each of which counts how often it bit; [`litter`] sees to it that nothing of all
+//! this outlives the harness. Linux only, and as root only: whatever cannot be tested here says so as
+//! [`Trouble`], which is never a pass.
+
+pub mod check;
+mod children;
+pub mod limits;
+pub mod litter;
+pub mod nemesis;
+mod proc;
+pub mod rig;
+pub mod sample;
+mod tools;
+mod trouble;
+
+pub use trouble::Trouble;

@@ -1,0 +1,122 @@
+//! Every limit and default of the harness, with its unit and its reason.
+
+use std::time::Duration;
+
+/// A debug build on a busy machine with two cores starts in a second or two, and one that recounts a log after a crash
+/// takes longer; this is for the worst day.
+pub const NODE_READY_WAIT: Duration = Duration::from_secs(60);
+
+/// How long `ostraka cluster add` may wait for a node that is still starting, seconds. Its own default is 10.
+pub const CLUSTER_ADD_WAIT_S: u64 = 30;
+
+/// A node that is asked to stop finishes its requests first; after this it is killed.
+pub const NODE_STOP_WAIT: Duration = Duration::from_secs(30);
+
+/// A killed process is gone at once, unless it is in an uninterruptible call on a slow disk.
+pub const PROCESS_GONE_WAIT: Duration = Duration::from_secs(10);
+
+/// How long one request to an operator port may take. Longer than an election.
+pub const OPERATOR_CALL_WAIT: Duration = Duration::from_secs(3);
+
+/// Pause between two looks at something that is waited for.
+pub const POLL_PAUSE: Duration = Duration::from_millis(50);
+
+/// Largest answer that is read from an operator port, bytes: `/metrics` of a node is a few hundred kilobytes.
+pub const OPERATOR_ANSWER_BYTES_MAX: u64 = 8 << 20;
+
+/// Each node's own disk, bytes. XFS refuses less than 300 MB; a run writes some tens of megabytes.
+pub const DISK_BYTES: u64 = 512 << 20;
+
+/// An unmounted file system may be busy for a moment: a killed process lets go of its files late.
+pub const UNMOUNT_TRIES: u32 = 100;
+
+/// Nodes of one rig at most: an address range and ports are laid out for these.
+pub const NODES_MAX: u8 = 9;
+
+/// The second number of the harness's addresses, `10.77.x.y`: private, and rarely used by anybody.
+pub const SUBNET_SECOND: u8 = 77;
+
+/// Ports inside a node's namespace; the same for all nodes, as each has an address of its own.
+pub const PUBLIC_PORT: u16 = 8080;
+pub const OPERATOR_PORT: u16 = 8081;
+pub const PEER_PORT: u16 = 8082;
+
+/// Up and down of a crash loop: long enough that the node sometimes gets as far as taking part, and sometimes not.
+pub const CRASH_LOOP_PERIOD: Duration = Duration::from_millis(1_500);
+
+/// Cut and healed for this long in turn: longer than an election (400 ms at most), so that each half does something.
+pub const FLAP_PERIOD: Duration = Duration::from_millis(700);
+
+/// Packets lost of a thousand: TCP still gets through, an election now and then does not.
+pub const LOSS_PER_MILLE: u32 = 100;
+
+/// Extra time of each packet, each way. With the jitter it stays below half of the shortest election timeout (200 ms), so that
+/// the cluster is slow and not leaderless.
+pub const DELAY: Duration = Duration::from_millis(40);
+pub const DELAY_JITTER: Duration = Duration::from_millis(20);
+
+/// Packets that wait in the kernel for the delaying thread: 40 ms at 100,000 packets a second.
+pub const DELAY_QUEUE_PACKETS_MAX: u32 = 4_096;
+
+/// Pause of the delaying thread when nothing is due: how exact a delay is.
+pub const DELAY_TICK: Duration = Duration::from_micros(200);
+
+/// A link as slow as a bad mobile one, kilobits a second: heartbeats get through, batches queue.
+pub const BANDWIDTH_KBIT_S: u32 = 256;
+
+/// Space left on a full disk, bytes: less than the service's guard wants to see free.
+pub const FULL_DISK_LEFT_BYTES: u64 = 1 << 20;
+
+/// How much longer each barrier of a slow disk takes: an ageing disk, not a dead one.
+pub const SLOW_BARRIER: Duration = Duration::from_millis(50);
+
+/// How long `strace` may take to attach to all threads of a node, and to let go of them.
+pub const STRACE_WAIT: Duration = Duration::from_secs(10);
+
+/// Bytes taken off the end of a log: less than one record, so that a record is torn.
+pub const TORN_TAIL_BYTES: u64 = 200;
+
+/// A clock that jumps: further than any timeout of the service, less than a token lives.
+pub const CLOCK_JUMP_S: i64 = 600;
+
+/// Clocks of a cluster that differ: each node this much more than the one before, seconds.
+pub const CLOCK_SKEW_STEP_S: i64 = 30;
+
+/// How far a node's clock may be from where it was put, seconds: `Date` has whole seconds and is cached for one.
+pub const CLOCK_TOLERANCE_S: i64 = 3;
+
+/// Time for a changed clock to show: libfaketime reads its file at most once in this many seconds, and the service's
+/// `Date` is cached for one.
+pub const CLOCK_SHIM_CACHE_S: u64 = 1;
+pub const CLOCK_SHOWS_WAIT: Duration = Duration::from_secs(5);
+
+/// What a throttled node gets of one core, microseconds of each 100 ms: a noisy neighbour's worth.
+pub const CPU_QUOTA_MICROS: u64 = 15_000;
+pub const CPU_PERIOD_MICROS: u64 = 100_000;
+
+/// Streams that are opened and hardly read, and how many bytes of each a second.
+pub const SLOW_READERS: usize = 200;
+pub const SLOW_READER_BYTES_S: usize = 16;
+/// Socket buffer of a slow reader, bytes: small, so that the sender's side fills up.
+pub const SLOW_READER_BUFFER_BYTES: usize = 2_048;
+
+/// Connections of a flood. A process may have 20,000 open files on the smallest machines, and the harness and the node
+/// share that machine.
+pub const FLOOD_CONNECTIONS: usize = 3_000;
+/// How long one connection of a flood may take to be made.
+pub const FLOOD_CONNECT_WAIT: Duration = Duration::from_millis(200);
+
+/// How long a cluster may take to answer again after a fault is over.
+pub const ANSWERS_AGAIN_WAIT: Duration = Duration::from_secs(60);
+
+/// One request of the sample client: longer than an election, shorter than a fault.
+pub const SAMPLE_REQUEST_WAIT: Duration = Duration::from_secs(3);
+
+/// Voters of the sample client: registering one costs a password hash.
+pub const SAMPLE_VOTERS: u32 = 4;
+
+/// Votes are sent for this long before a fault begins, so that there is something in flight.
+pub const SAMPLE_WARM_UP: Duration = Duration::from_secs(1);
+
+/// Between two requests of one client of the sample: some hundred entries a second in all, which is no load.
+pub const SAMPLE_PAUSE: Duration = Duration::from_millis(10);

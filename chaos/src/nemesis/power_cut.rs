@@ -1,0 +1,189 @@
+//! The power goes: a process and its file system stop at the same moment, and what no barrier covered is lost.
+//!
+//! The process is frozen first, so that it neither sees its disk fail nor says anything after the cut; then the file system is
+//! shut down without flushing its log, then the process is killed. What the disk itself had taken it keeps: the
+//! image's own cache is the machine's memory, and stands for a disk whose cache survives.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use ostraka_sim_model::ids::NodeIndex;
+use ostraka_sim_model::plan::Target;
+
+use super::{Felt, Nemesis, not_begun, pause};
+use crate::Trouble;
+use crate::rig::{Fs, Rig};
+
+const OF: &str = "disks cut off with their processes";
+/// The size of a page of memory and of a block of both file systems.
+const BLOCK_BYTES: usize = 4_096;
+
+/// One machine loses its power.
+#[derive(Default)]
+pub struct PowerCut {
+    cut: Option<Cut>,
+}
+
+/// All machines lose their power at once.
+#[derive(Default)]
+pub struct Blackout {
+    cut: Option<Cut>,
+}
+
+/// What every block was just before, as the processes saw it.
+struct Cut {
+    before: Vec<(NodeIndex, Blocks)>,
+}
+
+type Blocks = BTreeMap<PathBuf, Vec<u64>>;
+
+impl Cut {
+    fn make(rig: &Rig, nodes: &[NodeIndex]) -> Result<Self, Trouble> {
+        if rig.options().fs == Fs::Host {
+            return Err(Trouble::missing(
+                "a power cut needs a disk for each node: build the rig with xfs or ext4",
+            ));
+        }
+        for index in nodes {
+            if let Some(pid) = rig.pid(*index)? {
+                pause::stop(pid)?;
+            }
+        }
+        let mut before = Vec::new();
+        for index in nodes {
+            let data = rig.data(*index)?;
+            before.push((*index, blocks_below(data.path())));
+        }
+        for index in nodes {
+            rig.with_disk(*index, |disk| disk.cut())?;
+        }
+        for index in nodes {
+            rig.kill(*index)?;
+        }
+        Ok(Self { before })
+    }
+
+    fn felt(&self) -> Felt {
+        Felt::new(self.before.len() as u64, OF)
+    }
+
+    /// The power is back.
+    fn undo(self, rig: &Rig) -> Result<Felt, Trouble> {
+        let mut notes = Vec::new();
+        for (index, before) in &self.before {
+            rig.with_disk(*index, |disk| disk.remount())?;
+            let after = blocks_below(rig.data(*index)?.path());
+            let (lost, all) = lost(before, &after);
+            notes.push(format!("node {index} lost {lost} of {all} blocks"));
+        }
+        for (index, _) in &self.before {
+            rig.launch(*index)?;
+        }
+        Ok(self.felt().noting(notes.join(", ")))
+    }
+}
+
+/// A digest of each block of each file. A file that goes while it is read counts as one that was not there.
+fn blocks_below(folder: &Path) -> Blocks {
+    let mut blocks = Blocks::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(path),
+                Ok(kind) if kind.is_file() => {
+                    if let Ok(digests) = digests(&path) {
+                        blocks.insert(path, digests);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    blocks
+}
+
+fn digests(path: &Path) -> std::io::Result<Vec<u64>> {
+    let mut file = std::fs::File::open(path)?;
+    let mut digests = Vec::new();
+    let mut block = Vec::with_capacity(BLOCK_BYTES);
+    loop {
+        block.clear();
+        if file.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block)? == 0 {
+            return Ok(digests);
+        }
+        let mut hasher = DefaultHasher::new();
+        block.hash(&mut hasher);
+        digests.push(hasher.finish());
+    }
+}
+
+/// How many blocks did not come back as they were, and of how many.
+fn lost(before: &Blocks, after: &Blocks) -> (usize, usize) {
+    let mut lost = 0;
+    let mut all = 0;
+    for (path, digests) in before {
+        let now = after.get(path);
+        all += digests.len();
+        lost += digests
+            .iter()
+            .enumerate()
+            .filter(|(place, digest)| now.and_then(|now| now.get(*place)) != Some(digest))
+            .count();
+    }
+    (lost, all)
+}
+
+impl Nemesis for PowerCut {
+    fn name(&self) -> &'static str {
+        "power-cut"
+    }
+
+    fn begin(&mut self, rig: &Rig, target: Target) -> Result<Felt, Trouble> {
+        let index = rig.resolve(target)?;
+        rig.running(index)?;
+        let cut = self.cut.insert(Cut::make(rig, &[index])?);
+        Ok(cut.felt().noting(format!("node {index}")))
+    }
+
+    fn end(&mut self, rig: &Rig) -> Result<Felt, Trouble> {
+        self.cut.take().ok_or_else(|| not_begun(self.name()))?.undo(rig)
+    }
+}
+
+impl Nemesis for Blackout {
+    fn name(&self) -> &'static str {
+        "blackout"
+    }
+
+    /// The target does not matter.
+    fn begin(&mut self, rig: &Rig, _: Target) -> Result<Felt, Trouble> {
+        Ok(self.cut.insert(Cut::make(rig, &rig.indexes())?).felt())
+    }
+
+    fn end(&mut self, rig: &Rig) -> Result<Felt, Trouble> {
+        self.cut.take().ok_or_else(|| not_begun(self.name()))?.undo(rig)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_shortened_and_missing_blocks_are_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        write("a", &[1; 2 * BLOCK_BYTES + 5]);
+        write("b", &[2; BLOCK_BYTES]);
+        let before = blocks_below(folder.path());
+        assert_eq!(lost(&before, &before), (0, 4));
+        write("a", &[1; BLOCK_BYTES]);
+        std::fs::remove_file(folder.path().join("b")).unwrap();
+        assert_eq!(lost(&before, &blocks_below(folder.path())), (3, 4));
+    }
+}

@@ -1,0 +1,39 @@
+//! Connections between a node and the others are reset, both ways, as soon as anything is sent on them.
+
+use ostraka_sim_model::plan::Target;
+
+use super::firewall::others;
+use super::{Felt, Firewall, Nemesis, Rules, not_begun, rule};
+use crate::Trouble;
+use crate::rig::Rig;
+
+const OF: &str = "packets answered with a reset, both ways";
+
+#[derive(Default)]
+pub struct Reset {
+    firewall: Option<Firewall>,
+}
+
+impl Nemesis for Reset {
+    fn name(&self) -> &'static str {
+        "reset"
+    }
+
+    fn begin(&mut self, rig: &Rig, target: Target) -> Result<Felt, Trouble> {
+        let index = rig.resolve(target)?;
+        let rules = Rules::both(rule::RESET);
+        self.firewall = Some(Firewall::around(
+            rig,
+            index,
+            &others(rig, index),
+            self.name(),
+            &rules,
+        )?);
+        Ok(Felt::new(0, OF).noting(format!("node {index}")))
+    }
+
+    fn end(&mut self, _: &Rig) -> Result<Felt, Trouble> {
+        let firewall = self.firewall.take().ok_or_else(|| not_begun(self.name()))?;
+        Ok(Felt::new(firewall.remove()?, OF))
+    }
+}

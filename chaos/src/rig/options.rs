@@ -1,0 +1,45 @@
+//! What a rig is like.
+
+use std::path::PathBuf;
+
+use super::Fs;
+use crate::limits::DISK_BYTES;
+
+#[derive(Clone, Debug)]
+pub struct RigOptions {
+    pub nodes: u8,
+    pub fs: Fs,
+    /// Of each node's own disk; the host's knows no such limit.
+    pub disk_bytes: u64,
+    /// The service's program.
+    pub binary: PathBuf,
+    /// Further flags of `ostraka serve`, the same for all nodes.
+    pub flags: Vec<String>,
+    /// Whether each node's wall clock can be moved (libfaketime, which costs each look at a clock).
+    pub clocks: bool,
+}
+
+impl RigOptions {
+    pub fn new(nodes: u8, fs: Fs, binary: PathBuf) -> Self {
+        Self {
+            nodes,
+            fs,
+            disk_bytes: DISK_BYTES,
+            binary,
+            flags: Vec::new(),
+            clocks: false,
+        }
+    }
+
+    #[must_use]
+    pub fn with_flags(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(ToString::to_string));
+        self
+    }
+
+    #[must_use]
+    pub fn with_clocks(mut self) -> Self {
+        self.clocks = true;
+        self
+    }
+}

@@ -1,0 +1,264 @@
+//! A handful of voters: enough for faults to have something to bite on, and to see whether a cluster answers again. No
+//! load, and no judge.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ostraka_api::{
+    ContestantDraft, CreateEventRequest, LoginRequest, RegisterRequest, SubmitVoteRequest, SubmitVoteResponse,
+};
+use ostraka_client::{CallOptions, Client, ClientConfig, ClientError, TokioConnect};
+use ostraka_core::ids::{ContestantId, ContestantIndex, EventId, UnixMs, VoterNumber};
+use tokio::runtime::Runtime;
+
+use crate::Trouble;
+use crate::limits::{ANSWERS_AGAIN_WAIT, POLL_PAUSE, SAMPLE_PAUSE, SAMPLE_REQUEST_WAIT, SAMPLE_VOTERS};
+use crate::nemesis::StreamOf;
+use crate::rig::{OPERATOR_PASSWORD, Rig};
+
+/// A user who is logged in.
+#[derive(Clone)]
+struct User {
+    number: VoterNumber,
+    token: String,
+}
+
+/// The voters, and the event that they vote in.
+pub struct Sample {
+    runtime: Runtime,
+    operator: User,
+    voters: Vec<User>,
+    event: EventId,
+}
+
+/// What became of the votes of a trickle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// With a status, whichever.
+    pub answered: u64,
+    /// Refused, or without an answer in time; attempts to create an event for more of them among these.
+    pub not: u64,
+    /// How the last of these failed.
+    pub last_error: Option<String>,
+}
+
+/// Votes that are sent one after another through each node, until it is dropped or finished.
+pub struct Trickle {
+    counts: Arc<Mutex<Answered>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+fn client(endpoints: Vec<String>) -> Client {
+    // Jitter need not be good chance here.
+    let random = || {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(1, |since| {
+            u64::from(since.subsec_nanos()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        })
+    };
+    let mut config = ClientConfig::new(Arc::new(random));
+    config.request_timeout = SAMPLE_REQUEST_WAIT;
+    Client::new(Arc::new(TokioConnect), endpoints, config)
+}
+
+fn now() -> UnixMs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+async fn login(client: &Client, username: &str, password: &str) -> Result<User, ClientError> {
+    let login = LoginRequest {
+        username: username.to_string(),
+        password: password.to_string(),
+    };
+    let answer = client.login(&login, CallOptions::default()).await?;
+    Ok(User {
+        number: answer.user_id,
+        token: answer.token,
+    })
+}
+
+async fn create_event(client: &Client, operator: &User) -> Result<EventId, ClientError> {
+    let contestant = |name: &str| ContestantDraft {
+        contestant_name: name.to_string(),
+        contestant_description: String::new(),
+        contestant_image_url: String::new(),
+    };
+    let event = CreateEventRequest {
+        user_id: operator.number,
+        event_name: "Sample".to_string(),
+        contestants: ["Ada", "Bo"].map(contestant).into(),
+        opens_at: None,
+        closes_at: None,
+        results: None,
+        canary: false,
+    };
+    let answer = client
+        .create_event(&event, None, CallOptions::bearer(&operator.token))
+        .await?;
+    Ok(answer.event_id)
+}
+
+async fn register(client: &Client, operator: &User, name: &str) -> Result<User, ClientError> {
+    let date_of_birth = time::macros::date!(1990 - 12 - 31);
+    let account = RegisterRequest {
+        username: name.to_string(),
+        email: format!("{name}@example.org"),
+        date_of_birth,
+        password: Some(OPERATOR_PASSWORD.to_string()),
+    };
+    // One that is there already was registered by an attempt whose answer was lost.
+    let registered = client
+        .register(&account, CallOptions::bearer(&operator.token))
+        .await;
+    let user = login(client, name, OPERATOR_PASSWORD).await;
+    registered.map_or_else(|error| user.clone().map_err(|_| error), |_| user.clone())
+}
+
+async fn vote(client: &Client, voter: &User, event: EventId) -> Result<SubmitVoteResponse, ClientError> {
+    let vote = SubmitVoteRequest {
+        user_id: voter.number,
+        event_id: event,
+        contestant_id: ContestantId {
+            event,
+            contestant: ContestantIndex(0),
+        },
+        client_timestamp: Some(now()),
+        meta: None,
+    };
+    client
+        .submit_vote(&vote, None, CallOptions::bearer(&voter.token))
+        .await
+}
+
+/// Tries until it succeeds; the last error where it does not in time.
+async fn insist<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, ClientError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let deadline = Instant::now() + ANSWERS_AGAIN_WAIT;
+    loop {
+        match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => tokio::time::sleep(POLL_PAUSE).await,
+        }
+    }
+}
+
+impl Sample {
+    /// Logs the operator in, registers a few voters, creates an event, and has each of them vote once.
+    ///
+    /// # Errors
+    /// Where the cluster does not do that within a minute a step.
+    pub fn begin(rig: &Rig) -> Result<Self, Trouble> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|error| Trouble::failed(format!("no runtime for the sample's clients: {error}")))?;
+        let client = client(rig.public_endpoints());
+        let begun = runtime.block_on(async {
+            let operator = insist(|| login(&client, "operator", OPERATOR_PASSWORD)).await?;
+            let mut voters = Vec::new();
+            for number in 0..SAMPLE_VOTERS {
+                let name = format!("sample-{number}");
+                voters.push(insist(|| register(&client, &operator, &name)).await?);
+            }
+            let event = insist(|| create_event(&client, &operator)).await?;
+            for voter in &voters {
+                insist(|| vote(&client, voter, event)).await?;
+            }
+            Ok((operator, voters, event))
+        });
+        let (operator, voters, event) = begun.map_err(|error: ClientError| {
+            Trouble::failed(format!("a fresh cluster does not take votes: {error}"))
+        })?;
+        Ok(Self {
+            runtime,
+            operator,
+            voters,
+            event,
+        })
+    }
+
+    pub fn stream(&self) -> StreamOf {
+        StreamOf {
+            event: self.event,
+            token: self.operator.token.clone(),
+        }
+    }
+
+    /// Goes on voting, through each node by itself. Each voter votes once an event, so that every vote is counted.
+    pub fn trickle(&self, rig: &Rig) -> Trickle {
+        let mut trickle = Trickle {
+            counts: Arc::default(),
+            tasks: Vec::new(),
+        };
+        for endpoint in rig.public_endpoints() {
+            let (operator, voters) = (self.operator.clone(), self.voters.clone());
+            let counts = trickle.counts.clone();
+            trickle.tasks.push(
+                self.runtime
+                    .spawn(go_on(client(vec![endpoint]), operator, voters, counts)),
+            );
+        }
+        trickle
+    }
+
+    /// Whether every node does something new: an event is made and a vote taken through each. How long it took, or what the
+    /// last one that failed said.
+    pub fn answers_again(&self, rig: &Rig) -> Result<Duration, String> {
+        let begun = Instant::now();
+        for endpoint in rig.public_endpoints() {
+            let client = client(vec![endpoint.clone()]);
+            let fresh = self.runtime.block_on(insist(|| async {
+                let event = create_event(&client, &self.operator).await?;
+                vote(&client, &self.voters[0], event).await
+            }));
+            fresh.map_err(|error| format!("{endpoint}: {error}"))?;
+        }
+        Ok(begun.elapsed())
+    }
+}
+
+async fn go_on(client: Client, operator: User, voters: Vec<User>, counts: Arc<Mutex<Answered>>) {
+    let count = |outcome: Result<(), ClientError>| {
+        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(()) => counts.answered += 1,
+            Err(error) => {
+                counts.not += 1;
+                counts.last_error = Some(error.to_string());
+            }
+        }
+    };
+    loop {
+        match create_event(&client, &operator).await {
+            Ok(event) => {
+                for voter in &voters {
+                    count(vote(&client, voter, event).await.map(drop));
+                    tokio::time::sleep(SAMPLE_PAUSE).await;
+                }
+            }
+            Err(error) => {
+                count(Err(error));
+                tokio::time::sleep(SAMPLE_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Trickle {
+    /// Stops, and says what became of the votes.
+    pub fn finish(self) -> Answered {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Trickle {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
