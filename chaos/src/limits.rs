@@ -82,11 +82,11 @@ pub const CLOCK_JUMP_S: i64 = 600;
 /// Clocks of a cluster that differ: each node this much more than the one before, seconds.
 pub const CLOCK_SKEW_STEP_S: i64 = 30;
 
-/// How far a node's clock may be from where it was put, seconds: `Date` has whole seconds and is cached for one.
+/// How far a node's clock may be from where it was put, seconds: stamps have whole seconds, and the
+/// shim's cache may be one old.
 pub const CLOCK_TOLERANCE_S: i64 = 3;
 
-/// Time for a changed clock to show: libfaketime reads its file at most once in this many seconds, and the service's
-/// `Date` is cached for one.
+/// Time for a changed clock to show: libfaketime reads its file at most once in this many seconds.
 pub const CLOCK_SHIM_CACHE_S: u64 = 1;
 pub const CLOCK_SHOWS_WAIT: Duration = Duration::from_secs(5);
 

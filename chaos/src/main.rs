@@ -20,7 +20,7 @@ struct Arguments {
     /// Folder of the runs.
     #[arg(long, global = true, default_value = RUNS)]
     runs: PathBuf,
-    /// The service's program; the release build where there is one, else the debug build.
+    /// The service's program; the one that was built beside this one where there is one.
     #[arg(long, global = true)]
     binary: Option<PathBuf>,
     #[command(subcommand)]
@@ -79,16 +79,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// The one that was built beside this program, else any that was built.
 fn binary(arguments: &Arguments) -> PathBuf {
+    let release = PathBuf::from("target/release/ostraka");
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|program| Some(program.parent()?.join("ostraka")));
     let built = || {
-        let mut builds = ["target/release/ostraka", "target/debug/ostraka"]
-            .map(Path::new)
-            .into_iter();
-        builds
+        let candidates = beside
+            .into_iter()
+            .chain([release.clone(), "target/debug/ostraka".into()]);
+        candidates
+            .into_iter()
             .find(|path| path.is_file())
-            .unwrap_or(Path::new("target/release/ostraka"))
+            .unwrap_or(release)
     };
-    let path = arguments.binary.clone().unwrap_or_else(|| built().to_path_buf());
+    let path = arguments.binary.clone().unwrap_or_else(built);
     std::path::absolute(&path).unwrap_or(path)
 }
 

@@ -87,7 +87,13 @@ const ANYBODY: Target = Target::Node(NodeIndex(0));
 /// Every nemesis there is.
 pub const ALL: &[Kind] = &[
     kind("kill", Target::Leader, 3, NOTHING, |_| Box::new(Kill::default())),
-    kind("hold", Target::Leader, 3, NOTHING, |_| Box::new(Pause::default())),
+    kind(
+        "pause",
+        Target::Leader,
+        3,
+        NOTHING,
+        |_| Box::new(Pause::default()),
+    ),
     kind("crash-loop", Target::Follower, 6, NOTHING, |_| {
         Box::new(CrashLoop::default())
     }),

@@ -18,7 +18,7 @@ pub struct Pause {
 
 impl Nemesis for Pause {
     fn name(&self) -> &'static str {
-        "hold"
+        "pause"
     }
 
     fn begin(&mut self, rig: &Rig, target: Target) -> Result<Felt, Trouble> {

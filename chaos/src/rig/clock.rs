@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Answer;
 use crate::Trouble;
@@ -58,35 +56,51 @@ pub(super) fn file_of(folder: &Path, node: &str) -> PathBuf {
     folder.join(format!("{node}.clock"))
 }
 
+/// By how many seconds the clock that an answer was stamped with is ahead of this one.
+///
+/// The service sends no `Date`, but the trace id that it gives a request begins with its wall clock: 32 bits of seconds since
+/// 1970, as AWS X-Ray wants them.
 pub(super) fn offset_s(answer: &Answer) -> Result<i64, Trouble> {
-    let date = answer
-        .header("date")
-        .ok_or_else(|| Trouble::failed("the node's answer has no date"))?;
-    let stamped = OffsetDateTime::parse(date, &Rfc2822)
-        .map_err(|error| Trouble::failed(format!("the node's date {date} cannot be read: {error}")))?;
-    Ok((stamped - OffsetDateTime::now_utc()).whole_seconds())
+    let traceparent = answer.header("traceparent").unwrap_or_default();
+    let stamped_s = stamped_s(traceparent).ok_or_else(|| {
+        Trouble::failed(format!(
+            "the node's answer has no stamp in its trace: {traceparent:?}"
+        ))
+    })?;
+    Ok(stamped_s - now_s())
+}
+
+fn now_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn stamped_s(traceparent: &str) -> Option<i64> {
+    let trace_id = traceparent.split('-').nth(1)?;
+    i64::from_str_radix(trace_id.get(..8)?, 16).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_offset_is_that_of_the_date() {
-        let ahead = OffsetDateTime::now_utc() + time::Duration::seconds(600);
-        let date = ahead.format(&Rfc2822).unwrap().replace("+0000", "GMT");
-        let answer = Answer {
+    fn answer(traceparent: &str) -> Answer {
+        Answer {
             status: 404,
-            headers: vec![("date".to_string(), date)],
+            headers: vec![("traceparent".to_string(), traceparent.to_string())],
             body: Vec::new(),
-        };
-        assert!((598..=600).contains(&offset_s(&answer).unwrap()));
-        assert!(
-            offset_s(&Answer {
-                headers: Vec::new(),
-                ..answer
-            })
-            .is_err()
+        }
+    }
+
+    #[test]
+    fn the_offset_is_that_of_the_stamp() {
+        let traceparent = format!(
+            "00-{:08x}396fb9c3276afb15d60ae0e7-42106ae7160a46b5-00",
+            now_s() + 600
         );
+        assert!((598..=600).contains(&offset_s(&answer(&traceparent)).unwrap()));
+        for broken in ["", "00", "00-12-34-00", "00-zzzzzzzz-1-00"] {
+            assert!(offset_s(&answer(broken)).is_err(), "{broken}");
+        }
     }
 }

@@ -273,10 +273,10 @@ impl Rig {
         self.node(index)?.set_clock(offset_s)
     }
 
-    /// How far a node's clock is ahead of the harness's, whole seconds, by the `Date` it stamps an answer with.
+    /// How far a node's clock is ahead of the harness's, whole seconds, by what it stamps an answer with.
     ///
     /// # Errors
-    /// Where it does not answer, or without a date.
+    /// Where it does not answer, or without a stamp.
     pub fn clock_offset_s(&self, index: NodeIndex) -> Result<i64, Trouble> {
         let answer = http::get(self.place(index)?.public_socket(), "/")?;
         clock::offset_s(&answer)

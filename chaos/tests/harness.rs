@@ -1,0 +1,240 @@
+//! The harness on real processes. Needs root and a built `ostraka`; says so where it lacks them, and ends early.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use chaos::litter::Bag;
+use chaos::nemesis::{Isolate, Nemesis as _, PowerCut};
+use chaos::rig::{Fs, Rig, RigOptions};
+use ostraka_sim_model::plan::Target;
+
+fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        println!("INCONCLUSIVE: nothing was tested, because network namespaces and mounts need root");
+    }
+    root
+}
+
+/// The service's program, where it was built: beside this test's folder, or the other profile's.
+fn ostraka() -> Option<PathBuf> {
+    let target = Path::new(env!("CARGO_BIN_EXE_chaos")).parent()?.parent()?;
+    let found = ["debug", "release"]
+        .map(|profile| target.join(profile).join("ostraka"))
+        .into_iter()
+        .find(|path| path.is_file());
+    if found.is_none() {
+        println!("INCONCLUSIVE: no cluster was started, because `ostraka` is not built");
+    }
+    found
+}
+
+fn chaos(runs: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
+    command
+        .arg("--runs")
+        .arg(runs)
+        .args(arguments)
+        .stdin(Stdio::null());
+    command
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn said(tool: &str, arguments: &[&str]) -> String {
+    text(&Command::new(tool).args(arguments).output().unwrap())
+}
+
+/// Whatever on this machine speaks of a run or lies in its folder.
+fn traces(run: &str, runs: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let folder = runs.join(run);
+    let folder = folder.to_str().unwrap();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    for (what, text, words) in [
+        ("namespace", said("ip", &["netns", "list"]), run),
+        ("link", said("ip", &["-oneline", "link", "show"]), run),
+        ("mount", mounts, folder),
+        (
+            "loop device",
+            said("losetup", &["--list", "--output", "BACK-FILE"]),
+            folder,
+        ),
+    ] {
+        let lines = text.lines().filter(|line| line.contains(words));
+        found.extend(lines.map(|line| format!("{what}: {line}")));
+    }
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        if String::from_utf8_lossy(&environment).contains(&format!("CHAOS_CHILD={run}-")) {
+            found.push(format!("process: {}", process.path().display()));
+        }
+    }
+    for name in ["litter.jsonl", "node1.img", "node1"] {
+        let path = runs.join(run).join(name);
+        if path.exists() {
+            found.push(format!("file: {}", path.display()));
+        }
+    }
+    found
+}
+
+/// A harness with three nodes and a fault that is on. Dropping it ends it.
+struct AtWork {
+    child: Child,
+    run: String,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl AtWork {
+    fn start(runs: &Path, binary: &Path) -> Self {
+        let mut at_work = Self {
+            child: chaos(runs, &["--binary", binary.to_str().unwrap(), "nemesis", "pause"])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap(),
+            run: String::new(),
+        };
+        let mut heard = Vec::new();
+        for line in BufReader::new(at_work.child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if let Some(rest) = line.strip_prefix("run ") {
+                at_work.run = rest.split(' ').next().unwrap().to_string();
+            }
+            if line.contains(" begins: ") {
+                return at_work;
+            }
+            heard.push(line);
+        }
+        panic!("the harness ended before its fault began: {heard:?}");
+    }
+}
+
+#[test]
+fn what_a_killed_harness_left_is_cleaned_and_nothing_of_others() {
+    if !is_root() {
+        return;
+    }
+    let Some(binary) = ostraka() else { return };
+    let runs = tempfile::tempdir().unwrap();
+    let mut harness = AtWork::start(runs.path(), &binary);
+    let run = harness.run.clone();
+    // Somebody else's, with a name that begins as the run's does.
+    let foreign = format!("{run}x-n1");
+    assert_eq!(said("ip", &["netns", "add", &foreign]), "");
+    harness.child.kill().unwrap();
+    harness.child.wait().unwrap();
+    let left = traces(&run, runs.path());
+    let cleaned = text(&chaos(runs.path(), &["clean"]).output().unwrap());
+    let after = traces(&run, runs.path());
+    let deleted = said("ip", &["netns", "delete", &foreign]);
+    for kind in ["namespace", "link", "mount", "loop device", "process", "file"] {
+        assert!(
+            left.iter().any(|trace| trace.starts_with(kind)),
+            "no {kind} was there to clean: {left:?}"
+        );
+    }
+    assert_eq!(after, [format!("namespace: {foreign}")], "{cleaned}");
+    assert_eq!(deleted, "", "the other's namespace was there to the end");
+    let again = chaos(runs.path(), &["clean"]).output().unwrap();
+    assert!(text(&again).contains("nothing was left"), "{}", text(&again));
+    assert!(again.status.success());
+}
+
+#[test]
+fn a_harness_that_is_told_to_stop_cleans_up_first() {
+    if !is_root() {
+        return;
+    }
+    let Some(binary) = ostraka() else { return };
+    let runs = tempfile::tempdir().unwrap();
+    let mut harness = AtWork::start(runs.path(), &binary);
+    let run = harness.run.clone();
+    // One that is at work is left alone.
+    let cleaned = text(&chaos(runs.path(), &["clean"]).output().unwrap());
+    assert!(cleaned.contains("in use"), "{cleaned}");
+    assert_eq!(said("kill", &["-TERM", &harness.child.id().to_string()]), "");
+    assert_eq!(harness.child.wait().unwrap().code(), Some(143));
+    assert_eq!(traces(&run, runs.path()), [""; 0]);
+}
+
+#[test]
+fn without_rights_nothing_passes() {
+    if !is_root() {
+        return;
+    }
+    let runs = tempfile::tempdir().unwrap();
+    let mut permissions = std::fs::metadata(runs.path()).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o777);
+    std::fs::set_permissions(runs.path(), permissions).unwrap();
+    for arguments in [&["check"][..], &["nemesis", "kill"]] {
+        let output = chaos(runs.path(), arguments).uid(65_534).gid(65_534).output();
+        let Ok(output) = output else {
+            println!(
+                "INCONCLUSIVE: others than root may not run {}",
+                env!("CARGO_BIN_EXE_chaos")
+            );
+            return;
+        };
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("INCONCLUSIVE") && said.contains("need root"),
+            "{said}"
+        );
+    }
+}
+
+/// An isolated leader loses its place, and a node that lost its power comes back.
+#[test]
+fn a_cluster_is_formed_harmed_and_whole_again() {
+    if !is_root() {
+        return;
+    }
+    let Some(binary) = ostraka() else { return };
+    let runs = tempfile::tempdir().unwrap();
+    let bag = Bag::open(runs.path()).unwrap();
+    let run = bag.run().to_string();
+    let rig = Rig::new(RigOptions::new(3, Fs::Xfs, binary), bag).unwrap();
+    let leader = rig.leader().unwrap();
+
+    let mut isolate = Isolate::default();
+    isolate.begin(&rig, Target::Node(leader)).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_ne!(
+        rig.leader().unwrap(),
+        leader,
+        "a majority follows somebody it hears"
+    );
+    let felt = isolate.end(&rig).unwrap();
+    assert!(felt.bit(), "{felt}");
+
+    let mut cut = PowerCut::default();
+    let felt = cut.begin(&rig, Target::Leader).unwrap();
+    assert_eq!(felt.bites, 1);
+    std::thread::sleep(Duration::from_secs(1));
+    let felt = cut.end(&rig).unwrap();
+    assert!(felt.note.contains("blocks"), "{felt}");
+    rig.all_up().unwrap();
+    rig.leader().unwrap();
+
+    drop(rig);
+    assert_eq!(traces(&run, runs.path()), [""; 0]);
+}
