@@ -14,6 +14,9 @@ mod proc;
 pub mod rig;
 pub mod sample;
 mod tools;
+pub mod trial;
 mod trouble;
+mod verdict;
 
 pub use trouble::Trouble;
+pub use verdict::Verdict;

@@ -120,3 +120,11 @@ pub const SAMPLE_WARM_UP: Duration = Duration::from_secs(1);
 
 /// Between two requests of one client of the sample: some hundred entries a second in all, which is no load.
 pub const SAMPLE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Contestants of the sample's first event, which is the one that is watched: its first tally is some tens of kilobytes, so
+/// that whoever does not read fills its connection at once.
+pub const SAMPLE_CONTESTANTS: usize = 1_000;
+
+/// What of a data folder is compared over a power cut, bytes: reading it takes time, in which the kernel goes on writing
+/// what the cut is to catch.
+pub const CUT_COMPARES_BYTES_MAX: usize = 64 << 20;

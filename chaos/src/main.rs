@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chaos::litter::{Bag, Cleaned};
-use chaos::nemesis::{self, Kind};
-use chaos::rig::{Fs, Rig, RigOptions};
-use chaos::sample::Sample;
-use chaos::{Trouble, check, litter};
-use clap::{Parser, Subcommand};
+use chaos::rig::Fs;
+use chaos::trial::Trial;
+use chaos::{Trouble, Verdict, check, litter, nemesis};
+use clap::{Args, Parser, Subcommand};
 
 /// Where runs have their folders.
 const RUNS: &str = "target/chaos";
@@ -36,27 +36,23 @@ enum Command {
     /// Try one fault on three nodes; without a name, list them.
     Nemesis {
         name: Option<String>,
-        /// What the nodes' data folders lie on: xfs, ext4 or host.
-        #[arg(long, default_value = "xfs")]
-        fs: Fs,
+        #[command(flatten)]
+        chosen: Chosen,
     },
 }
 
-/// What a command came to.
-enum Verdict {
-    Held,
-    Broken,
-    Inconclusive,
-}
-
-impl From<Verdict> for ExitCode {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Held => ExitCode::SUCCESS,
-            Verdict::Broken => ExitCode::from(1),
-            Verdict::Inconclusive => ExitCode::from(2),
-        }
-    }
+/// What one fault is tried on.
+#[derive(Args, Clone, Copy)]
+struct Chosen {
+    /// What the nodes' data folders lie on: xfs, ext4 or host.
+    #[arg(long, default_value = "xfs")]
+    fs: Fs,
+    /// How many nodes.
+    #[arg(long, default_value_t = 3)]
+    nodes: u8,
+    /// How long it is left on, seconds; each has a time of its own.
+    #[arg(long)]
+    seconds: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -68,7 +64,10 @@ fn main() -> ExitCode {
             nemesis::ALL.iter().for_each(|kind| println!("{}", kind.name));
             Ok(Verdict::Held)
         }
-        Command::Nemesis { name: Some(name), fs } => try_nemesis(&arguments, name, *fs),
+        Command::Nemesis {
+            name: Some(name),
+            chosen,
+        } => try_nemesis(&arguments, name, *chosen),
     };
     match done {
         Ok(verdict) => verdict.into(),
@@ -147,62 +146,17 @@ fn clean(runs: &Path) -> Result<Verdict, Trouble> {
     Ok(verdict)
 }
 
-fn options(arguments: &Arguments, kind: &Kind, fs: Fs) -> RigOptions {
-    let mut options = RigOptions::new(3, fs, binary(arguments));
-    if kind.needs.clocks {
-        options = options.with_clocks();
-    }
-    if kind.needs.snapshots {
-        options = options.with_flags(&["--snapshot-every-entries", "10"]);
-    }
-    options
-}
-
-fn try_nemesis(arguments: &Arguments, name: &str, fs: Fs) -> Result<Verdict, Trouble> {
+fn try_nemesis(arguments: &Arguments, name: &str, chosen: Chosen) -> Result<Verdict, Trouble> {
     let Some(kind) = nemesis::named(name) else {
         println!("INCONCLUSIVE: there is no nemesis {name}; `chaos nemesis` lists them");
         return Ok(Verdict::Inconclusive);
     };
-    let bag = Bag::open(&arguments.runs)?;
-    bag.empty_on_signals()?;
-    println!("run {} in {}", bag.run(), bag.folder().display());
-    let rig = Rig::new(options(arguments, kind, fs), bag)?;
-    let sample = Sample::begin(&rig)?;
-    let trickle = sample.trickle(&rig);
-    std::thread::sleep(chaos::limits::SAMPLE_WARM_UP);
-    let mut nemesis = kind.make(sample.stream());
-    println!("{name} begins: {}", nemesis.begin(&rig, kind.target)?);
-    std::thread::sleep(kind.lasts);
-    let felt = nemesis.end(&rig)?;
-    println!("{name} bit: {felt}");
-    let answered = trickle.finish();
-    println!(
-        "votes meanwhile: {} answered, {} not",
-        answered.answered, answered.not
-    );
-    if let Some(error) = answered.last_error {
-        println!("  the last of these: {error}");
-    }
-    let verdict = match rig
-        .all_up()
-        .map_err(|trouble| trouble.to_string())
-        .and_then(|()| sample.answers_again(&rig))
-    {
-        Ok(took) if felt.bit() => {
-            println!(
-                "the cluster answers again through every node ({} ms)",
-                took.as_millis()
-            );
-            Verdict::Held
-        }
-        Ok(_) => {
-            println!("INCONCLUSIVE: {name} did not bite, so nothing was tested");
-            Verdict::Inconclusive
-        }
-        Err(sentence) => {
-            println!("BROKEN: the cluster does not answer again: {sentence}");
-            Verdict::Broken
-        }
+    let trial = Trial {
+        kind,
+        nodes: chosen.nodes,
+        fs: chosen.fs,
+        lasts: chosen.seconds.map(Duration::from_secs),
+        binary: binary(arguments),
     };
-    Ok(verdict)
+    trial.run(&arguments.runs)
 }

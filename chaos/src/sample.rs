@@ -12,7 +12,9 @@ use ostraka_core::ids::{ContestantId, ContestantIndex, EventId, UnixMs, VoterNum
 use tokio::runtime::Runtime;
 
 use crate::Trouble;
-use crate::limits::{ANSWERS_AGAIN_WAIT, POLL_PAUSE, SAMPLE_PAUSE, SAMPLE_REQUEST_WAIT, SAMPLE_VOTERS};
+use crate::limits::{
+    ANSWERS_AGAIN_WAIT, POLL_PAUSE, SAMPLE_CONTESTANTS, SAMPLE_PAUSE, SAMPLE_REQUEST_WAIT, SAMPLE_VOTERS,
+};
 use crate::nemesis::StreamOf;
 use crate::rig::{OPERATOR_PASSWORD, Rig};
 
@@ -78,16 +80,16 @@ async fn login(client: &Client, username: &str, password: &str) -> Result<User, 
     })
 }
 
-async fn create_event(client: &Client, operator: &User) -> Result<EventId, ClientError> {
-    let contestant = |name: &str| ContestantDraft {
-        contestant_name: name.to_string(),
+async fn create_event(client: &Client, operator: &User, contestants: usize) -> Result<EventId, ClientError> {
+    let contestant = |number| ContestantDraft {
+        contestant_name: format!("Contestant {number}"),
         contestant_description: String::new(),
         contestant_image_url: String::new(),
     };
     let event = CreateEventRequest {
         user_id: operator.number,
         event_name: "Sample".to_string(),
-        contestants: ["Ada", "Bo"].map(contestant).into(),
+        contestants: (0..contestants).map(contestant).collect(),
         opens_at: None,
         closes_at: None,
         results: None,
@@ -165,7 +167,7 @@ impl Sample {
                 let name = format!("sample-{number}");
                 voters.push(insist(|| register(&client, &operator, &name)).await?);
             }
-            let event = insist(|| create_event(&client, &operator)).await?;
+            let event = insist(|| create_event(&client, &operator, SAMPLE_CONTESTANTS)).await?;
             for voter in &voters {
                 insist(|| vote(&client, voter, event)).await?;
             }
@@ -213,7 +215,7 @@ impl Sample {
         for endpoint in rig.public_endpoints() {
             let client = client(vec![endpoint.clone()]);
             let fresh = self.runtime.block_on(insist(|| async {
-                let event = create_event(&client, &self.operator).await?;
+                let event = create_event(&client, &self.operator, 2).await?;
                 vote(&client, &self.voters[0], event).await
             }));
             fresh.map_err(|error| format!("{endpoint}: {error}"))?;
@@ -234,7 +236,7 @@ async fn go_on(client: Client, operator: User, voters: Vec<User>, counts: Arc<Mu
         }
     };
     loop {
-        match create_event(&client, &operator).await {
+        match create_event(&client, &operator, 2).await {
             Ok(event) => {
                 for voter in &voters {
                     count(vote(&client, voter, event).await.map(drop));

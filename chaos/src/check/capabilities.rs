@@ -68,7 +68,7 @@ fn service(_: &Bag, binary: &Path) -> Result<String, Trouble> {
 fn place(bag: &Bag) -> Result<(Place, Ipv4Addr), Trouble> {
     tools::need_root()?;
     let name = format!("{}-c", bag.run());
-    let (inner, outer) = (Ipv4Addr::new(169, 254, 77, 2), Ipv4Addr::new(169, 254, 77, 1));
+    let [outer, inner] = pair(std::process::id());
     // Made by whichever capability comes first.
     if !Path::new("/run/netns").join(&name).exists() {
         bag.make(Litter::Namespace { name: name.clone() }, || {
@@ -102,6 +102,15 @@ fn place(bag: &Bag) -> Result<(Place, Ipv4Addr), Trouble> {
         address: inner,
     };
     Ok((place, outer))
+}
+
+/// The addresses of both ends of a link: link-local ones, another pair for each of 15,000 processes in a row, so that
+/// several harnesses can check at once.
+fn pair(process: u32) -> [Ipv4Addr; 2] {
+    let byte = |number: u32| u8::try_from(number % 256).unwrap_or_default();
+    let third = byte(process % 240 + 1);
+    let fourth = byte(process / 240 % 63 * 4);
+    [1, 2].map(|end| Ipv4Addr::new(169, 254, third, fourth + end))
 }
 
 fn listen(place: &Place) -> Result<TcpListener, Trouble> {
@@ -326,5 +335,17 @@ fn open_files(_: &Bag, _: &Path) -> Result<String, Trouble> {
             "a process may have {files} open files here, and {needed} are needed: raise it with `ulimit -n`"
         ))),
         files => Ok(files.map_or("no limit".to_string(), |files| format!("{files} a process"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_that_run_at_once_have_links_of_their_own() {
+        let pairs: std::collections::BTreeSet<_> = (0..15_000).map(pair).collect();
+        assert_eq!(pairs.len(), 15_000);
+        assert_eq!(pair(0), [[169, 254, 1, 1], [169, 254, 1, 2]].map(Ipv4Addr::from));
     }
 }

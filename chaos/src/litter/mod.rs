@@ -224,3 +224,81 @@ impl Drop for Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(path: &Path) -> Litter {
+        Litter::Folder {
+            path: path.to_path_buf(),
+        }
+    }
+
+    fn make_folder(bag: &Bag, name: &str) -> Result<(LitterId, ()), Trouble> {
+        let path = bag.folder().join(name);
+        bag.make(folder(&path), || {
+            std::fs::create_dir(&path).map_err(Trouble::with_file(&path))
+        })
+    }
+
+    #[test]
+    fn what_was_made_is_removed_with_the_bag_and_what_was_not_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let bag = Bag::open(root.path()).unwrap();
+        let run = bag.folder().to_path_buf();
+        let (early, ()) = make_folder(&bag, "early").unwrap();
+        make_folder(&bag, "late").unwrap();
+        std::fs::write(run.join("node1.log"), "kept").unwrap();
+        bag.remove(early).unwrap();
+        bag.remove(early).unwrap();
+        assert!(!run.join("early").exists() && run.join("late").exists());
+        drop(bag);
+        let left: Vec<_> = std::fs::read_dir(&run)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.file_name())
+            .collect();
+        assert_eq!(left, ["node1.log"]);
+    }
+
+    #[test]
+    fn nothing_is_made_that_could_not_be_told_from_others_or_after_the_end() {
+        let root = tempfile::tempdir().unwrap();
+        let bag = Bag::open(root.path()).unwrap();
+        let foreign = root.path().join("foreign");
+        assert!(bag.make(folder(&foreign), || Ok(())).is_err());
+        bag.empty().unwrap();
+        assert!(make_folder(&bag, "late").is_err());
+    }
+
+    /// The harness of the dead run has this process's number and another start, as after a reboot.
+    #[test]
+    fn the_next_start_removes_what_a_dead_harness_left_and_not_what_a_live_one_has() {
+        let root = tempfile::tempdir().unwrap();
+        let alive = Bag::open(root.path()).unwrap();
+        make_folder(&alive, "mine").unwrap();
+        let dead = root.path().canonicalize().unwrap().join("ocdead001");
+        let foreign = root.path().join("foreign");
+        for path in [&dead.join("left"), &foreign] {
+            std::fs::create_dir_all(path).unwrap();
+        }
+        let line = |id: u32, path: &Path| {
+            let litter = serde_json::to_string(&folder(path)).unwrap();
+            format!("{{\"made\":{{\"id\":{id},\"litter\":{litter}}}}}\n")
+        };
+        let harness = format!(
+            "{{\"harness\":{{\"pid\":{},\"start_ticks\":1}}}}\n",
+            std::process::id()
+        );
+        let text = harness + &line(1, &foreign) + &line(2, &dead.join("left"));
+        std::fs::write(dead.join("litter.jsonl"), text).unwrap();
+        let _next = Bag::open(root.path()).unwrap();
+        assert!(!dead.join("left").exists());
+        assert!(
+            foreign.exists(),
+            "what lies outside of the run's folder is not its own"
+        );
+        assert!(alive.folder().join("mine").exists());
+    }
+}

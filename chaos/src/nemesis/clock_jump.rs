@@ -45,6 +45,14 @@ pub(super) fn put(rig: &Rig, index: NodeIndex, offset_s: i64) -> Result<i64, Tro
     }
 }
 
+/// Sets a node's clock right; one that is down starts with it.
+pub(super) fn put_back(rig: &Rig, index: NodeIndex) -> Result<(), Trouble> {
+    match rig.pid(index)? {
+        Some(_) => put(rig, index, 0).map(drop),
+        None => rig.set_clock(index, 0),
+    }
+}
+
 impl Nemesis for ClockJump {
     fn name(&self) -> &'static str {
         "clock-jump"
@@ -61,7 +69,7 @@ impl Nemesis for ClockJump {
 
     fn end(&mut self, rig: &Rig) -> Result<Felt, Trouble> {
         let (index, felt) = self.jumped.take().ok_or_else(|| not_begun(self.name()))?;
-        put(rig, index, 0)?;
+        put_back(rig, index)?;
         Ok(felt)
     }
 }

@@ -2,7 +2,7 @@
 
 use ostraka_sim_model::plan::Target;
 
-use super::clock_jump::put;
+use super::clock_jump::{put, put_back};
 use super::{Felt, Nemesis, not_begun};
 use crate::Trouble;
 use crate::limits::CLOCK_SKEW_STEP_S;
@@ -46,7 +46,7 @@ impl Nemesis for ClockSkew {
     fn end(&mut self, rig: &Rig) -> Result<Felt, Trouble> {
         let felt = self.felt.take().ok_or_else(|| not_begun(self.name()))?;
         for index in rig.indexes() {
-            put(rig, index, 0)?;
+            put_back(rig, index)?;
         }
         Ok(felt)
     }

@@ -15,11 +15,14 @@ use ostraka_sim_model::plan::Target;
 
 use super::{Felt, Nemesis, not_begun, pause};
 use crate::Trouble;
+use crate::limits::CUT_COMPARES_BYTES_MAX;
 use crate::rig::{Fs, Rig};
 
 const OF: &str = "disks cut off with their processes";
 /// The size of a page of memory and of a block of both file systems.
 const BLOCK_BYTES: usize = 4_096;
+/// Files that a note names.
+const NAMES_MAX: usize = 5;
 
 /// One machine loses its power.
 #[derive(Default)]
@@ -75,20 +78,21 @@ impl Cut {
         let mut notes = Vec::new();
         for (index, before) in &self.before {
             rig.with_disk(*index, |disk| disk.remount())?;
-            let after = blocks_below(rig.data(*index)?.path());
-            let (lost, all) = lost(before, &after);
-            notes.push(format!("node {index} lost {lost} of {all} blocks"));
+            let data = rig.data(*index)?;
+            let lost = Lost::between(before, &blocks_below(data.path()));
+            notes.push(format!("node {index} {}", lost.note(data.path())));
         }
         for (index, _) in &self.before {
             rig.launch(*index)?;
         }
-        Ok(self.felt().noting(notes.join(", ")))
+        Ok(self.felt().noting(notes.join("; ")))
     }
 }
 
-/// A digest of each block of each file. A file that goes while it is read counts as one that was not there.
+/// A digest of each block of each file, up to a bound. A file that goes while it is read counts as one that was not there.
 fn blocks_below(folder: &Path) -> Blocks {
     let mut blocks = Blocks::new();
+    let mut left = CUT_COMPARES_BYTES_MAX / BLOCK_BYTES;
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
@@ -96,7 +100,8 @@ fn blocks_below(folder: &Path) -> Blocks {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(path),
                 Ok(kind) if kind.is_file() => {
-                    if let Ok(digests) = digests(&path) {
+                    if let Ok(digests) = digests(&path, left) {
+                        left -= digests.len();
                         blocks.insert(path, digests);
                     }
                 }
@@ -107,13 +112,14 @@ fn blocks_below(folder: &Path) -> Blocks {
     blocks
 }
 
-fn digests(path: &Path) -> std::io::Result<Vec<u64>> {
+fn digests(path: &Path, blocks_max: usize) -> std::io::Result<Vec<u64>> {
     let mut file = std::fs::File::open(path)?;
     let mut digests = Vec::new();
     let mut block = Vec::with_capacity(BLOCK_BYTES);
     loop {
         block.clear();
-        if file.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block)? == 0 {
+        let read = file.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block)?;
+        if read == 0 || digests.len() >= blocks_max {
             return Ok(digests);
         }
         let mut hasher = DefaultHasher::new();
@@ -122,20 +128,42 @@ fn digests(path: &Path) -> std::io::Result<Vec<u64>> {
     }
 }
 
-/// How many blocks did not come back as they were, and of how many.
-fn lost(before: &Blocks, after: &Blocks) -> (usize, usize) {
-    let mut lost = 0;
-    let mut all = 0;
-    for (path, digests) in before {
-        let now = after.get(path);
-        all += digests.len();
-        lost += digests
-            .iter()
-            .enumerate()
-            .filter(|(place, digest)| now.and_then(|now| now.get(*place)) != Some(digest))
-            .count();
+/// What did not come back as it was.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Lost {
+    blocks: usize,
+    of: usize,
+    files: Vec<PathBuf>,
+}
+
+impl Lost {
+    fn between(before: &Blocks, after: &Blocks) -> Self {
+        let mut lost = Self::default();
+        for (path, digests) in before {
+            let now = after.get(path);
+            let places = digests.iter().enumerate();
+            let gone = places
+                .filter(|(place, digest)| now.and_then(|now| now.get(*place)) != Some(digest))
+                .count();
+            lost.blocks += gone;
+            lost.of += digests.len();
+            if gone > 0 {
+                lost.files.push(path.clone());
+            }
+        }
+        lost
     }
-    (lost, all)
+
+    /// With the files' names below `folder`, as many as one likes to read.
+    fn note(&self, folder: &Path) -> String {
+        let name = |path: &PathBuf| path.strip_prefix(folder).unwrap_or(path).display().to_string();
+        let names: Vec<_> = self.files.iter().take(NAMES_MAX).map(name).collect();
+        let Self { blocks, of, .. } = self;
+        match names.as_slice() {
+            [] => format!("lost none of {of} blocks"),
+            names => format!("lost {blocks} of {of} blocks, in {}", names.join(" and ")),
+        }
+    }
 }
 
 impl Nemesis for PowerCut {
@@ -181,9 +209,12 @@ mod tests {
         write("a", &[1; 2 * BLOCK_BYTES + 5]);
         write("b", &[2; BLOCK_BYTES]);
         let before = blocks_below(folder.path());
-        assert_eq!(lost(&before, &before), (0, 4));
+        let none = Lost::between(&before, &before);
+        assert_eq!((none.blocks, none.of), (0, 4));
+        assert_eq!(none.note(folder.path()), "lost none of 4 blocks");
         write("a", &[1; BLOCK_BYTES]);
         std::fs::remove_file(folder.path().join("b")).unwrap();
-        assert_eq!(lost(&before, &blocks_below(folder.path())), (3, 4));
+        let lost = Lost::between(&before, &blocks_below(folder.path()));
+        assert_eq!(lost.note(folder.path()), "lost 3 of 4 blocks, in a and b");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -12,11 +13,13 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use super::{Felt, Nemesis, StreamOf, not_begun};
 use crate::Trouble;
-use crate::limits::{OPERATOR_CALL_WAIT, SLOW_READER_BUFFER_BYTES, SLOW_READER_BYTES_S, SLOW_READERS};
+use crate::limits::{
+    OPERATOR_CALL_WAIT, PUBLIC_PORT, SLOW_READER_BUFFER_BYTES, SLOW_READER_BYTES_S, SLOW_READERS,
+};
 use crate::proc::wait_until;
-use crate::rig::Rig;
+use crate::rig::{Place, Rig};
 
-const OF: &str = "streams opened and hardly read";
+const OF: &str = "streams on which the service could not send any more";
 
 pub struct SlowReaders {
     pub readers: usize,
@@ -25,6 +28,7 @@ pub struct SlowReaders {
 }
 
 struct Running {
+    place: Place,
     opened: u64,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<usize>>,
@@ -93,6 +97,29 @@ fn read_slowly(mut streams: Vec<TcpStream>, stop: &AtomicBool) -> usize {
     all - streams.len()
 }
 
+/// How many connections of the node's public port hold bytes that the other side does not take.
+fn stuck_streams(place: &Place) -> Result<u64, Trouble> {
+    // Of this thread: the process as a whole is in another namespace.
+    let path = Path::new("/proc/thread-self/net/tcp");
+    let said = place.namespace.inside(|| std::fs::read_to_string(path))?;
+    Ok(stuck(&said.map_err(Trouble::with_file(path))?, PUBLIC_PORT))
+}
+
+/// Counts in a table of the kernel's (`man 5 proc`): local address with port, remote one, state, bytes to send.
+fn stuck(table: &str, port: u16) -> u64 {
+    let port = format!(":{port:04X}");
+    let rows = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let full = |row: &Vec<&str>| {
+        let is_ours = row.get(1).is_some_and(|local| local.ends_with(&port));
+        let to_send = row.get(4).and_then(|queues| queues.split(':').next());
+        is_ours && to_send.is_some_and(|bytes| bytes.bytes().any(|digit| digit != b'0'))
+    };
+    rows.filter(full).count() as u64
+}
+
 impl Nemesis for SlowReaders {
     fn name(&self) -> &'static str {
         "slow-readers"
@@ -115,17 +142,36 @@ impl Nemesis for SlowReaders {
             let stop = stop.clone();
             std::thread::spawn(move || read_slowly(streams, &stop))
         };
+        let place = rig.place(index)?.clone();
         self.running = Some(Running {
+            place,
             opened,
             stop,
             thread: Some(thread),
         });
-        Ok(Felt::new(opened, OF).noting(format!("node {index}, {refused} refused")))
+        Ok(Felt::new(0, OF).noting(format!("node {index}, {opened} opened, {refused} refused")))
     }
 
     fn end(&mut self, _: &Rig) -> Result<Felt, Trouble> {
         let mut running = self.running.take().ok_or_else(|| not_begun(self.name()))?;
+        let stuck = stuck_streams(&running.place)?;
         let closed = running.finish();
-        Ok(Felt::new(running.opened, OF).noting(format!("the service closed {closed} of them")))
+        let opened = running.opened;
+        Ok(Felt::new(stuck, OF).noting(format!("{opened} were open, the service closed {closed} of them")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_connections_of_that_port_that_hold_bytes_are_counted() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when\n\
+                     0: 0B014D0A:1F90 00000000:0000 0A 00000000:00000003 00:00000000\n\
+                     1: 0B014D0A:1F90 01014D0A:C001 01 00000A10:00000000 00:00000000\n\
+                     2: 0B014D0A:1F91 01014D0A:C002 01 00000A10:00000000 00:00000000\n";
+        assert_eq!(stuck(table, 0x1f90), 1);
+        assert_eq!(stuck("", 0x1f90), 0);
     }
 }

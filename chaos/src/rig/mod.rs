@@ -164,6 +164,29 @@ impl Rig {
         self.inner.network.place(index)
     }
 
+    /// The cluster's shared secret, from which users' tokens can be signed.
+    pub fn secrets_path(&self) -> PathBuf {
+        node::secrets_in(self.folder())
+    }
+
+    /// Recounts a stopped node's whole log with `ostraka verify`, and gives what it said.
+    ///
+    /// # Errors
+    /// Where log and stored state do not agree, or the node is running.
+    pub fn verify(&self, index: NodeIndex) -> Result<String, Trouble> {
+        let folder = self.data(index)?;
+        let folder = folder.path().display().to_string();
+        self.ostraka(&["verify", "--data-dir", &folder, "--json"])
+    }
+
+    /// Takes everything down. A drop does the same, but cannot say what would not go.
+    ///
+    /// # Errors
+    /// Where something could not be removed; it stays written down for `chaos clean`.
+    pub fn take_down(self) -> Result<(), Trouble> {
+        self.inner.bag.empty()
+    }
+
     /// Where clients reach the nodes, `host:port`.
     pub fn public_endpoints(&self) -> Vec<String> {
         self.inner.network.places().iter().map(Place::public).collect()
@@ -354,5 +377,17 @@ impl Rig {
         self.indexes()
             .into_iter()
             .try_for_each(|index| self.wait_ready(index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Drivers hold a rig in many threads.
+    #[test]
+    fn a_rig_can_be_shared() {
+        fn shared<T: Send + Sync + Clone>() {}
+        shared::<Rig>();
     }
 }

@@ -45,6 +45,11 @@ impl DataFolder {
     }
 }
 
+/// One secret for the cluster, made by the first node, and on no disk that faults are done to.
+pub(super) fn secrets_in(folder: &Path) -> PathBuf {
+    folder.join("secrets.json")
+}
+
 pub(super) struct Node {
     index: NodeIndex,
     binary: PathBuf,
@@ -74,8 +79,7 @@ impl Node {
             index,
             binary: options.binary.clone(),
             flags: options.flags.clone(),
-            // One secret for the cluster, made by the first node, and on no disk that faults are done to.
-            secrets: bag.folder().join("secrets.json"),
+            secrets: secrets_in(bag.folder()),
             log_path: bag.folder().join(format!("{name}.log")),
             place,
             disk,

@@ -1,0 +1,87 @@
+//! One nemesis on a fresh cluster: does it bite here, and does the cluster answer again?
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::limits::SAMPLE_WARM_UP;
+use crate::litter::Bag;
+use crate::nemesis::{Felt, Kind};
+use crate::rig::{Fs, Rig, RigOptions};
+use crate::sample::Sample;
+use crate::{Trouble, Verdict};
+
+/// What is tried, and on what.
+pub struct Trial {
+    pub kind: &'static Kind,
+    pub nodes: u8,
+    pub fs: Fs,
+    /// The nemesis's own time where nothing is said.
+    pub lasts: Option<Duration>,
+    pub binary: PathBuf,
+}
+
+impl Trial {
+    fn options(&self) -> RigOptions {
+        let mut options = RigOptions::new(self.nodes, self.fs, self.binary.clone());
+        if self.kind.needs.clocks {
+            options = options.with_clocks();
+        }
+        if self.kind.needs.snapshots {
+            options = options.with_flags(&["--snapshot-every-entries", "10"]);
+        }
+        options
+    }
+
+    /// Builds the cluster below `runs`, does the harm while a few votes go on, and prints what came of it, line by line.
+    ///
+    /// # Errors
+    /// Where the rig or the nemesis cannot be had here.
+    pub fn run(&self, runs: &Path) -> Result<Verdict, Trouble> {
+        let name = self.kind.name;
+        let bag = Bag::open(runs)?;
+        bag.empty_on_signals()?;
+        println!("run {} in {}", bag.run(), bag.folder().display());
+        let rig = Rig::new(self.options(), bag)?;
+        let sample = Sample::begin(&rig)?;
+        let trickle = sample.trickle(&rig);
+        std::thread::sleep(SAMPLE_WARM_UP);
+        let mut nemesis = self.kind.make(sample.stream());
+        println!("{name} begins: {}", nemesis.begin(&rig, self.kind.target)?);
+        std::thread::sleep(self.lasts.unwrap_or(self.kind.lasts));
+        let felt = nemesis.end(&rig)?;
+        println!("{name} bit: {felt}");
+        let answered = trickle.finish();
+        println!(
+            "votes meanwhile: {} answered, {} not",
+            answered.answered, answered.not
+        );
+        if let Some(error) = answered.last_error {
+            println!("  the last of these: {error}");
+        }
+        let verdict = judge(name, &felt, &rig, &sample);
+        drop(nemesis);
+        rig.take_down()?;
+        Ok(verdict)
+    }
+}
+
+fn judge(name: &str, felt: &Felt, rig: &Rig, sample: &Sample) -> Verdict {
+    let is_up = rig.all_up().map_err(|trouble| trouble.to_string());
+    match is_up.and_then(|()| sample.answers_again(rig)) {
+        Ok(took) if felt.bit() => {
+            println!(
+                "the cluster answers again through every node ({} ms)",
+                took.as_millis()
+            );
+            Verdict::Held
+        }
+        Ok(_) => {
+            println!("INCONCLUSIVE: {name} did not bite, so nothing was tested");
+            Verdict::Inconclusive
+        }
+        Err(sentence) => {
+            println!("BROKEN: the cluster does not answer again: {sentence}");
+            Verdict::Broken
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What a command came to, and its exit code.
+
+use std::process::ExitCode;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// 0
+    Held,
+    /// 1
+    Broken,
+    /// 2: it could not be tested, or did not bite.
+    Inconclusive,
+}
+
+impl From<Verdict> for ExitCode {
+    fn from(verdict: Verdict) -> Self {
+        ExitCode::from(match verdict {
+            Verdict::Held => 0,
+            Verdict::Broken => 1,
+            Verdict::Inconclusive => 2,
+        })
+    }
+}
