@@ -13,7 +13,7 @@ use crate::limits::{
     CLOCK_JUMP_S, CPU_PERIOD_MICROS, CPU_QUOTA_MICROS, DISK_BYTES, OPERATOR_CALL_WAIT, POLL_PAUSE,
 };
 use crate::litter::{Bag, Litter};
-use crate::nemesis::{Delaying, Firewall, Rules, rule};
+use crate::nemesis::{Delaying, Firewall, Injection, Rules, Tampering, rule};
 use crate::proc::wait_until;
 use crate::rig::{Disk, Fs, INNER_LINK, Namespace, Place, clock_shim};
 use crate::{Trouble, tools};
@@ -238,31 +238,24 @@ fn power_cut(bag: &Bag, fs: Fs) -> Result<String, Trouble> {
     }
 }
 
+/// Attaches to a process that is running, makes its barriers fail, and lets it go.
 fn strace(bag: &Bag, _: &Path) -> Result<String, Trouble> {
-    tools::need_root()?;
-    let out = bag.folder().join("check.strace");
-    // A child of strace's own: whether it may attach to others shows with the nemesis.
-    tools::run(
-        "strace",
-        [
-            "-f".as_ref(),
-            "-o".as_ref(),
-            out.as_os_str(),
-            "-e".as_ref(),
-            "trace=fsync,fdatasync".as_ref(),
-            "-e".as_ref(),
-            "inject=fsync,fdatasync:error=EIO".as_ref(),
-            "sh".as_ref(),
-            "-c".as_ref(),
-            "sync -d /proc/self/exe; true".as_ref(),
-        ],
-    )?;
-    let said = std::fs::read_to_string(&out).map_err(Trouble::with_file(&out))?;
-    let count = said.lines().filter(|line| line.ends_with("(INJECTED)")).count();
-    if count > 0 {
-        Ok(format!("{count} call failed as ordered"))
-    } else {
-        Err(Trouble::missing("strace injects nothing here"))
+    let (place, _) = place(bag)?;
+    let file = bag.folder().join("check.synced");
+    std::fs::write(&file, "x").map_err(Trouble::with_file(&file))?;
+    let mut syncing = tools::command("sh");
+    syncing
+        .args(["-c", "while :; do sync -d \"$0\" 2>/dev/null; sleep 0.02; done"])
+        .arg(&file);
+    let syncing = Spawned::start(bag, &place.namespace, "sync", syncing)?;
+    let what = Tampering::fails("fsync,fdatasync");
+    let injection = Injection::attach(bag, &place.namespace, syncing.pid(), "check", &what)?;
+    wait_until(OPERATOR_CALL_WAIT, || injection.bites() > 0);
+    match injection.end()? {
+        0 => Err(Trouble::missing(
+            "strace attaches to a process here and injects nothing",
+        )),
+        bites => Ok(format!("{bites} barriers of a running process failed as ordered")),
     }
 }
 

@@ -117,7 +117,7 @@ impl Bag {
         &self.inner.folder
     }
 
-    /// Empties the bag and ends this process on Ctrl-C and SIGTERM, with 130 or 143.
+    /// Empties the bag and ends this process on Ctrl-C, SIGTERM and SIGHUP, with 130, 143 or 129.
     ///
     /// # Errors
     /// Where signals cannot be listened to.

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the bag is emptied, then the process ends.
+//! Ctrl-C, SIGTERM and a terminal that is closed: the bag is emptied, then the process ends.
 
 use std::sync::{Weak, mpsc};
 
@@ -15,20 +15,24 @@ pub(super) fn listen(bag: Weak<Inner>) -> Result<(), Trouble> {
     let (listens_tx, listens_rx) = mpsc::channel();
     std::thread::spawn(move || {
         let code = runtime.block_on(async {
-            let signals = signal(SignalKind::interrupt())
-                .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
-            let (mut interrupt, mut terminate) = match signals {
-                Ok(signals) => signals,
-                Err(error) => {
-                    let _ = listens_tx.send(Err(error));
+            let kinds = [
+                SignalKind::interrupt(),
+                SignalKind::terminate(),
+                SignalKind::hangup(),
+            ];
+            let [mut interrupt, mut terminate, mut hangup] = match kinds.map(signal) {
+                [Ok(interrupt), Ok(terminate), Ok(hangup)] => [interrupt, terminate, hangup],
+                refused => {
+                    let _ = listens_tx.send(refused.into_iter().find_map(Result::err));
                     return None;
                 }
             };
-            let _ = listens_tx.send(Ok(()));
+            let _ = listens_tx.send(None);
             tokio::select! {
                 biased;
                 _ = terminate.recv() => Some(143),
                 _ = interrupt.recv() => Some(130),
+                _ = hangup.recv() => Some(129),
             }
         });
         let Some(code) = code else { return };
@@ -41,8 +45,8 @@ pub(super) fn listen(bag: Weak<Inner>) -> Result<(), Trouble> {
         std::process::exit(code);
     });
     match listens_rx.recv() {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Trouble::failed(format!("signals cannot be heard: {error}"))),
+        Ok(None) => Ok(()),
+        Ok(Some(error)) => Err(Trouble::failed(format!("signals cannot be heard: {error}"))),
         Err(_) => Err(Trouble::failed("the thread that hears signals is gone")),
     }
 }

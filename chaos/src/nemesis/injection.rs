@@ -8,23 +8,24 @@ use rustix::process::Signal;
 
 use crate::children::Spawned;
 use crate::limits::STRACE_WAIT;
+use crate::litter::Bag;
 use crate::proc::{self, ProcessId};
-use crate::rig::Rig;
+use crate::rig::{Namespace, Rig};
 use crate::{Trouble, tools};
 
 /// What is done to which calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tampering {
+pub(crate) struct Tampering {
     /// Names of system calls, with commas.
-    pub(super) calls: &'static str,
+    pub(crate) calls: &'static str,
     /// As behind the colon of `strace -e inject=`.
-    pub(super) with: String,
+    pub(crate) with: String,
     /// Only calls about this file.
-    pub(super) only: Option<PathBuf>,
+    pub(crate) only: Option<PathBuf>,
 }
 
 impl Tampering {
-    pub(super) fn fails(calls: &'static str) -> Self {
+    pub(crate) fn fails(calls: &'static str) -> Self {
         Self {
             calls,
             with: "error=EIO".to_string(),
@@ -32,7 +33,7 @@ impl Tampering {
         }
     }
 
-    pub(super) fn slow(calls: &'static str, by: Duration) -> Self {
+    pub(crate) fn slow(calls: &'static str, by: Duration) -> Self {
         Self {
             calls,
             with: format!("delay_enter={}", by.as_micros()),
@@ -54,25 +55,41 @@ impl Tampering {
 }
 
 /// Dropping it ends it: the kernel lets go of a process whose tracer dies.
-pub(super) struct Injection {
+pub(crate) struct Injection {
     strace: Spawned,
     pid: ProcessId,
     written: PathBuf,
 }
 
 impl Injection {
-    /// Returns once `strace` has the process.
-    pub(super) fn begin(rig: &Rig, index: NodeIndex, name: &str, what: &Tampering) -> Result<Self, Trouble> {
-        let pid = rig.running(index)?;
-        let written = rig.folder().join(format!("node{index}-{name}.strace"));
+    /// On a node's process.
+    pub(crate) fn begin(rig: &Rig, index: NodeIndex, name: &str, what: &Tampering) -> Result<Self, Trouble> {
+        let namespace = &rig.place(index)?.namespace;
+        Self::attach(
+            rig.bag(),
+            namespace,
+            rig.running(index)?,
+            &format!("node{index}-{name}"),
+            what,
+        )
+    }
+
+    /// Returns once `strace` has all threads of the process. What it writes goes into files of this name in the run's folder.
+    pub(crate) fn attach(
+        bag: &Bag,
+        namespace: &Namespace,
+        pid: ProcessId,
+        name: &str,
+        what: &Tampering,
+    ) -> Result<Self, Trouble> {
+        let written = bag.folder().join(format!("{name}.strace"));
         // Counted from here on.
         let _ = std::fs::remove_file(&written);
         let mut command = tools::command("strace");
-        let complaints = rig.folder().join(format!("node{index}-{name}.strace-errors"));
+        let complaints = bag.folder().join(format!("{name}.strace-errors"));
         let errors = std::fs::File::create(&complaints).map_err(Trouble::with_file(&complaints))?;
         command.args(what.arguments(pid, &written)).stderr(errors);
-        let namespace = &rig.place(index)?.namespace;
-        let mut strace = Spawned::start(rig.bag(), namespace, "strace", command)?;
+        let mut strace = Spawned::start(bag, namespace, "strace", command)?;
         let mut has_ended = false;
         proc::wait_until(STRACE_WAIT, || {
             has_ended = strace.ended().is_some();
@@ -89,13 +106,13 @@ impl Injection {
     }
 
     /// How many calls were tampered with.
-    pub(super) fn bites(&self) -> u64 {
+    pub(crate) fn bites(&self) -> u64 {
         let bytes = std::fs::read(&self.written).unwrap_or_default();
         count(&String::from_utf8_lossy(&bytes))
     }
 
     /// Lets the process go, and sees to it that it is free.
-    pub(super) fn end(mut self) -> Result<u64, Trouble> {
+    pub(crate) fn end(mut self) -> Result<u64, Trouble> {
         proc::signal(self.strace.pid(), Signal::INT);
         self.strace.wait_ended(STRACE_WAIT);
         let (bites, pid) = (self.bites(), self.pid);

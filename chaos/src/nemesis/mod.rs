@@ -1,7 +1,7 @@
 //! What goes wrong: one fault a file, each of which says how often it bit.
 //!
-//! A nemesis is made, begun on a target, and ended; what it has done is undone by its end, or by its drop should the run
-//! break off. Its names are those of the simulator's faults where both know the fault (`docs/simulation.md`).
+//! A nemesis is made, begun on a target, and ended; what it has done is undone by its end. Should a run break off, its drop
+//! lets go of what it holds (rules, tracers, threads, stopped processes). Its names are those of the simulator's faults where both know the fault (`docs/simulation.md`).
 
 mod bandwidth;
 mod bit_flip;
@@ -34,6 +34,7 @@ mod torn_tail;
 use std::fmt;
 
 use ostraka_sim_model::plan::Target;
+use serde::Serialize;
 
 pub use bandwidth::Bandwidth;
 pub use bit_flip::BitFlip;
@@ -61,6 +62,7 @@ pub use slow_readers::SlowReaders;
 pub use torn_tail::TornTail;
 
 pub(crate) use firewall::{Firewall, Rules, rule};
+pub(crate) use injection::{Injection, Tampering};
 pub(crate) use slow_links::Delaying;
 
 use crate::Trouble;
@@ -85,7 +87,7 @@ pub trait Nemesis: Send {
 }
 
 /// How often a nemesis bit, counted where the harm is done and not where it was ordered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Felt {
     pub bites: u64,
     /// What is counted, in the plural.

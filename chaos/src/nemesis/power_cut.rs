@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 
 use ostraka_sim_model::ids::NodeIndex;
 use ostraka_sim_model::plan::Target;
+use rustix::process::Signal;
 
 use super::{Felt, Nemesis, not_begun, pause};
 use crate::Trouble;
 use crate::limits::CUT_COMPARES_BYTES_MAX;
+use crate::proc::{self, ProcessId};
 use crate::rig::{Fs, Rig};
 
 const OF: &str = "disks cut off with their processes";
@@ -41,6 +43,18 @@ struct Cut {
     before: Vec<(NodeIndex, Blocks)>,
 }
 
+/// Should a cut fail half way, its processes go on.
+#[derive(Default)]
+struct Frozen(Vec<ProcessId>);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            proc::signal(*pid, Signal::CONT);
+        }
+    }
+}
+
 type Blocks = BTreeMap<PathBuf, Vec<u64>>;
 
 impl Cut {
@@ -50,8 +64,10 @@ impl Cut {
                 "a power cut needs a disk for each node: build the rig with xfs or ext4",
             ));
         }
+        let mut frozen = Frozen::default();
         for index in nodes {
             if let Some(pid) = rig.pid(*index)? {
+                frozen.0.push(pid);
                 pause::stop(pid)?;
             }
         }
@@ -66,6 +82,7 @@ impl Cut {
         for index in nodes {
             rig.kill(*index)?;
         }
+        frozen.0.clear();
         Ok(Self { before })
     }
 

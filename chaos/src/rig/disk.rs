@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use ostraka_sim_model::ids::NodeIndex;
+use serde::Serialize;
 
 use crate::litter::{Bag, Litter, LitterId, is_mounted, loop_devices};
 use crate::{Trouble, tools};
 
 /// What a node's data folder lies on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fs {
     Xfs,
     Ext4,
