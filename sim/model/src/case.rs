@@ -10,7 +10,7 @@ use crate::history::{Answer, Happening, History, VoteStatus};
 use crate::ids::{EventSlot, FaultId, OperationId, SimMicros, SubmissionTag};
 use crate::names;
 use crate::oracle::{EventTruth, Oracle, VoteTruth};
-use crate::plan::{Action, FaultKind, Operation, Plan};
+use crate::plan::{Action, Operation, Plan};
 
 /// When something happened: the time, and the record's place in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,10 +69,7 @@ pub struct Case<'a> {
 
 /// Disks that make a quorum of the smallest cluster that the plan ever has: one that leaves is one less.
 pub fn quorum(plan: &Plan) -> usize {
-    let leaves = plan
-        .faults
-        .iter()
-        .any(|fault| matches!(fault.kind, FaultKind::LeaveAndJoin { .. }));
+    let leaves = plan.faults.iter().any(|fault| fault.kind.takes_a_member());
     let voters = usize::from(plan.knobs.nodes).saturating_sub(usize::from(leaves));
     voters / 2 + 1
 }

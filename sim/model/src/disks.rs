@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostraka_core::LogIndex;
 
-use crate::history::{Happening, History, LoggedEntry};
+use crate::history::{Happening, History, Life, LoggedEntry};
 use crate::ids::{NodeIndex, SimMicros};
 
 /// One node's log, as its disk would show it if nothing had ever been purged.
@@ -146,6 +146,15 @@ impl<'a> Disks<'a> {
                         node: *node,
                         dropped,
                     });
+                }
+                Happening::Node {
+                    node,
+                    life: Life::Replaced,
+                } => {
+                    disks.nodes.remove(node);
+                    for holders in holders.values_mut() {
+                        holders.remove(node);
+                    }
                 }
                 Happening::Snapshot { node, index, .. } => disks.snapshot(*node, *index),
                 Happening::Settled { node, applied, .. } => {
@@ -368,6 +377,24 @@ mod tests {
         assert_eq!(terms(&log), [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1)]);
         assert_eq!(log.quarrels, []);
         assert_eq!(disks.nodes[&NodeIndex(2)].gaps.len(), 1);
+    }
+
+    #[test]
+    fn what_was_on_a_disk_that_is_gone_is_not_there_any_more() {
+        let replaced = Happening::Node {
+            node: NodeIndex(0),
+            life: Life::Replaced,
+        };
+        let happenings = vec![durable(0, 1, 1), replaced, durable(1, 1, 1), durable(2, 1, 1)];
+        let history = history(happenings);
+        let disks = Disks::replay(&history, 2);
+        assert!(!disks.nodes.contains_key(&NodeIndex(0)));
+        let entry = disks.nodes[&NodeIndex(1)].entries[&1];
+        assert_eq!(
+            disks.quorum_at(entry),
+            Some(SimMicros(3)),
+            "two of those that are left"
+        );
     }
 
     #[test]

@@ -108,6 +108,8 @@ pub enum Life {
     StoppedGracefully,
     /// By itself, with its sentence.
     Failed(String),
+    /// Its disks were taken away, and it has got empty ones.
+    Replaced,
     Leads {
         term: u64,
     },

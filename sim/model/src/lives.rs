@@ -134,7 +134,7 @@ fn absences(case: &Case, is_back: fn(&Life) -> bool) -> Vec<(NodeIndex, Span)> {
                     spans.push((*node, Span { from, to: record.at }));
                 }
             }
-            Life::Started | Life::Ready | Life::Leads { .. } => {}
+            Life::Started | Life::Ready | Life::Leads { .. } | Life::Replaced => {}
         }
     }
     spans.extend(

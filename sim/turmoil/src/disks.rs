@@ -17,8 +17,10 @@ use siphasher::sip::SipHasher13;
 use crate::stage::SharedStage;
 
 pub(crate) struct Disks {
-    pub(crate) storage: MemoryStorage,
+    storage: Mutex<MemoryStorage>,
     barrier: Duration,
+    /// Barriers done, and failed, on disks that are not there any more.
+    past: Mutex<(u64, u64)>,
     /// The newest snapshot that the history knows.
     snapshot_told: AtomicU64,
 }
@@ -29,29 +31,46 @@ pub(crate) type Terms = Arc<Mutex<Vec<u64>>>;
 impl Disks {
     pub(crate) fn new(stage: &SharedStage, node: NodeIndex, secrets: Secrets, terms: Terms) -> Self {
         let barrier = Duration::from_micros(stage.plan.knobs.barrier_micros);
-        let storage = MemoryStorage {
-            secrets,
-            identity_log: MemoryDisk::new(),
-            identity_snapshots: SnapshotStore::in_memory(),
-            vote_log: MemoryDisk::new(),
-            vote_snapshots: SnapshotStore::in_memory(),
-            cluster: Arc::new(ClusterKeeper::in_memory()),
-        };
+        let storage = empty(secrets);
         let journal_stage = stage.clone();
         storage
             .vote_log
             .keep_journal(Arc::new(move |kept| tell(&journal_stage, node, kept, &terms)));
         let disks = Self {
-            storage,
+            storage: Mutex::new(storage),
             barrier,
+            past: Mutex::default(),
             snapshot_told: AtomicU64::new(0),
         };
         disks.set_barrier(None);
         disks
     }
 
-    fn logs(&self) -> [&MemoryDisk; 2] {
-        [&self.storage.identity_log, &self.storage.vote_log]
+    pub(crate) fn storage(&self) -> MemoryStorage {
+        self.storage.lock().clone()
+    }
+
+    /// Empty disks take the place of these. The secrets are the operator's, who gives them again.
+    pub(crate) fn replace(&self) {
+        *self.past.lock() = (self.barriers(), self.barriers_failed());
+        let mut storage = self.storage.lock();
+        let journal = storage.vote_log.journal();
+        *storage = empty(storage.secrets.clone());
+        journal
+            .into_iter()
+            .for_each(|journal| storage.vote_log.keep_journal(journal));
+        drop(storage);
+        self.snapshot_told.store(0, Ordering::Relaxed);
+        self.set_barrier(None);
+    }
+
+    pub(crate) fn rot(&self) {
+        self.logs().iter().for_each(MemoryDisk::rot);
+    }
+
+    fn logs(&self) -> [MemoryDisk; 2] {
+        let storage = self.storage.lock();
+        [storage.identity_log.clone(), storage.vote_log.clone()]
     }
 
     /// How long each barrier takes; `None` for what the plan calls normal.
@@ -90,16 +109,17 @@ impl Disks {
     }
 
     pub(crate) fn barriers(&self) -> u64 {
-        self.logs().iter().map(|log| log.barriers()).sum()
+        self.past.lock().0 + self.logs().iter().map(MemoryDisk::barriers).sum::<u64>()
     }
 
     pub(crate) fn barriers_failed(&self) -> u64 {
-        self.logs().iter().map(|log| log.barriers_failed()).sum()
+        self.past.lock().1 + self.logs().iter().map(MemoryDisk::barriers_failed).sum::<u64>()
     }
 
     /// Tells of a snapshot that was not told of before.
     pub(crate) fn look_for_snapshot(&self, stage: &SharedStage, node: NodeIndex) {
-        let snapshot = self.storage.vote_snapshots.latest().expect("memory can be read");
+        let snapshots = self.storage.lock().vote_snapshots.clone();
+        let snapshot = snapshots.latest().expect("memory can be read");
         let Some(snapshot) = snapshot else { return };
         if self.snapshot_told.swap(snapshot.index(), Ordering::Relaxed) == snapshot.index() {
             return;
@@ -115,6 +135,17 @@ impl Disks {
             digest: hasher.finish(),
             bytes: body.len() as u64,
         });
+    }
+}
+
+fn empty(secrets: Secrets) -> MemoryStorage {
+    MemoryStorage {
+        secrets,
+        identity_log: MemoryDisk::new(),
+        identity_snapshots: SnapshotStore::in_memory(),
+        vote_log: MemoryDisk::new(),
+        vote_snapshots: SnapshotStore::in_memory(),
+        cluster: Arc::new(ClusterKeeper::in_memory()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ostraka_client::CallOptions;
 use ostraka_core::UnixMs;
+use ostraka_node::env::GroupStatus;
 use ostraka_sim_model::history::Happening;
 use ostraka_sim_model::ids::{EventSlot, FaultId};
 use ostraka_sim_model::names::overload_voter;
@@ -43,6 +44,13 @@ pub(crate) enum Errand {
         node: Host,
         away: Duration,
     },
+    /// A node whose disks have rotted is taken out, given empty ones and added again.
+    Replace {
+        node: Host,
+        /// How often it had stopped by itself before.
+        failures: u64,
+        after: Duration,
+    },
     Overload {
         fault: FaultId,
         slot: EventSlot,
@@ -60,6 +68,13 @@ impl Errand {
             }
             Errand::LeaveAndJoin { fault, node, away } => {
                 leave_and_join(&known, fault, node, last_moment(away)).await;
+            }
+            Errand::Replace {
+                node,
+                failures,
+                after,
+            } => {
+                replace(&known, node, failures, last_moment(after)).await;
             }
             Errand::Overload {
                 fault,
@@ -129,6 +144,50 @@ async fn leave_and_join(known: &SharedKnown, fault: FaultId, node: Host, until: 
     while !operator.add(next_via(), node, ATTEMPT_TIMEOUT).await {
         sleep(ATTEMPT_PAUSE).await;
     }
+}
+
+/// However long that takes. A member that lost its log without having been taken out would be counted as one that has it.
+async fn replace(known: &SharedKnown, node: Host, failures: u64, begin: Instant) {
+    let operator = Operator::new(&known.stage);
+    let machine = &known.machines[node.0];
+    let others: Vec<Host> = (0..known.stage.nodes())
+        .map(Host)
+        .filter(|other| *other != node)
+        .collect();
+    let mut vias = others.iter().cycle();
+    let mut next_via = || *vias.next().expect("a node that is replaced leaves others behind");
+    sleep_until(begin).await;
+    // The operator acts when the node has said what is wrong with it.
+    while machine.failures() == failures {
+        sleep(ATTEMPT_PAUSE).await;
+    }
+    loop {
+        let via = next_via();
+        let patient = Instant::now() + ATTEMPT_TIMEOUT;
+        if operator.remove(via, node, ATTEMPT_TIMEOUT).await || has_left(&operator, via, node, patient).await
+        {
+            break;
+        }
+        sleep(ATTEMPT_PAUSE).await;
+    }
+    machine.ask_for_replacement();
+    while !machine.is_replaced() {
+        sleep(ATTEMPT_PAUSE).await;
+    }
+    while !operator.add(next_via(), node, ATTEMPT_TIMEOUT).await {
+        sleep(ATTEMPT_PAUSE).await;
+    }
+}
+
+/// Whether a quorum has settled, as far as `via` knows, that no log counts the node any more.
+async fn has_left(operator: &Operator, via: Host, node: Host, until: Instant) -> bool {
+    let number = node.0 as u64 + 1;
+    let logs = operator.logs(via, patience(until, ATTEMPT_TIMEOUT)).await;
+    logs.is_some_and(|logs| {
+        let without =
+            |log: &GroupStatus| !log.changing && !log.voters.iter().any(|(voter, _)| voter.0 == number);
+        !logs.is_empty() && logs.iter().all(without)
+    })
 }
 
 /// Whether `via` knows that the node has left, whoever has heard the answer to the question.

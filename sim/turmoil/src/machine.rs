@@ -38,6 +38,18 @@ struct State {
     awaited: bool,
     /// The node has returned, and its process waits to be taken away.
     ended: bool,
+    /// How often it has stopped by itself.
+    failures: u64,
+    replacement: Replacement,
+}
+
+/// How far the replacement of the machine's disks is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Replacement {
+    #[default]
+    None,
+    Asked,
+    Done,
 }
 
 impl Machine {
@@ -82,11 +94,15 @@ impl Machine {
             async move { stop.notified().await },
         )
         .await;
+        let failed = ended.is_err();
         self.record(match ended {
             Ok(()) => Life::StoppedGracefully,
             Err(error) => Life::Failed(error.to_string()),
         });
-        self.state.lock().ended = true;
+        let mut state = self.state.lock();
+        state.failures += u64::from(failed);
+        state.ended = true;
+        drop(state);
         std::future::pending::<()>().await;
     }
 
@@ -99,6 +115,32 @@ impl Machine {
         if std::mem::take(&mut self.state.lock().awaited) {
             self.record(Life::Ready);
         }
+    }
+
+    /// How often the node has stopped by itself.
+    pub(crate) fn failures(&self) -> u64 {
+        self.state.lock().failures
+    }
+
+    /// Somebody goes and gives it empty disks as soon as it does not run.
+    pub(crate) fn ask_for_replacement(&self) {
+        self.state.lock().replacement = Replacement::Asked;
+    }
+
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.state.lock().replacement == Replacement::Done
+    }
+
+    /// Its process does not run: whoever was asked for empty disks brings them now.
+    pub(crate) fn replace_if_asked(&self) {
+        let mut state = self.state.lock();
+        if state.replacement != Replacement::Asked {
+            return;
+        }
+        state.replacement = Replacement::Done;
+        drop(state);
+        self.disks.replace();
+        self.record(Life::Replaced);
     }
 
     pub(crate) fn ask_to_stop(&self) {
@@ -123,7 +165,7 @@ impl Machine {
                 self.stage.plan.seed,
                 Purpose::Node { node, life },
             )),
-            storage: Storage::Memory(Box::new(self.disks.storage.clone())),
+            storage: Storage::Memory(Box::new(self.disks.storage())),
             offload: Offload::Inline,
             password_cost: PasswordCost::LEAST,
             console: Arc::new(|_| {}),
@@ -140,8 +182,9 @@ impl Machine {
             operator_listen: any(OPERATOR_PORT),
             peer_listen: any(PEER_PORT),
             peer_advertise: Some(peer_address(self.host())),
-            // As the documentation says: the first forms a cluster of itself, the others wait to be added.
-            bootstrap: if self.node.0 == 0 {
+            // As the documentation says: the first forms a cluster of itself, the others wait to be added, and so does a node
+            // whose disks are new.
+            bootstrap: if self.node.0 == 0 && !self.is_replaced() {
                 Bootstrap::Auto
             } else {
                 Bootstrap::Wait

@@ -127,6 +127,7 @@ impl Nemesis {
                 continue;
             }
             process.up = true;
+            machine.replace_if_asked();
             if std::mem::take(&mut process.powerless) {
                 self.stage.cure(sim, None, &self.pairs_with_all(place));
             }
@@ -245,6 +246,7 @@ impl Nemesis {
             | FaultKind::SlowDisk { .. }
             | FaultKind::DiskFull { .. }
             | FaultKind::ClockJump { .. } => Some(self.begin_at_machine(&mut under_way)),
+            FaultKind::Rot { target } => Some(self.let_rot(sim, &mut under_way, *target)),
             FaultKind::TransferLeadership { .. }
             | FaultKind::LeaveAndJoin { .. }
             | FaultKind::Overload { .. } => self.send_errand(&under_way.fault),
@@ -252,6 +254,25 @@ impl Nemesis {
         let node = hit.map(|place| NodeIndex(place as u8));
         self.stage.record(Happening::FaultBegan { fault: id, node });
         self.under_way.insert(id, under_way);
+    }
+
+    /// Nobody looks at what a disk holds before it is opened again: so the process dies, and is started again.
+    fn let_rot(&mut self, sim: &mut Sim<'_>, under_way: &mut UnderWay, target: Target) -> usize {
+        let id = under_way.fault.id;
+        let place = self.resolve(target);
+        self.kill(sim, place, id);
+        self.processes[place].kept_down_by.remove(&id);
+        self.machines[place].disks.rot();
+        under_way.nodes = vec![place];
+        under_way.counter = self.counter(&under_way.fault.kind, place);
+        let errand = Errand::Replace {
+            node: Host(place),
+            failures: under_way.counter,
+            after: Duration::from_millis(under_way.fault.for_ms.0),
+        };
+        let taken = self.errands.send(errand).is_ok();
+        assert!(taken, "the clients' machine runs to the end");
+        place
     }
 
     fn begin_at_links(&mut self, sim: &mut Sim<'_>, under_way: &mut UnderWay, now_ms: u64) -> Option<usize> {
@@ -381,6 +402,7 @@ impl Nemesis {
             FaultKind::DiskError { .. } | FaultKind::DiskFull { .. } => machine.disks.barriers_failed(),
             FaultKind::SlowDisk { .. } => machine.disks.barriers(),
             FaultKind::ClockJump { .. } => machine.clock.wrong_looks(),
+            FaultKind::Rot { .. } => machine.failures(),
             _ => 0,
         }
     }

@@ -114,6 +114,8 @@ struct Disk {
     barriers_failed: u64,
     /// What barriers fail with, while they do.
     fault: Option<WriteError>,
+    /// What every store fails with that is opened from now on.
+    rot: Option<WriteError>,
     failed: Option<WriteError>,
     journal: Option<Journal>,
 }
@@ -176,9 +178,21 @@ impl MemoryDisk {
         self.disk.lock().fault = full.then_some(WriteError::DiskFull { folder });
     }
 
+    /// What the disk holds has rotted: whoever opens it from now on finds that, at the first look, and can do nothing with
+    /// it. There is no other way out than another disk.
+    pub fn rot(&self) {
+        let (folder, detail) = (FOLDER.to_owned(), "an entry is damaged".to_owned());
+        self.disk.lock().rot = Some(WriteError::Disk { folder, detail });
+    }
+
     /// From now on `journal` is told of all that the disk keeps, as it comes to keep it.
     pub fn keep_journal(&self, journal: Journal) {
         self.disk.lock().journal = Some(journal);
+    }
+
+    /// Who is told, for the disk that takes this one's place.
+    pub fn journal(&self) -> Option<Journal> {
+        self.disk.lock().journal.clone()
     }
 
     /// Barriers completed since the disk is there.
@@ -235,7 +249,7 @@ impl MemoryDisk {
         self.crash();
         let life = {
             let mut disk = self.disk.lock();
-            disk.failed = None;
+            disk.failed = disk.rot.clone();
             disk.life
         };
         let flusher = self.clone();

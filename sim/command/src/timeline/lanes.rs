@@ -80,7 +80,7 @@ fn lives(history: &History, end: SimMicros) -> Vec<Span> {
     let runs = |life: &Life| match life {
         Life::Started => Some(true),
         Life::LostPower { .. } | Life::Killed | Life::StoppedGracefully | Life::Failed(_) => Some(false),
-        Life::Ready | Life::Leads { .. } => None,
+        Life::Ready | Life::Leads { .. } | Life::Replaced => None,
     };
     let mut since: BTreeMap<NodeIndex, SimMicros> = BTreeMap::new();
     let mut spans = Vec::new();

@@ -46,6 +46,7 @@ pub(super) fn fault(kind: &FaultKind) -> String {
             format!("the disk of {} takes {barrier_ms} ms a barrier", target(*whom))
         }
         FaultKind::DiskFull { target: whom } => format!("the disk of {} is full", target(*whom)),
+        FaultKind::Rot { target: whom } => format!("the disks of {} rot, and are replaced", target(*whom)),
         FaultKind::ClockJump { target: whom, by_ms } => {
             format!("the clock of {} jumps by {by_ms} ms", target(*whom))
         }
@@ -134,5 +135,6 @@ pub(super) fn life(life: &Life) -> String {
         Life::StoppedGracefully => "stops in good order".to_owned(),
         Life::Failed(sentence) => format!("stops by itself: {sentence}"),
         Life::Leads { term } => format!("leads (term {term})"),
+        Life::Replaced => "gets empty disks".to_owned(),
     }
 }

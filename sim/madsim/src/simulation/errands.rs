@@ -45,6 +45,13 @@ pub(crate) enum Errand {
         node: Host,
         away: Duration,
     },
+    /// A node whose disks have rotted is taken out, given empty ones and added again.
+    Replace {
+        node: Host,
+        /// How often it had stopped by itself before.
+        failures: u64,
+        after: Duration,
+    },
     Overload {
         fault: FaultId,
         slot: EventSlot,
@@ -62,6 +69,13 @@ impl Errand {
             }
             Errand::LeaveAndJoin { fault, node, away } => {
                 leave_and_join(&known, fault, node, last_moment(away)).await;
+            }
+            Errand::Replace {
+                node,
+                failures,
+                after,
+            } => {
+                replace(&known, node, failures, last_moment(after)).await;
             }
             Errand::Overload {
                 fault,
@@ -172,6 +186,52 @@ async fn leave_and_join(known: &Known, fault: FaultId, node: Host, until: Instan
     while !add(known, next_via(), node).await {
         sleep(ATTEMPT_PAUSE).await;
     }
+}
+
+/// However long that takes. A member that lost its log without having been taken out would be counted as one that has it.
+async fn replace(known: &Known, node: Host, failures: u64, begin: Instant) {
+    let machine = &known.machines[node.0];
+    let number = machine.number();
+    let others: Vec<Host> = (0..known.stage.nodes())
+        .map(Host)
+        .filter(|other| *other != node)
+        .collect();
+    let mut vias = others.iter().cycle();
+    let mut next_via = || *vias.next().expect("a node that is replaced leaves others behind");
+    sleep_until(begin).await;
+    // The operator acts when the node has said what is wrong with it.
+    while machine.failures() == failures {
+        sleep(ATTEMPT_PAUSE).await;
+    }
+    loop {
+        let via = next_via();
+        let mut left = has_left(known, via, node);
+        if let Some(over) = membership(known, via).filter(|_| !left) {
+            let wish = |door: Arc<Door>| async move { door.group.remove(number, over).await };
+            left = operate(known, via, ATTEMPT_TIMEOUT, wish).await;
+        }
+        if left {
+            break;
+        }
+        sleep(ATTEMPT_PAUSE).await;
+    }
+    machine.ask_for_replacement();
+    while !machine.is_replaced() {
+        sleep(ATTEMPT_PAUSE).await;
+    }
+    while !add(known, next_via(), node).await {
+        sleep(ATTEMPT_PAUSE).await;
+    }
+}
+
+/// Whether a quorum has settled, as far as `via` knows, that the log does not count the node any more.
+fn has_left(known: &Known, via: Host, node: Host) -> bool {
+    let number = known.machines[node.0].number();
+    let seen = known.machines[via.0].door().map(|door| door.group.status());
+    seen.is_some_and(|log| {
+        let counts_it = log.voters.iter().any(|(voter, _)| *voter == number);
+        log.has_members() && !log.changing && !counts_it
+    })
 }
 
 /// Whether `via` knows that the node has left, whoever has heard the answer to the question.

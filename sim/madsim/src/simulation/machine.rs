@@ -8,7 +8,7 @@ use madsim::task::NodeId;
 use ostraka_replication::env::Offload;
 use ostraka_replication::peer::{PeerClient, PeerServer};
 use ostraka_replication::runtime::OwnedTask;
-use ostraka_replication::{ClusterKeeper, Group, GroupConfig, GroupName, Net, NodeNumber, PeerAddr};
+use ostraka_replication::{Group, GroupConfig, GroupName, Net, NodeNumber, PeerAddr};
 use ostraka_sim_model::history::{Happening, Life};
 use ostraka_sim_model::ids::NodeIndex;
 use ostraka_sim_vote::vote::{new_machine, start_ingest, tick_when_due};
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::chance::{Purpose, seed_of};
 use super::clock::WallClock;
-use super::disks::Disks;
+use super::disks::{Disks, Storage};
 use super::door::Door;
 use super::plants::{HastyLog, Plant};
 use super::stage::{Host, SharedStage, Stage};
@@ -38,8 +38,6 @@ pub(crate) struct Machine {
     wires: Wires,
     pub(crate) disks: Disks,
     pub(crate) clock: Arc<WallClock>,
-    /// Which cluster its node belongs to, as its disk keeps it across lives.
-    cluster: Arc<ClusterKeeper>,
     state: Mutex<State>,
 }
 
@@ -51,6 +49,18 @@ struct State {
     door: Option<Arc<Door>>,
     /// The node has returned, and its process waits to be taken away.
     ended: bool,
+    /// How often it has stopped by itself.
+    failures: u64,
+    replacement: Replacement,
+}
+
+/// How far the replacement of the machine's disks is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Replacement {
+    #[default]
+    None,
+    Asked,
+    Done,
 }
 
 impl Machine {
@@ -70,6 +80,8 @@ impl Machine {
             stop: Arc::default(),
             door: None,
             ended: false,
+            failures: 0,
+            replacement: Replacement::None,
         };
         Arc::new(Self {
             node,
@@ -78,7 +90,6 @@ impl Machine {
             wires,
             disks,
             clock,
-            cluster: Arc::new(ClusterKeeper::in_memory()),
             state: Mutex::new(state),
         })
     }
@@ -135,6 +146,32 @@ impl Machine {
         self.state.lock().origin.lose_power();
     }
 
+    /// How often the node has stopped by itself.
+    pub(crate) fn failures(&self) -> u64 {
+        self.state.lock().failures
+    }
+
+    /// Somebody goes and gives it empty disks as soon as it does not run.
+    pub(crate) fn ask_for_replacement(&self) {
+        self.state.lock().replacement = Replacement::Asked;
+    }
+
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.state.lock().replacement == Replacement::Done
+    }
+
+    /// Its process does not run: whoever was asked for empty disks brings them now.
+    pub(crate) fn replace_if_asked(&self) {
+        let mut state = self.state.lock();
+        if state.replacement != Replacement::Asked {
+            return;
+        }
+        state.replacement = Replacement::Done;
+        drop(state);
+        self.disks.replace();
+        self.record(Life::Replaced);
+    }
+
     pub(crate) fn ask_to_stop(&self) {
         self.state.lock().stop.notify_one();
     }
@@ -146,11 +183,15 @@ impl Machine {
 
     async fn live(self: Arc<Self>, life: u64) {
         self.record(Life::Started);
-        self.record(match self.serve(life).await {
+        let ended = self.serve(life).await;
+        let failed = ended.is_err();
+        self.record(match ended {
             Ok(()) => Life::StoppedGracefully,
             Err(sentence) => Life::Failed(sentence),
         });
-        self.state.lock().ended = true;
+        let mut state = self.state.lock();
+        state.failures += u64::from(failed);
+        state.ended = true;
     }
 
     /// A node as the service puts it together, without identity and HTTP.
@@ -163,10 +204,15 @@ impl Machine {
         let net = Arc::new(HostNet { wires, origin });
         let listener = net.bind("").await.map_err(|error| error.to_string())?;
         let server = PeerServer::new(CLUSTER_KEY, self.number());
-        let peers = PeerClient::new(net, CLUSTER_KEY, self.number()).of_cluster(self.cluster.clone());
+        let Storage {
+            log,
+            snapshots,
+            cluster,
+        } = self.disks.storage();
+        let peers = PeerClient::new(net, CLUSTER_KEY, self.number()).of_cluster(cluster);
         let peers = Arc::new(peers);
         let machine = Arc::new(RwLock::new(new_machine()));
-        let (log, snapshots) = (self.disks.log.open(), self.disks.snapshots.clone());
+        let log = log.open();
         let clock = self.clock.clone();
         let (config, shared) = (self.config(life), machine.clone());
         let starting = match self.stage.plant {
@@ -181,7 +227,7 @@ impl Machine {
         let _serving = OwnedTask::new(serving);
         let status = group.status();
         let is_member = !status.voters.is_empty() || !status.learners.is_empty();
-        if self.node.0 == 0 && !is_member {
+        if self.node.0 == 0 && !is_member && !self.is_replaced() {
             let own = PeerAddr(Stage::peer_address(self.host()));
             group.init(own).await.map_err(|error| error.to_string())?;
         }

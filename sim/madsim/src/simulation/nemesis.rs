@@ -123,6 +123,10 @@ impl Nemesis {
             | FaultKind::SlowDisk { .. }
             | FaultKind::DiskFull { .. }
             | FaultKind::ClockJump { .. } => Some(self.begin_at_machine(&mut under_way)),
+            FaultKind::Rot { target } => {
+                let target = *target;
+                Some(self.let_rot(&mut under_way, target, now_ms))
+            }
             FaultKind::TransferLeadership { .. }
             | FaultKind::LeaveAndJoin { .. }
             | FaultKind::Overload { .. } => self.send_errand(&under_way.fault),
@@ -130,6 +134,25 @@ impl Nemesis {
         let node = hit.map(|place| NodeIndex(place as u8));
         self.stage.record(Happening::FaultBegan { fault: id, node });
         self.under_way.insert(id, under_way);
+    }
+
+    /// Nobody looks at what a disk holds before it is opened again: so the process dies, and is started again.
+    fn let_rot(&mut self, under_way: &mut UnderWay, target: Target, now_ms: u64) -> usize {
+        let id = under_way.fault.id;
+        let place = self.resolve(target);
+        self.processes.kill(place, id);
+        self.processes.release(place, id, now_ms);
+        self.machines[place].disks.log().rot();
+        under_way.nodes = vec![place];
+        under_way.counter = self.counter(&under_way.fault.kind, place);
+        let errand = Errand::Replace {
+            node: Host(place),
+            failures: under_way.counter,
+            after: Duration::from_millis(under_way.fault.for_ms.0),
+        };
+        let is_taken = self.errands.send(errand).is_ok();
+        assert!(is_taken, "whoever runs errands does so to the end");
+        place
     }
 
     fn begin_at_links(&mut self, under_way: &mut UnderWay, now_ms: u64) -> Option<usize> {
@@ -223,8 +246,8 @@ impl Nemesis {
         under_way.counter = self.counter(kind, place);
         let machine = &self.machines[place];
         match kind {
-            FaultKind::DiskError { .. } => machine.disks.log.fail_barriers(true),
-            FaultKind::DiskFull { .. } => machine.disks.log.fill(true),
+            FaultKind::DiskError { .. } => machine.disks.log().fail_barriers(true),
+            FaultKind::DiskFull { .. } => machine.disks.log().fill(true),
             FaultKind::SlowDisk { barrier_ms, .. } => {
                 machine
                     .disks
@@ -244,9 +267,10 @@ impl Nemesis {
     fn counter(&self, kind: &FaultKind, place: usize) -> u64 {
         let machine = &self.machines[place];
         match kind {
-            FaultKind::DiskError { .. } | FaultKind::DiskFull { .. } => machine.disks.log.barriers_failed(),
-            FaultKind::SlowDisk { .. } => machine.disks.log.barriers(),
+            FaultKind::DiskError { .. } | FaultKind::DiskFull { .. } => machine.disks.barriers_failed(),
+            FaultKind::SlowDisk { .. } => machine.disks.barriers(),
             FaultKind::ClockJump { .. } => machine.clock.wrong_looks(),
+            FaultKind::Rot { .. } => machine.failures(),
             _ => 0,
         }
     }
@@ -339,8 +363,8 @@ impl Nemesis {
             bites += self.counter(&under_way.fault.kind, place) - under_way.counter;
             let machine = &self.machines[place];
             match &under_way.fault.kind {
-                FaultKind::DiskError { .. } => machine.disks.log.fail_barriers(false),
-                FaultKind::DiskFull { .. } => machine.disks.log.fill(false),
+                FaultKind::DiskError { .. } => machine.disks.log().fail_barriers(false),
+                FaultKind::DiskFull { .. } => machine.disks.log().fill(false),
                 FaultKind::SlowDisk { .. } => machine.disks.set_barrier(None),
                 FaultKind::ClockJump { by_ms, .. } => machine.clock.jump(-by_ms),
                 _ => {}

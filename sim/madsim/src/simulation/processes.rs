@@ -56,6 +56,7 @@ impl Processes {
                 continue;
             }
             process.up = true;
+            machine.replace_if_asked();
             if std::mem::take(&mut process.powerless) {
                 let pairs = pairs_with(place, self.machines.len() + 1);
                 self.stage.links.lock().cure(None, &pairs);

@@ -1,15 +1,15 @@
 //! Durability: what was acknowledged was on a quorum of disks by then, is in the log at the end with the verdict that was
 //! told, and its status never went back. No disk drops a committed entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ostraka_core::LogIndex;
 
 use super::Report;
 use crate::case::{Case, Moment, Submission};
-use crate::history::{Answer, Happening, Sight, VoteStatus};
-use crate::ids::SimMicros;
-use crate::plan::Action;
+use crate::history::{Answer, Happening, Life, Sight, VoteStatus};
+use crate::ids::{NodeIndex, SimMicros};
+use crate::plan::{Action, FaultKind};
 
 pub(super) fn check(case: &Case, report: &mut Report) {
     for index in &case.log.missing {
@@ -21,6 +21,7 @@ pub(super) fn check(case: &Case, report: &mut Report) {
     statuses_never_go_back(case, report);
     nothing_is_shown_before_it_is_durable(case, report);
     no_disk_drops_what_is_committed(case, report);
+    nobody_serves_from_rotten_disks(case, report);
 }
 
 fn acknowledged_votes_stay(case: &Case, report: &mut Report) {
@@ -212,6 +213,33 @@ fn nothing_is_shown_before_it_is_durable(case: &Case, report: &mut Report) {
             by_quorum(case, report, moment, LogIndex(version), || {
                 format!("version {version} was shown")
             });
+        }
+    }
+}
+
+/// A node whose disks have rotted does nothing with them: it is not ready and does not lead before it has others.
+fn nobody_serves_from_rotten_disks(case: &Case, report: &mut Report) {
+    let mut rotten: BTreeSet<NodeIndex> = BTreeSet::new();
+    for (place, record) in case.history.records.iter().enumerate() {
+        match &record.what {
+            Happening::FaultBegan {
+                fault,
+                node: Some(node),
+            } => {
+                let mut faults = case.plan.faults.iter();
+                if faults.any(|other| other.id == *fault && matches!(other.kind, FaultKind::Rot { .. })) {
+                    rotten.insert(*node);
+                }
+            }
+            Happening::Node { node, life } if rotten.contains(node) => match life {
+                Life::Replaced => drop(rotten.remove(node)),
+                Life::Ready | Life::Leads { .. } => report.safe(false, place, || {
+                    format!("node {node} serves, and what its disks hold has rotted")
+                }),
+                Life::Failed(_) => report.safe(true, place, String::new),
+                _ => {}
+            },
+            _ => {}
         }
     }
 }

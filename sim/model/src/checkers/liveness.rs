@@ -10,7 +10,7 @@ use crate::case::{Asked, Case};
 use crate::history::{Answer, Happening, Life, Status, VoteStatus};
 use crate::ids::{EventSlot, NodeIndex, SimMicros};
 use crate::lives::{self, Felt};
-use crate::plan::Action;
+use crate::plan::{Action, FaultKind};
 
 pub(super) fn check(case: &Case, report: &mut Report) {
     report.lively(case.formed.is_some(), None, || {
@@ -87,17 +87,27 @@ fn nodes_stop_for_their_disk_only(case: &Case, report: &mut Report) {
         .into_iter()
         .filter(|felt| felt.fault.kind.takes_a_disk() && felt.bites > 0)
         .collect();
-    // By node: when the process that runs there was started.
+    // By node: when the process that runs there was started, and when its disks were replaced.
     let mut started: BTreeMap<NodeIndex, SimMicros> = BTreeMap::new();
+    let mut replaced: BTreeMap<NodeIndex, SimMicros> = BTreeMap::new();
     for (place, record) in case.history.records.iter().enumerate() {
         let Happening::Node { node, life } = &record.what else {
             continue;
         };
         match life {
             Life::Started => drop(started.insert(*node, record.at)),
+            Life::Replaced => drop(replaced.insert(*node, record.at)),
             Life::Failed(sentence) => {
                 let since = started.get(node).copied().unwrap_or(SimMicros(0));
-                let was_ill = ill.iter().any(|felt| hurt(felt, *node, since, record.at));
+                let was_ill = ill.iter().any(|felt| match felt.fault.kind {
+                    // What has rotted stays so until there is another disk.
+                    FaultKind::Rot { .. } => {
+                        felt.node == Some(*node)
+                            && felt.began.is_some_and(|began| began <= since)
+                            && replaced.get(node).copied() <= felt.began
+                    }
+                    _ => hurt(felt, *node, since, record.at),
+                });
                 let names_the_disk = DISK_SENTENCES.iter().any(|part| sentence.contains(part));
                 report.safe(was_ill && names_the_disk, place, || {
                     let but = if was_ill {

@@ -204,6 +204,11 @@ pub enum FaultKind {
     DiskFull {
         target: Target,
     },
+    /// The process dies, and what its disks hold has rotted: it must not start on them. When it has refused to, and
+    /// `for_ms` are over, it is taken out of the cluster, given empty disks, and added again.
+    Rot {
+        target: Target,
+    },
     /// The wall clock jumps, and jumps back after `for_ms`.
     ClockJump {
         target: Target,
@@ -254,6 +259,7 @@ impl FaultKind {
             FaultKind::DiskError { .. } => "disk-error",
             FaultKind::SlowDisk { .. } => "slow-disk",
             FaultKind::DiskFull { .. } => "disk-full",
+            FaultKind::Rot { .. } => "rot",
             FaultKind::ClockJump { .. } => "clock-jump",
             FaultKind::TransferLeadership { .. } => "transfer-leadership",
             FaultKind::LeaveAndJoin { .. } => "leave-and-join",
@@ -275,6 +281,7 @@ impl FaultKind {
             | FaultKind::DiskError { target }
             | FaultKind::SlowDisk { target, .. }
             | FaultKind::DiskFull { target }
+            | FaultKind::Rot { target }
             | FaultKind::ClockJump { target, .. }
             | FaultKind::LeaveAndJoin { target } => vec![target],
             FaultKind::OneWay { from, to } => vec![from, to],
@@ -283,8 +290,16 @@ impl FaultKind {
         }
     }
 
-    /// Whether a disk does not do what it should: fails, or takes no more.
+    /// Whether a disk does not do what it should: fails, takes no more, or gives back something else.
     pub fn takes_a_disk(&self) -> bool {
-        matches!(self, FaultKind::DiskError { .. } | FaultKind::DiskFull { .. })
+        matches!(
+            self,
+            FaultKind::DiskError { .. } | FaultKind::DiskFull { .. } | FaultKind::Rot { .. }
+        )
+    }
+
+    /// Whether a node is taken out of the cluster for a time.
+    pub fn takes_a_member(&self) -> bool {
+        matches!(self, FaultKind::LeaveAndJoin { .. } | FaultKind::Rot { .. })
     }
 }

@@ -41,13 +41,14 @@ pub(super) enum Family {
     DiskError,
     SlowDisk,
     DiskFull,
+    Rot,
     ClockJump,
     TransferLeadership,
     LeaveAndJoin,
     Overload,
 }
 
-const FAMILIES: [Family; 18] = [
+const FAMILIES: [Family; 19] = [
     Family::Isolate,
     Family::OneWay,
     Family::Flap,
@@ -62,6 +63,7 @@ const FAMILIES: [Family; 18] = [
     Family::DiskError,
     Family::SlowDisk,
     Family::DiskFull,
+    Family::Rot,
     Family::ClockJump,
     Family::TransferLeadership,
     Family::LeaveAndJoin,
@@ -104,7 +106,7 @@ impl Profile {
     fn favours(self, family: Family) -> bool {
         use Family::{
             Blackout, ClockJump, CrashLoop, DiskError, DiskFull, Flap, Hold, Isolate, Kill, LeaveAndJoin,
-            Loss, OneWay, Overload, PowerCut, Restart, SlowDisk, SlowLinks, TransferLeadership,
+            Loss, OneWay, Overload, PowerCut, Restart, Rot, SlowDisk, SlowLinks, TransferLeadership,
         };
         match self {
             Profile::Mixed | Profile::Calm => true,
@@ -117,7 +119,10 @@ impl Profile {
                 Kill | PowerCut | CrashLoop | Hold | Restart | TransferLeadership
             ),
             Profile::Partitions => matches!(family, Isolate | OneWay | Flap | Loss | SlowLinks),
-            Profile::Disks => matches!(family, PowerCut | Blackout | DiskError | SlowDisk | DiskFull),
+            Profile::Disks => matches!(
+                family,
+                PowerCut | Blackout | DiskError | SlowDisk | DiskFull | Rot
+            ),
             Profile::Clocks => matches!(family, ClockJump | TransferLeadership | Kill | Hold),
             Profile::Membership => matches!(family, LeaveAndJoin | TransferLeadership | Restart | Kill),
             Profile::Crowd => matches!(family, Overload | Kill | Restart | SlowLinks | Isolate),

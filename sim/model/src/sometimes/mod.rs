@@ -55,6 +55,7 @@ points! {
     TornTail = nodes::torn_tail, "a power cut took some of the changes no barrier had covered, and left the first";
     BlackoutSurvived = nodes::blackout_survived, "all nodes lost power, and votes acknowledged before stand";
     DiskStoppedNode = nodes::disk_stopped_node, "a node stopped by itself because its disk failed or was full";
+    RottenNodeReplaced = nodes::rotten_node_replaced, "a node refused to start on disks that had rotted, and caught up on empty ones";
     EveryNodeRestarted = nodes::every_node_restarted, "every node was stopped and started in one run";
     NodeLeftAndCameBack = nodes::left_and_came_back, "a node left the cluster and joined it again";
     QuorumLost = nodes::quorum_lost, "so many nodes were down at once that nothing could be committed";

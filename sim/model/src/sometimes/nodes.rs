@@ -140,7 +140,10 @@ fn absences(case: &Case) -> Vec<(NodeIndex, crate::lives::Span)> {
     let away = bitten(case, |kind| {
         matches!(
             kind,
-            FaultKind::LeaveAndJoin { .. } | FaultKind::Isolate { .. } | FaultKind::Flap { .. }
+            FaultKind::LeaveAndJoin { .. }
+                | FaultKind::Rot { .. }
+                | FaultKind::Isolate { .. }
+                | FaultKind::Flap { .. }
         )
     });
     away.iter()
@@ -176,6 +179,15 @@ pub(super) fn disk_stopped_node(case: &Case) -> bool {
         .filter_map(|felt| felt.node)
         .collect();
     lives(case).any(|(node, life)| matches!(life, Life::Failed(_)) && hurt.contains(&node))
+}
+
+pub(super) fn rotten_node_replaced(case: &Case) -> bool {
+    let rotten = bitten(case, |kind| matches!(kind, FaultKind::Rot { .. }));
+    rotten.iter().filter_map(|felt| felt.node).any(|node| {
+        let replaced = lives(case).any(|(of, life)| of == node && matches!(life, Life::Replaced));
+        let disk = case.disks.nodes.get(&node);
+        replaced && disk.is_some_and(|disk| disk.applied.is_some())
+    })
 }
 
 pub(super) fn every_node_restarted(case: &Case) -> bool {

@@ -109,6 +109,7 @@ impl<'a> Scene<'a> {
                 FaultKind::Isolate { .. }
                 | FaultKind::Flap { .. }
                 | FaultKind::Hold { .. }
+                | FaultKind::Rot { .. }
                 | FaultKind::LeaveAndJoin { .. } => of_node,
                 FaultKind::OneWay { to, .. } => of_node || self.meant(to, span.from) == node,
                 FaultKind::Loss { ppm } => ppm >= LOSS_PPM_THAT_CUTS,
@@ -119,6 +120,24 @@ impl<'a> Scene<'a> {
             }
         }
         spans
+    }
+
+    /// When other faults kept the node from having a process.
+    pub(super) fn times_kept_down(&self, node: NodeIndex, but: &Felt) -> Vec<Span> {
+        let others = self.felt.iter().filter(|felt| felt.fault.id != but.fault.id);
+        others
+            .filter(|felt| match felt.fault.kind {
+                FaultKind::Blackout { .. } => true,
+                FaultKind::PowerCut { .. }
+                | FaultKind::Kill { .. }
+                | FaultKind::Restart { .. }
+                | FaultKind::CrashLoop { .. }
+                | FaultKind::DiskError { .. }
+                | FaultKind::DiskFull { .. } => felt.node == Some(node),
+                _ => false,
+            })
+            .filter_map(|felt| felt.span(self.case.end))
+            .collect()
     }
 
     /// When links were so slow that a question of `span`'s beginning was not answered in it.

@@ -26,3 +26,19 @@ async fn found_after_a_failed_barrier(kept: usize) -> Vec<Entry> {
     disk.crash_keeping(kept);
     read_all(&mut disk.open()).await
 }
+
+/// Whoever opens it finds that at the first look; a store that is open reads on, as from a cache.
+#[tokio::test(start_paused = true)]
+async fn nothing_can_be_done_with_a_disk_that_has_rotted() {
+    let disk = MemoryDisk::new();
+    let mut before = disk.open();
+    append_durably(&mut before, entries(1, 0..3)).await;
+    disk.rot();
+    assert_eq!(read_all(&mut before).await, entries(1, 0..3));
+    let mut store = disk.open();
+    let refused = store.get_log_state().await.expect_err("it has rotted");
+    assert!(refused.to_string().contains("check the disk"), "{refused}");
+    let mut reader = store.get_log_reader().await;
+    assert!(reader.try_get_log_entries(0..3).await.is_err());
+    assert!(reader.read_vote().await.is_err());
+}

@@ -6,6 +6,7 @@ mod crowd;
 mod foreign;
 mod nonsense;
 mod order;
+mod rot;
 mod search;
 mod silence;
 mod survival;

@@ -111,6 +111,7 @@ fn life() -> impl Strategy<Value = Life> {
         Just(Life::Killed),
         Just(Life::StoppedGracefully),
         Just(Life::Failed(String::new())),
+        Just(Life::Replaced),
         number().prop_map(|term| Life::Leads { term }),
     ]
 }

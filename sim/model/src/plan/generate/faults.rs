@@ -58,6 +58,7 @@ fn span(draw: &mut Draw, family: Family, knobs: &Knobs) -> (u64, u64) {
     let (short, long) = match family {
         Family::Kill | Family::PowerCut | Family::Restart | Family::Blackout => (50, 2_000),
         Family::Hold => (200, 2_000),
+        Family::Rot => (700, 2_000),
         // Long enough to meet a barrier, and an election that another fault has begun.
         Family::DiskError | Family::TransferLeadership => (900, 2_500),
         Family::Loss | Family::SlowLinks | Family::SlowDisk => (800, 5_000),
@@ -114,6 +115,7 @@ fn kind(draw: &mut Draw, family: Family, knobs: &Knobs, slots: &[EventSlot]) -> 
             barrier_ms: draw.between(10, 250),
         },
         Family::DiskFull => FaultKind::DiskFull { target },
+        Family::Rot => FaultKind::Rot { target },
         Family::ClockJump => FaultKind::ClockJump {
             target,
             by_ms: draw.pick(&[-60_000, -3_000, -400, 400, 3_000, 60_000]),

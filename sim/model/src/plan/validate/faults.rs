@@ -136,7 +136,7 @@ fn slowness_is_possible(extra_ms: u64, place: &str) -> Found {
 
 /// The atlas of faults. Whatever was acknowledged lies on a majority of disks behind a barrier. A power cut takes only
 /// what no barrier covers, so any number of nodes may have one. A disk that fails or is full may be any node's, so at
-/// each moment a minority may have one. And at most a minority of nodes ever leaves, one at a time, so that a quorum
+/// each moment a minority may have one. What rots is one node's in a run. And at most a minority of nodes ever leaves, one at a time, so that a quorum
 /// of the smallest cluster there was is still known from the plan.
 pub(in crate::plan) fn leave_enough(faults: &[Fault], nodes: u8) -> Found {
     let minority = usize::from(nodes.saturating_sub(1)) / 2;
@@ -153,8 +153,16 @@ pub(in crate::plan) fn leave_enough(faults: &[Fault], nodes: u8) -> Found {
     }
     let leaves: Vec<&Fault> = faults
         .iter()
-        .filter(|fault| matches!(fault.kind, FaultKind::LeaveAndJoin { .. }))
+        .filter(|fault| fault.kind.takes_a_member())
         .collect();
+    let rots = |fault: &&&Fault| matches!(fault.kind, FaultKind::Rot { .. });
+    if let Some(rot) = leaves.iter().find(rots) {
+        check(
+            leaves.len() == 1,
+            format!("fault {}", rot.id.0),
+            "lets the disks of one node rot, and takes others out: nobody knows when it is back",
+        )?;
+    }
     for fault in &leaves {
         let place = format!("fault {}", fault.id.0);
         check(

@@ -38,6 +38,7 @@ pub(super) fn of(scene: &Scene, felt: &Felt, span: Span) -> Option<&'static str>
         FaultKind::DiskError { .. } | FaultKind::DiskFull { .. } | FaultKind::SlowDisk { .. } => {
             wrote_nothing(scene, felt, span)
         }
+        FaultKind::Rot { .. } => was_not_started(scene, felt, span),
         FaultKind::ClockJump { .. } => had_no_look(scene, felt, span),
         FaultKind::TransferLeadership { to } => {
             led_already(scene, to, span).or_else(|| could_not_lead(scene, felt, to, span))
@@ -58,6 +59,17 @@ fn was_dead(scene: &Scene, felt: &Felt, target: Target, span: Span) -> Option<&'
     granted(
         felt.node.is_none() && dead,
         "whom it was meant for was down already",
+    )
+}
+
+/// A supervisor starts a node within half a second, unless another fault keeps it down.
+fn was_not_started(scene: &Scene, felt: &Felt, span: Span) -> Option<&'static str> {
+    let node = felt.node?;
+    let down = scene.downtimes_of(node);
+    let others = scene.times_kept_down(node, felt);
+    granted(
+        span.is_mostly_in(&down) && span.is_half_in(&others),
+        "another fault kept the node from being started for most of that time",
     )
 }
 
