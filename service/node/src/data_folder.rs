@@ -38,7 +38,9 @@ pub enum DataFolderError {
     )]
     Newer { path: PathBuf, found: u32 },
     #[error(
-        "{path} is not a readable ostraka data folder: {what}; restore it from a peer or a backup, or give an empty --data-dir (nothing was changed)"
+        "{path} is not a readable ostraka data folder: {what}; restore it from a backup; or, if other nodes have what it had, \
+         remove this node from the cluster there, start it with an empty --data-dir and --bootstrap wait, and add it again \
+         (nothing was changed)"
     )]
     Corrupt { path: PathBuf, what: String },
     #[error("there is no data folder {0}; name the --data-dir that the node was started with")]

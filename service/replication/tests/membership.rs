@@ -274,3 +274,59 @@ async fn a_change_that_was_meant_for_other_members_changes_nothing() {
     assert_eq!(cluster.nodes[place].group().membership(), confirmed);
     group.remove(number, confirmed).await.expect("meant for these");
 }
+
+/// Three nodes, of which one lacks what the other two have acknowledged, and one of those two has lost its data folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voter_that_lost_its_log_takes_no_part_before_it_is_added_anew() {
+    let mut cluster = Cluster::of(3, |_| {}).await;
+    let leader = cluster.leader().await;
+    let stale = cluster.follower().await;
+    let emptied = 3 - leader - stale;
+    cluster.nodes[leader].submit(1, WAIT).await.expect("applied");
+    cluster.settled().await;
+    cluster.nodes[stale].kill();
+    cluster.nodes[leader]
+        .submit(2, WAIT)
+        .await
+        .expect("acknowledged by the leader and the node that is emptied");
+    for place in [leader, emptied] {
+        cluster.nodes[place].kill();
+    }
+    cluster.nodes[emptied].disk = MemoryDisk::new();
+    cluster.nodes[emptied].cluster = Arc::new(ClusterKeeper::in_memory());
+    for place in [stale, emptied] {
+        cluster.nodes[place].start().await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for place in [stale, emptied] {
+        let group = cluster.nodes[place].group();
+        assert!(
+            !group.is_leader(),
+            "two of three, one of which has forgotten: {:?}",
+            group.status()
+        );
+    }
+    cluster.nodes[leader].start().await;
+    let (number, addr) = (cluster.nodes[emptied].number, cluster.nodes[emptied].addr.clone());
+    let group = loop {
+        let leads = |place: &usize| cluster.nodes[*place].group().is_leader();
+        match [leader, stale].into_iter().find(leads) {
+            Some(place) => break cluster.nodes[place].group(),
+            None => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    };
+    cluster.nodes[leader]
+        .submit(3, WAIT)
+        .await
+        .expect("by the two that remember");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let status = cluster.nodes[emptied].group().status();
+    assert!(!status.has_members(), "nobody has fed it: {status:?}");
+    group.remove(number, group.membership()).await.expect("it goes");
+    group
+        .add(number, addr, group.membership(), WAIT)
+        .await
+        .expect("and comes back as a new one");
+    let counted = cluster.settled().await.counted;
+    assert_eq!(counted.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
+}

@@ -127,6 +127,7 @@ impl Group {
             group: self.inner.config.name,
             node,
             addr,
+            is_voter: false,
         };
         let error = match self.inner.peers.change_membership(&target, within, &change).await {
             Ok(MembershipAnswer(answer)) => return answer,
@@ -260,6 +261,7 @@ impl Group {
             group: self.inner.config.name,
             node,
             addr: addr.clone(),
+            is_voter: false,
         };
         let within = Duration::from_millis(PEER_CALL_MS_MAX);
         let error = match self.inner.peers.standing(&target, within).await {

@@ -210,6 +210,15 @@ impl Group {
         self.inner.config.name
     }
 
+    pub fn node(&self) -> NodeNumber {
+        self.inner.config.node
+    }
+
+    /// Whether this node has anything of the log, or a snapshot in its place.
+    pub(crate) fn has_log(&self) -> bool {
+        self.raft().metrics().borrow().last_log_index.is_some()
+    }
+
     /// Waits until this replica has applied `index`. `false` when `within` is over first.
     pub async fn wait_applied(&self, index: LogIndex, within: Duration) -> bool {
         let mut applied = self.inner.applied.clone();

@@ -90,6 +90,7 @@ impl Group {
                         group: self.inner.config.name,
                         node,
                         addr,
+                        is_voter: false,
                     };
                     tokio::select! {
                         biased;

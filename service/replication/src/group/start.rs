@@ -18,7 +18,7 @@ use super::{Group, GroupConfig, GroupError, Inner, RaftHandle, reads, sentence};
 use crate::env::SharedClock;
 use crate::log_store::LogStore;
 use crate::machine::{Machine, SharedMachine};
-use crate::peer::{PeerClient, PeerNetwork};
+use crate::peer::{PeerClient, PeerNetwork, Voters};
 use crate::runtime::{self, OwnedTask};
 use crate::snapshot_store::SnapshotStore;
 
@@ -38,17 +38,21 @@ pub(super) async fn start<M: Machine, L: LogStore>(
         .await
         .map_err(storage)?;
     let (applied, broken, held) = (adapter.applied_index(), adapter.broken(), adapter.held());
+    let voters = Arc::new(Voters::default());
     let network = PeerNetwork {
         client: peers.clone(),
         group: config.name,
         node: config.node,
         offload: config.offload,
+        voters: voters.clone(),
     };
     let seed = runtime::mix(config.seed ^ config.node.0);
     let starting = RaftHandle::new(config.node, Arc::new(raft_config), network, log, adapter);
     let raft = runtime::seeded(seed, starting)
         .await
         .map_err(|fatal| GroupError::Storage(sentence::of_fatal(&fatal)))?;
+
+    voters.learn_from(raft.metrics());
 
     let (reads, read_queue) = reads::queue();
     let inner = Inner {

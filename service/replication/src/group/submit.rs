@@ -94,6 +94,7 @@ impl Group {
             group: self.inner.config.name,
             node,
             addr,
+            is_voter: false,
         };
         let within = left.min(Duration::from_millis(SUBMIT_ATTEMPT_MS_MAX));
         let sent = AtomicBool::new(false);

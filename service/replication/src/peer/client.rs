@@ -19,7 +19,7 @@ use super::frames::{self, FrameError, PeerBody};
 use super::wire::{
     self, MembershipAnswer, MembershipChange, ProposeAnswer, ReadIndexAnswer, Standing, WireError,
 };
-use super::{HEADER_CLUSTER, HEADER_FROM, HEADER_KEY, HEADER_TO, HEADER_WITHIN_MS, Route};
+use super::{HEADER_CLUSTER, HEADER_FROM, HEADER_KEY, HEADER_TO, HEADER_VOTER, HEADER_WITHIN_MS, Route};
 use crate::cluster::ClusterKeeper;
 use crate::env::SharedNet;
 use crate::runtime;
@@ -51,6 +51,8 @@ pub(crate) struct Target {
     pub(crate) group: GroupName,
     pub(crate) node: NodeNumber,
     pub(crate) addr: PeerAddr,
+    /// The sender counts it as a voter. Said with Raft's own messages only.
+    pub(crate) is_voter: bool,
 }
 
 /// What is called, over which connection, and whether it has left.
@@ -123,6 +125,9 @@ impl PeerClient {
         ));
         if let Some(record) = self.cluster.known() {
             request = request.header(HEADER_CLUSTER, record.id.to_string());
+        }
+        if target.is_voter {
+            request = request.header(HEADER_VOTER, "1");
         }
         let request = request
             .header(HEADER_KEY, &self.cluster_key)

@@ -15,7 +15,7 @@ mod snapshot;
 pub mod wire;
 
 pub(crate) use client::{CallError, Target};
-pub(crate) use network::PeerNetwork;
+pub(crate) use network::{PeerNetwork, Voters};
 
 pub use client::PeerClient;
 pub use server::PeerServer;
@@ -32,6 +32,8 @@ const HEADER_FROM: &str = "x-ostraka-from";
 const HEADER_TO: &str = "x-ostraka-to";
 /// Milliseconds that the sender waits for the answer.
 const HEADER_WITHIN_MS: &str = "x-ostraka-within-ms";
+/// There if the sender counts the receiver as a voter.
+const HEADER_VOTER: &str = "x-ostraka-voter";
 
 /// What a peer can be asked, `/peer/v1/{group}/{route}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,17 +1,20 @@
 //! What openraft asks of a network, on top of the [`PeerClient`].
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
+use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::metrics::RaftMetrics;
 use openraft::network::{RPCOption, RPCTypes};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use openraft::type_config::alias;
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use openraft_rt::{BoxFuture, BoxStream};
 use ostraka_core::limits::PEER_CALL_MS_MAX;
@@ -30,6 +33,30 @@ pub(crate) struct PeerNetwork {
     pub(crate) group: GroupName,
     pub(crate) node: NodeNumber,
     pub(crate) offload: Offload,
+    pub(crate) voters: Arc<Voters>,
+}
+
+/// Whom the group counts as voters, for those who speak to them.
+#[derive(Default)]
+pub(crate) struct Voters(OnceLock<alias::WatchReceiverOf<Types, RaftMetrics<Types>>>);
+
+impl Voters {
+    /// The core has started.
+    pub(crate) fn learn_from(&self, metrics: alias::WatchReceiverOf<Types, RaftMetrics<Types>>) {
+        let is_first = self.0.set(metrics).is_ok();
+        assert!(is_first, "a core starts once");
+    }
+
+    /// As long as nothing is known, everybody is: a new node that is taken for a voter is fed a moment later, and a voter
+    /// that is taken for a new node forgets what it promised.
+    fn count(&self, node: NodeNumber) -> bool {
+        self.0.get().is_none_or(|metrics| {
+            let metrics = metrics.borrow_watched();
+            let membership = metrics.membership_config.membership();
+            let mut voters = membership.voter_ids().peekable();
+            voters.peek().is_none() || voters.any(|voter| voter == node)
+        })
+    }
 }
 
 impl PeerNetwork {
@@ -38,6 +65,7 @@ impl PeerNetwork {
             group: self.group,
             node,
             addr: addr.clone(),
+            is_voter: true,
         };
         Peer {
             client: self.client.clone(),
@@ -45,6 +73,7 @@ impl PeerNetwork {
             target,
             purpose,
             offload: self.offload,
+            voters: self.voters.clone(),
         }
     }
 }
@@ -76,11 +105,17 @@ pub(crate) struct Peer {
     target: Target,
     purpose: Purpose,
     offload: Offload,
+    voters: Arc<Voters>,
 }
 
 type Rpc<T> = Result<T, RPCError<Types>>;
 
 impl Peer {
+    /// How the target is counted now.
+    fn look(&mut self) {
+        self.target.is_voter = self.voters.count(self.target.node);
+    }
+
     fn rpc_error(&self, action: RPCTypes, error: CallError) -> RPCError<Types> {
         match error {
             CallError::NotSent(_) | CallError::Refused(..) => Unreachable::new(&error).into(),
@@ -109,6 +144,7 @@ impl RaftNetworkV2<Types> for Peer {
             sent: &AtomicBool::new(false),
         };
         let within = Duration::from_millis(PEER_CALL_MS_MAX);
+        self.look();
         let answer = self
             .client
             .call(&self.target, call, within, wire::encode_append(&request))
@@ -128,6 +164,7 @@ impl RaftNetworkV2<Types> for Peer {
         if self.purpose == Purpose::Heartbeats {
             return openraft::network::stream_append_sequential(self, requests, option);
         }
+        self.look();
         Box::pin(async move {
             let this = &*self;
             let answers = append::open(&this.client, &this.target, requests).await;
@@ -155,6 +192,7 @@ impl RaftNetworkV2<Types> for Peer {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        self.look();
         let sending = snapshot::send(&self.client, &self.target, vote, snapshot, self.offload);
         tokio::select! {
             biased;

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use super::connection::{CONNECTION_WINDOW_BYTES, PeerExecutor, STREAM_WINDOW_BYTES};
 use super::frames::{self, PeerBody};
-use super::{HEADER_CLUSTER, HEADER_FROM, HEADER_KEY, HEADER_TO, Route, routes};
+use super::{HEADER_CLUSTER, HEADER_FROM, HEADER_KEY, HEADER_TO, HEADER_VOTER, Route, routes};
 use crate::cluster::{ClusterId, ClusterRecord};
 use crate::env::{BoxIo, Listener};
 use crate::group::Group;
@@ -156,6 +156,9 @@ impl Inner {
         if let Err(refusal) = check_cluster(&group, route, &head.headers).await {
             return refused(notes, &head.headers, head.uri.path(), refusal);
         }
+        if let Err(refusal) = check_promises(&group, route, &head.headers) {
+            return refused(notes, &head.headers, head.uri.path(), refusal);
+        }
         let seed = group.next_seed();
         match runtime::seeded(seed, routes::answer(&group, route, &head.headers, body)).await {
             Ok(body) => Response::new(body),
@@ -243,6 +246,28 @@ async fn check_cluster(group: &Group, route: Route, headers: &HeaderMap) -> Resu
          remove --node {node}` at a node of cluster {theirs}, start this one with an empty data folder and --bootstrap \
          wait, then add it again",
         own.id
+    );
+    Err((StatusCode::CONFLICT, sentence))
+}
+
+/// With its log, a node loses whom it voted for in which term, and which terms it has turned its back on. Were it to vote
+/// again, or to count as one who has an entry, two leaders could be right at once, and what was acknowledged be lost
+/// (Raft's durable state: D. Ongaro, J. Ousterhout, 2014, figure 2). So a node without a log promises nothing: it is no voter
+/// in the eyes of anybody who knows better, and is fed only by a leader to whom it is new.
+fn check_promises(group: &Group, route: Route, headers: &HeaderMap) -> Result<(), Refusal> {
+    let asks_for_a_promise = match route {
+        Route::Vote | Route::PreVote | Route::TransferLeader => true,
+        Route::Append | Route::AppendOne | Route::Snapshot => headers.contains_key(HEADER_VOTER),
+        Route::Propose | Route::ReadIndex | Route::Membership | Route::Standing => false,
+    };
+    if !asks_for_a_promise || group.has_log() {
+        return Ok(());
+    }
+    let (node, name) = (group.node(), group.name());
+    let sentence = format!(
+        "this node {node} counts as a voter and has no {name:?} log: its data folder was emptied or is the wrong one, and with \
+         the log it lost what it had promised, so it takes no part. With the right data folder, start it again. If that is \
+         lost, run `ostraka cluster remove --node {node}` at another node and then `ostraka cluster add --node {node}`"
     );
     Err((StatusCode::CONFLICT, sentence))
 }

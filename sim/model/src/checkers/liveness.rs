@@ -85,7 +85,7 @@ const DISK_SENTENCES: [&str; 2] = ["disk full: ", "check the disk"];
 fn nodes_stop_for_their_disk_only(case: &Case, report: &mut Report) {
     let ill: Vec<Felt> = lives::felt(case)
         .into_iter()
-        .filter(|felt| felt.fault.kind.takes_a_disk() && felt.bites > 0)
+        .filter(|felt| felt.fault.kind.takes_a_disk() && (felt.bites > 0 || stays(felt)))
         .collect();
     // By node: when the process that runs there was started, and when its disks were replaced.
     let mut started: BTreeMap<NodeIndex, SimMicros> = BTreeMap::new();
@@ -100,7 +100,6 @@ fn nodes_stop_for_their_disk_only(case: &Case, report: &mut Report) {
             Life::Failed(sentence) => {
                 let since = started.get(node).copied().unwrap_or(SimMicros(0));
                 let was_ill = ill.iter().any(|felt| match felt.fault.kind {
-                    // What has rotted stays so until there is another disk.
                     FaultKind::Rot { .. } => {
                         felt.node == Some(*node)
                             && felt.began.is_some_and(|began| began <= since)
@@ -121,6 +120,11 @@ fn nodes_stop_for_their_disk_only(case: &Case, report: &mut Report) {
             _ => {}
         }
     }
+}
+
+/// What has rotted stays so when the fault's time is over, also if nobody has looked at it before.
+fn stays(felt: &Felt) -> bool {
+    matches!(felt.fault.kind, FaultKind::Rot { .. })
 }
 
 /// Whether the fault made a barrier of the process fail that ran on `node` between the two moments: it had begun, and it

@@ -91,6 +91,17 @@ fn liveness_excuses_no_stop_on_the_new_disks() {
 }
 
 #[test]
+fn liveness_excuses_a_stop_on_rotten_disks_that_nobody_looked_at_before() {
+    let mut run = rotten(refused_and_replaced());
+    for record in &mut run.history.records {
+        if let Happening::FaultEnded { bites, .. } = &mut record.what {
+            *bites = 0;
+        }
+    }
+    assert_eq!(found(&run, Checker::Liveness), Vec::<String>::new());
+}
+
+#[test]
 fn liveness_finds_a_node_that_panics_on_rotten_disks() {
     let panic = "it panicked: index out of bounds: the len is 3 but the index is 7";
     let mut happenings = refused_and_replaced();
