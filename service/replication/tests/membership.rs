@@ -330,3 +330,69 @@ async fn a_voter_that_lost_its_log_takes_no_part_before_it_is_added_anew() {
     let counted = cluster.settled().await.counted;
     assert_eq!(counted.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_removed_without_whom_there_would_be_no_quorum() {
+    let mut cluster = Cluster::of(3, |_| {}).await;
+    let leader = cluster.leader().await;
+    let dead = cluster.follower().await;
+    let alive = cluster.nodes[3 - leader - dead].number;
+    let (own, dead_number) = (cluster.nodes[leader].number, cluster.nodes[dead].number);
+    let group = cluster.nodes[leader].group();
+    let before = group.membership();
+    cluster.nodes[dead].kill();
+    // Until nobody can take it for one that answers.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    for leaving in [alive, own] {
+        let begun = Instant::now();
+        let Err(GroupError::Membership(sentence)) = group.remove(leaving, before).await else {
+            panic!("{:?}", group.status());
+        };
+        let expected = format!("node {dead_number} cannot be reached");
+        assert!(sentence.contains(&expected), "{sentence}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+    assert_eq!(group.membership(), before, "nothing was written");
+    assert!(group.is_leader());
+    group
+        .remove(dead_number, before)
+        .await
+        .expect("who is dead may go");
+    cluster.nodes[leader].submit(1, WAIT).await.expect("two of two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_node_learns_that_it_is_out_and_that_it_is_back() {
+    let cluster = Cluster::of(3, |_| {}).await;
+    let (leader, place) = (cluster.leader().await, cluster.follower().await);
+    let (number, addr) = (cluster.nodes[place].number, cluster.nodes[place].addr.clone());
+    let group = cluster.nodes[leader].group();
+    let removed = cluster.nodes[place].group();
+    group.remove(number, group.membership()).await.expect("it goes");
+    wait_touch(&removed, Some("does not count this node as a member")).await;
+    group
+        .add(number, addr, group.membership(), WAIT)
+        .await
+        .expect("it comes back");
+    wait_touch(&removed, None).await;
+}
+
+/// Waits until the node says this of being out of touch, or nothing.
+async fn wait_touch(group: &ostraka_replication::Group, part: Option<&str>) {
+    let begun = Instant::now();
+    loop {
+        let said = group.out_of_touch().await.map(|out| out.to_string());
+        let is_so = match (&said, part) {
+            (Some(said), Some(part)) => said.contains(part),
+            (said, part) => said.is_none() && part.is_none(),
+        };
+        if is_so {
+            return;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "{said:?}, not {part:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

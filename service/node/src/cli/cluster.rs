@@ -7,13 +7,15 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use ostraka_api::{ErrorCode, ProblemBody};
-use ostraka_core::limits::{CLUSTER_CALL_MS_MAX, JOINING_NODE_LOOK_MS};
+use ostraka_core::limits::{CLUSTER_CALL_MS_MAX, JOINING_NODE_LOOK_MS, MEMBERSHIP_CHANGE_MS_MAX};
 use tokio::time::Instant;
 
 use super::{ClusterAction, ClusterArgs};
 use crate::operator::{ClusterStatus, Memberships};
 
 const LOOK_PAUSE: Duration = Duration::from_millis(JOINING_NODE_LOOK_MS);
+/// A node that does not know the newest members by then does not belong to them any more.
+const LOOK_TIMEOUT: Duration = Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX);
 const CLUSTER_CALL_TIMEOUT: Duration = Duration::from_millis(CLUSTER_CALL_MS_MAX);
 
 pub(super) fn cluster(args: ClusterArgs) -> Result<(), String> {
@@ -90,12 +92,13 @@ async fn look_and_ask(operator: &str, action: &ClusterAction) -> Result<Bytes, F
     if !action.changes_members() {
         return ask(operator, action.request(&Memberships::new())).await;
     }
+    let deadline = Instant::now() + LOOK_TIMEOUT;
     loop {
         let look = ClusterAction::Status { json: true };
         let status = ask(operator, look.request(&Memberships::new())).await?;
         let over = status_in(&status, operator)?.memberships();
         match ask(operator, action.request(&over)).await {
-            Err(failure) if failure.code == Some(ErrorCode::MembersChanged) => {}
+            Err(failure) if failure.code == Some(ErrorCode::MembersChanged) && Instant::now() < deadline => {}
             done => return done,
         }
         tokio::time::sleep(LOOK_PAUSE).await;

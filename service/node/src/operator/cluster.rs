@@ -106,7 +106,17 @@ fn refused(error: &GroupError) -> Problem {
         GroupError::Timeout => ErrorCode::ClusterActionUnfinished,
         GroupError::Storage(_) | GroupError::Stopped(_) => ErrorCode::Internal,
     };
-    Problem::new(code, error.to_string())
+    let sentence = match error {
+        // Its address there is for the nodes; an operator may ask any of them.
+        GroupError::NotLeader(_) => "leadership is changing hands; ask again".to_owned(),
+        GroupError::Timeout => {
+            "not finished in time, and it may still happen; look at `ostraka cluster status`, and ask again for what is \
+             missing"
+                .to_owned()
+        }
+        error => error.to_string(),
+    };
+    Problem::new(code, sentence)
 }
 
 /// A log that is not named has had no members when the operator looked.
@@ -189,7 +199,12 @@ async fn undone(
     added: &[(&Group, MembershipId)],
 ) -> Problem {
     let mut problem = refused(error);
-    let mut sentence = format!("{failed:?} log: {error}");
+    let mut sentence = format!("{failed:?} log: {}", problem.detail);
+    if *error == GroupError::Timeout {
+        sentence.push_str(&format!(
+            ", where it may be a learner or a voter: run `ostraka cluster remove --node {node}`"
+        ));
+    }
     for (group, with_it) in added {
         let name = group.name();
         match group.remove(node, *with_it).await {
@@ -218,14 +233,30 @@ async fn take_out(operator: Arc<Operator>, RemoveNode { node, over }: RemoveNode
         let sentence = format!("node {node} is not in the cluster");
         return Err(refused(&GroupError::Membership(sentence)));
     }
+    let mut left = Vec::new();
     for group in members {
-        let removed = group.remove(node, meant(&over, group)).await;
-        removed.map_err(|error| refused(&error))?;
+        match group.remove(node, meant(&over, group)).await {
+            Ok(_) => left.push(group.name()),
+            Err(error) => return Err(half_removed(&error, group.name(), node, &left)),
+        }
     }
     tracing::info!(%node, "the operator removed a node");
     Ok(Json(
         json!({"done": format!("node {node} is no member any more")}),
     ))
+}
+
+/// A node that is a member of one log only is asked to leave again: what it has left, it has left.
+fn half_removed(error: &GroupError, failed: GroupName, node: NodeNumber, left: &[GroupName]) -> Problem {
+    let mut problem = refused(error);
+    let mut sentence = format!("{failed:?} log: {}", problem.detail);
+    for name in left {
+        sentence.push_str(&format!(
+            "; of the {name:?} log it is no member any more: run `ostraka cluster remove --node {node}` again"
+        ));
+    }
+    problem.detail = sentence.into();
+    problem
 }
 
 pub(super) async fn transfer_leader(

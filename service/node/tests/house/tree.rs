@@ -23,8 +23,9 @@ const TOP: &[&str] = &[
     "sim",
     "slo",
     "synthetic",
-    // Made by cargo and by the service, and ignored by git.
+    // Made by cargo, by the service and by the README's three nodes, and ignored by git.
     "data",
+    "nodes",
     "target",
 ];
 

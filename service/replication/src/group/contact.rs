@@ -12,6 +12,9 @@ use crate::runtime;
 /// Why this node cannot expect the group to take anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfTouch {
+    /// The leader says so.
+    #[error("the cluster does not count this node as a member any more: stop it, or add it again")]
+    Removed,
     #[error("no leader is known")]
     NoLeader,
     /// This node leads, and alone.
@@ -35,6 +38,9 @@ fn ago(silence: &Option<Duration>) -> String {
 impl Group {
     /// `None` while the group's leader is heard by this node, and a quorum by the leader if that is this node.
     pub async fn out_of_touch(&self) -> Option<OutOfTouch> {
+        if self.inner.voters.is_expelled() {
+            return Some(OutOfTouch::Removed);
+        }
         let metrics = self.raft().metrics().borrow().clone();
         let own = self.inner.config.node;
         let Some(leader) = metrics.current_leader else {
@@ -62,7 +68,7 @@ impl Group {
     }
 
     /// Longer than a change of leader takes.
-    fn is_too_long(&self, silence: Option<Duration>) -> bool {
+    pub(super) fn is_too_long(&self, silence: Option<Duration>) -> bool {
         let bound =
             Duration::from_millis(QUORUM_SILENCE_MS_MAX).max(4 * self.inner.config.election_timeout_max);
         silence.is_none_or(|silence| silence > bound)

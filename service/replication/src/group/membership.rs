@@ -352,6 +352,7 @@ impl Group {
                 let sentence = format!("node {node} is the only voter: a cluster without any is none");
                 return Err(GroupError::Membership(sentence));
             };
+            self.quorum_stays(node, deadline).await?;
             self.hand_over(heir.0).await?;
             (heir, turn.over)
         };
@@ -387,6 +388,7 @@ impl Group {
         let status = self.status();
         let removed = BTreeSet::from([node]);
         let change = if status.voters.iter().any(|(voter, _)| *voter == node) {
+            self.quorum_stays(node, deadline).await?;
             ChangeMembers::RemoveVoters(removed)
         } else if status.learners.iter().any(|(learner, _)| *learner == node) {
             ChangeMembers::RemoveNodes(removed)

@@ -5,6 +5,7 @@ mod budget;
 mod contact;
 mod leader;
 mod membership;
+mod quorum;
 mod reads;
 mod sentence;
 mod start;
@@ -24,7 +25,7 @@ use parking_lot::Mutex;
 use crate::cluster::ClusterKeeper;
 use crate::env::{Offload, SharedClock};
 use crate::machine::{Machine, SharedMachine};
-use crate::peer::PeerClient;
+use crate::peer::{PeerClient, Voters};
 use crate::runtime::{self, OwnedTask, watch};
 use crate::snapshot_store::SnapshotStore;
 use crate::types::{GroupName, MembershipId, NodeNumber, PeerAddr, Types};
@@ -128,8 +129,8 @@ pub enum GroupError {
     NotLeader(Option<PeerAddr>),
     /// Retryable, over the membership that there is now. Nothing was changed.
     #[error(
-        "nothing was changed: since this was asked for, the members of the group were changed, or confirmed, by somebody \
-         else (now {0}); look at `ostraka cluster status` and ask again if it is still wanted"
+        "refused, because since this was asked for the members were changed, or confirmed, by somebody else (now {0}); look \
+         at `ostraka cluster status` and ask again if it is still wanted"
     )]
     MembersChanged(MembershipId),
     /// Unknown: it may still happen.
@@ -182,6 +183,7 @@ struct Inner {
     peers: Arc<PeerClient>,
     clock: SharedClock,
     budget: Arc<budget::Budget>,
+    voters: Arc<Voters>,
     reads: reads::ReadQueue,
     /// Held by the change of members that is under way here.
     turns: tokio::sync::Mutex<()>,
@@ -212,6 +214,11 @@ impl Group {
 
     pub fn node(&self) -> NodeNumber {
         self.inner.config.node
+    }
+
+    /// A leader feeds this node, so it is a member.
+    pub(crate) fn note_fed(&self) {
+        self.inner.voters.note_fed();
     }
 
     /// Whether this node has anything of the log, or a snapshot in its place.

@@ -64,6 +64,7 @@ pub(super) async fn start<M: Machine, L: LogStore>(
         peers,
         clock,
         budget: Budget::new(PROPOSALS_IN_FLIGHT_BYTES_MAX),
+        voters,
         reads,
         turns: tokio::sync::Mutex::default(),
         draws: AtomicU64::new(0),

@@ -1,11 +1,12 @@
 //! What openraft asks of a network, on top of the [`PeerClient`].
 
 use std::future::Future;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
+use hyper::StatusCode;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::metrics::RaftMetrics;
@@ -36,21 +37,42 @@ pub(crate) struct PeerNetwork {
     pub(crate) voters: Arc<Voters>,
 }
 
-/// Whom the group counts as voters, for those who speak to them.
+/// Whom the group counts as voters, for those who speak to them; and whether the others still count this node.
 #[derive(Default)]
-pub(crate) struct Voters(OnceLock<alias::WatchReceiverOf<Types, RaftMetrics<Types>>>);
+pub(crate) struct Voters {
+    metrics: OnceLock<alias::WatchReceiverOf<Types, RaftMetrics<Types>>>,
+    expelled: AtomicBool,
+}
 
 impl Voters {
     /// The core has started.
     pub(crate) fn learn_from(&self, metrics: alias::WatchReceiverOf<Types, RaftMetrics<Types>>) {
-        let is_first = self.0.set(metrics).is_ok();
+        let is_first = self.metrics.set(metrics).is_ok();
         assert!(is_first, "a core starts once");
+    }
+
+    /// A leader has refused to hear of this node's candidacy: it is no member.
+    fn note_expelled(&self) {
+        if !self.expelled.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the cluster does not count this node as a member any more: stop it, or add it again"
+            );
+        }
+    }
+
+    /// A leader feeds this node.
+    pub(crate) fn note_fed(&self) {
+        self.expelled.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_expelled(&self) -> bool {
+        self.expelled.load(Ordering::Relaxed)
     }
 
     /// As long as nothing is known, everybody is: a new node that is taken for a voter is fed a moment later, and a voter
     /// that is taken for a new node forgets what it promised.
     fn count(&self, node: NodeNumber) -> bool {
-        self.0.get().is_none_or(|metrics| {
+        self.metrics.get().is_none_or(|metrics| {
             let metrics = metrics.borrow_watched();
             let membership = metrics.membership_config.membership();
             let mut voters = membership.voter_ids().peekable();
@@ -116,6 +138,14 @@ impl Peer {
         self.target.is_voter = self.voters.count(self.target.node);
     }
 
+    async fn ask_for_vote(&self, route: Route, request: &VoteRequest<Types>) -> Rpc<VoteResponse<Types>> {
+        let answer = self.client.vote(&self.target, route, request).await;
+        if let Err(CallError::Refused(StatusCode::GONE, _)) = &answer {
+            self.voters.note_expelled();
+        }
+        answer.map_err(|error| self.rpc_error(RPCTypes::Vote, error))
+    }
+
     fn rpc_error(&self, action: RPCTypes, error: CallError) -> RPCError<Types> {
         match error {
             CallError::NotSent(_) | CallError::Refused(..) => Unreachable::new(&error).into(),
@@ -176,13 +206,11 @@ impl RaftNetworkV2<Types> for Peer {
     }
 
     async fn vote(&mut self, request: VoteRequest<Types>, _: RPCOption) -> Rpc<VoteResponse<Types>> {
-        let answer = self.client.vote(&self.target, Route::Vote, &request).await;
-        answer.map_err(|error| self.rpc_error(RPCTypes::Vote, error))
+        self.ask_for_vote(Route::Vote, &request).await
     }
 
     async fn pre_vote(&mut self, request: VoteRequest<Types>, _: RPCOption) -> Rpc<VoteResponse<Types>> {
-        let answer = self.client.vote(&self.target, Route::PreVote, &request).await;
-        answer.map_err(|error| self.rpc_error(RPCTypes::Vote, error))
+        self.ask_for_vote(Route::PreVote, &request).await
     }
 
     async fn full_snapshot(

@@ -159,6 +159,12 @@ impl Inner {
         if let Err(refusal) = check_promises(&group, route, &head.headers) {
             return refused(notes, &head.headers, head.uri.path(), refusal);
         }
+        if let Err(refusal) = check_candidate(&group, route, &head.headers) {
+            return refused(notes, &head.headers, head.uri.path(), refusal);
+        }
+        if matches!(route, Route::Append | Route::AppendOne | Route::Snapshot) {
+            group.note_fed();
+        }
         let seed = group.next_seed();
         match runtime::seeded(seed, routes::answer(&group, route, &head.headers, body)).await {
             Ok(body) => Response::new(body),
@@ -270,6 +276,24 @@ fn check_promises(group: &Group, route: Route, headers: &HeaderMap) -> Result<()
          lost, run `ostraka cluster remove --node {node}` at another node and then `ostraka cluster add --node {node}`"
     );
     Err((StatusCode::CONFLICT, sentence))
+}
+
+/// A leader rejects candidates anyway. To one that is no member it says so: nobody else tells a node that was removed.
+fn check_candidate(group: &Group, route: Route, headers: &HeaderMap) -> Result<(), Refusal> {
+    if !matches!(route, Route::Vote | Route::PreVote) {
+        return Ok(());
+    }
+    let Some(from) = header_number(headers, HEADER_FROM).map(NodeNumber) else {
+        return Ok(());
+    };
+    if !group.is_leader() || group.status().is_member(from) {
+        return Ok(());
+    }
+    let sentence = format!(
+        "node {from} is no member of this cluster's {:?} log any more",
+        group.name()
+    );
+    Err((StatusCode::GONE, sentence))
 }
 
 fn refused(
