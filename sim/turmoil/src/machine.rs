@@ -99,11 +99,14 @@ impl Machine {
             Ok(()) => Life::StoppedGracefully,
             Err(error) => Life::Failed(error.to_string()),
         });
+        self.note_end(failed);
+        std::future::pending::<()>().await;
+    }
+
+    fn note_end(&self, failed: bool) {
         let mut state = self.state.lock();
         state.failures += u64::from(failed);
         state.ended = true;
-        drop(state);
-        std::future::pending::<()>().await;
     }
 
     pub(crate) fn is_awaited(&self) -> bool {
