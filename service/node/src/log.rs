@@ -14,6 +14,8 @@ pub trait Log: Send + Sync + 'static {
     fn wait_applied(&self, index: LogIndex, within: Duration) -> BoxFuture<'_, bool>;
     fn applied_index(&self) -> LogIndex;
     fn is_leader(&self) -> bool;
+    /// The cluster does not count this node as a member any more: what it shows is old, and gets older.
+    fn is_expelled(&self) -> bool;
 }
 
 impl Log for Group {
@@ -35,5 +37,9 @@ impl Log for Group {
 
     fn is_leader(&self) -> bool {
         Group::is_leader(self)
+    }
+
+    fn is_expelled(&self) -> bool {
+        Group::is_expelled(self)
     }
 }

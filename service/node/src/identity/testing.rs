@@ -165,6 +165,10 @@ impl Log for TestLog {
     fn is_leader(&self) -> bool {
         self.leads.load(Ordering::Relaxed)
     }
+
+    fn is_expelled(&self) -> bool {
+        false
+    }
 }
 
 /// A service over a [`TestLog`], with the least password cost and no threads.

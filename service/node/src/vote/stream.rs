@@ -186,7 +186,14 @@ impl Watcher {
         tokio::select! {
             biased;
             () = self.parts.subscription.changed() => None,
-            _ = self.heartbeat.tick() => (!std::mem::take(&mut self.sent)).then(|| comment("alive")),
+            _ = self.heartbeat.tick() => {
+                if self.parts.log.is_expelled() {
+                    // Nothing new will ever be shown here.
+                    self.phase = Phase::Ended;
+                    return Some(self.farewell());
+                }
+                (!std::mem::take(&mut self.sent)).then(|| comment("alive"))
+            }
         }
     }
 

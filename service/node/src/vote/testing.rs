@@ -26,6 +26,7 @@ pub(crate) struct LocalLog {
     /// What a quorum would say; 0 for "as far as is applied here".
     pub(crate) quorum_index: AtomicU64,
     pub(crate) no_quorum: AtomicBool,
+    pub(crate) expelled: AtomicBool,
     pub(crate) submissions: AtomicUsize,
     applied: Notify,
 }
@@ -40,6 +41,7 @@ impl LocalLog {
             fail_with: Mutex::new(None),
             quorum_index: AtomicU64::new(0),
             no_quorum: AtomicBool::new(false),
+            expelled: AtomicBool::new(false),
             submissions: AtomicUsize::new(0),
             applied: Notify::new(),
         })
@@ -120,6 +122,10 @@ impl Log for LocalLog {
 
     fn is_leader(&self) -> bool {
         true
+    }
+
+    fn is_expelled(&self) -> bool {
+        self.expelled.load(Ordering::SeqCst)
     }
 }
 

@@ -216,6 +216,11 @@ impl Group {
         self.inner.config.node
     }
 
+    /// Whether a leader has said that this node is no member, and none has fed it since.
+    pub fn is_expelled(&self) -> bool {
+        self.inner.voters.is_expelled()
+    }
+
     /// A leader feeds this node, so it is a member.
     pub(crate) fn note_fed(&self) {
         self.inner.voters.note_fed();

@@ -164,3 +164,22 @@ async fn a_browsers_cookie_opens_a_stream_and_nothing_else() {
     assert_eq!(app.send(request("/v1/event/e1/stream")).await.status(), 200);
     assert_eq!(app.send(request("/v1/event/e1/leaderboard")).await.status(), 401);
 }
+
+#[tokio::test(start_paused = true)]
+async fn streams_of_a_node_that_was_removed_end_and_none_begin() {
+    let app = App::start();
+    app.event(json!({})).await;
+    let mut reader = Reader::open(&app, "/v1/event/e1/stream", None).await;
+    reader.event().await.unwrap();
+    app.log.expelled.store(true, Ordering::SeqCst);
+    let (status, answer) = app.get("/v1/event/e1/stream", 5).await;
+    assert_eq!((status.as_u16(), code(&answer)), (503, ErrorCode::Draining));
+    let began = tokio::time::Instant::now();
+    assert!(matches!(reader.next().await, Some(Decoded::Comment(_))));
+    assert!(matches!(reader.next().await, Some(Decoded::Retry(_))));
+    assert_eq!(reader.next().await, None);
+    assert!(
+        began.elapsed() < Duration::from_secs(12),
+        "at the next sign of life"
+    );
+}
