@@ -245,8 +245,10 @@ async fn watch_readiness(known: SharedKnown) {
     loop {
         for node in 0..known.stage.nodes() {
             let machine = &known.machines[node];
-            if machine.is_awaited() && operator.is_ready(Host(node), READY_TIMEOUT).await {
-                machine.note_ready();
+            if let Some(life) = machine.awaited_life()
+                && operator.is_ready(Host(node), READY_TIMEOUT).await
+            {
+                machine.note_ready(life);
             }
         }
         sleep(FORMING_PAUSE).await;

@@ -106,18 +106,24 @@ impl Machine {
     fn note_end(&self, failed: bool) {
         let mut state = self.state.lock();
         state.failures += u64::from(failed);
+        state.awaited = false;
         state.ended = true;
     }
 
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.state.lock().awaited
+    /// The life of which nobody knows yet that it is ready.
+    pub(crate) fn awaited_life(&self) -> Option<u64> {
+        let state = self.state.lock();
+        state.awaited.then_some(state.lives)
     }
 
-    /// Whoever waited for it was told so by the node itself.
-    pub(crate) fn note_ready(&self) {
-        if std::mem::take(&mut self.state.lock().awaited) {
-            self.record(Life::Ready);
+    /// The node has said so in that life: an answer may arrive when it is dead, and another one lives.
+    pub(crate) fn note_ready(&self, life: u64) {
+        let mut state = self.state.lock();
+        if state.lives != life || !std::mem::take(&mut state.awaited) {
+            return;
         }
+        drop(state);
+        self.record(Life::Ready);
     }
 
     /// How often the node has stopped by itself.
