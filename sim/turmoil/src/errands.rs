@@ -131,7 +131,7 @@ async fn leave_and_join(known: &SharedKnown, fault: FaultId, node: Host, until: 
     while !left && Instant::now() < until {
         let via = next_via();
         left = operator.remove(via, node, patience(until, ATTEMPT_TIMEOUT)).await
-            || is_gone(&operator, via, node, until).await;
+            || has_left(&operator, via, node, until).await;
         if !left {
             sleep(ATTEMPT_PAUSE).await;
         }
@@ -188,13 +188,6 @@ async fn has_left(operator: &Operator, via: Host, node: Host, until: Instant) ->
             |log: &GroupStatus| !log.changing && !log.voters.iter().any(|(voter, _)| voter.0 == number);
         !logs.is_empty() && logs.iter().all(without)
     })
-}
-
-/// Whether `via` knows that the node has left, whoever has heard the answer to the question.
-async fn is_gone(operator: &Operator, via: Host, node: Host, until: Instant) -> bool {
-    let seen = operator.vote_log(via, patience(until, ATTEMPT_TIMEOUT)).await;
-    let number = node.0 as u64 + 1;
-    seen.is_some_and(|log| !log.voters.iter().any(|(voter, _)| voter.0 == number))
 }
 
 /// The crowd goes home with its fault: what it does later, nobody would count.

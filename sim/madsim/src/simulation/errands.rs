@@ -173,7 +173,7 @@ async fn leave_and_join(known: &Known, fault: FaultId, node: Host, until: Instan
             let wish = |door: Arc<Door>| async move { door.group.remove(number, over).await };
             left = operate(known, via, patience(until, ATTEMPT_TIMEOUT), wish).await;
         }
-        left = left || is_gone(known, via, node);
+        left = left || has_left(known, via, node);
         if !left {
             sleep(ATTEMPT_PAUSE).await;
         }
@@ -232,13 +232,6 @@ fn has_left(known: &Known, via: Host, node: Host) -> bool {
         let counts_it = log.voters.iter().any(|(voter, _)| *voter == number);
         log.has_members() && !log.changing && !counts_it
     })
-}
-
-/// Whether `via` knows that the node has left, whoever has heard the answer to the question.
-fn is_gone(known: &Known, via: Host, node: Host) -> bool {
-    let number = known.machines[node.0].number();
-    let seen = known.machines[via.0].door().map(|door| door.group.status());
-    seen.is_some_and(|log| !log.voters.iter().any(|(voter, _)| *voter == number))
 }
 
 /// The crowd goes home with its fault: what it does later, nobody would count.
