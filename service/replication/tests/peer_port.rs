@@ -51,7 +51,8 @@ async fn ask(node: &Node, asked: Asked<'_>) -> (StatusCode, String) {
     }
     let request = request
         .header("x-ostraka-cluster-key", key)
-        .header("x-ostraka-from", 9)
+        // A member: a leader refuses the candidate that is none before it reads on.
+        .header("x-ostraka-from", 1)
         .header("x-ostraka-to", asked.to)
         .body(Full::new(Bytes::from(asked.body)))
         .expect("a request");
