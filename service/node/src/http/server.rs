@@ -71,14 +71,16 @@ impl Server {
 
     /// Stops accepting, lets every connection finish what it is answering, and closes what is left after `within`.
     /// Streams must have been told before, or they hold their connections until then. `true` if nothing was cut off.
-    pub async fn shutdown(self, within: Duration) -> bool {
+    pub async fn shutdown(self, patience: impl Future<Output = ()>) -> bool {
         self.stop.cancel();
         let Ok(mut connections) = self.accepting.await else {
             return false;
         };
-        let drained =
-            tokio::time::timeout(within, async { while connections.join_next().await.is_some() {} });
-        let clean = drained.await.is_ok();
+        let clean = tokio::select! {
+            biased;
+            () = async { while connections.join_next().await.is_some() {} } => true,
+            () = patience => false,
+        };
         connections.shutdown().await;
         clean
     }

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::select_all;
+use futures_util::future::{FutureExt, select_all};
 use ostraka_api::{FieldError, validate};
 use ostraka_core::limits::{
     DRAIN_MS_MAX, FAILED_DRAIN_MS_MAX, FLUSH_MS_MAX, OPERATOR_CONNECTIONS_MAX, OPERATOR_DRAIN_MS_MAX,
@@ -21,6 +21,7 @@ use ostraka_replication::peer::PeerServer;
 use ostraka_replication::snapshot_store::SnapshotError;
 use ostraka_replication::{Group, GroupError, Listener, PeerAddr};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use crate::config::Config;
 use crate::data_folder::{DataFolder, DataFolderError};
@@ -140,8 +141,8 @@ pub async fn run(env: Env, config: Config, stop: impl Future<Output = ()>) -> Re
             CANNOT_GO_ON
         }
     };
-    node.shutdown(patience).await;
-    ended
+    let stopped = node.shutdown(patience).await;
+    ended.and(stopped)
 }
 
 impl Node {
@@ -218,30 +219,56 @@ impl Node {
 
     /// Completes when the node cannot go on, with the sentence that says why.
     pub async fn failed(&self) -> String {
-        let (sentence, ..) = select_all(self.groups.iter().map(|group| Box::pin(group.failed()))).await;
-        sentence
+        any_failed(&self.groups).await
     }
 
-    /// Stops gracefully: no new traffic, streams ended, requests answered, leadership handed over, logs closed.
-    async fn shutdown(self, patience: Patience) {
+    /// Stops gracefully: no new traffic, streams ended, requests answered, leadership handed over, logs closed. An error
+    /// where a log had failed by then.
+    async fn shutdown(self, patience: Patience) -> Result<(), RunError> {
         tracing::info!("stopping: no new requests, streams are ended");
         self.health.start_draining();
         self.services.end_streams();
-        if !self.public.shutdown(patience.drain).await {
-            tracing::warn!("some connections were cut off after {:?}", patience.drain);
+        let groups = &self.groups;
+        if !self.public.shutdown(while_healthy(groups, patience.drain)).await {
+            tracing::warn!("some connections were cut off before they were done");
         }
-        if !self.services.shutdown(patience.flush).await {
+        if !self
+            .services
+            .shutdown(while_healthy(groups, patience.flush))
+            .await
+        {
             tracing::warn!(
                 "some submissions were left without an answer; their clients know the outcome as unknown"
             );
         }
-        for group in &self.groups {
+        let failed = any_failed(groups).now_or_never();
+        for group in groups {
             leave::hand_over_leadership(group).await;
             group.shutdown().await;
         }
         self.tasks.iter().for_each(JoinHandle::abort);
-        self.operator.shutdown(OPERATOR_DRAIN_TIMEOUT).await;
+        self.operator.shutdown(sleep(OPERATOR_DRAIN_TIMEOUT)).await;
         tracing::info!("stopped");
+        failed.map_or(Ok(()), |sentence| Err(RunError::Stopped(sentence)))
+    }
+}
+
+async fn any_failed(groups: &[Group]) -> String {
+    let (sentence, ..) = select_all(groups.iter().map(|group| Box::pin(group.failed()))).await;
+    sentence
+}
+
+/// Completes at the end of `patience`, and sooner where a log fails meanwhile: what then hangs on it has no answer to wait
+/// for, and keeps a supervisor from starting the node again.
+async fn while_healthy(groups: &[Group], patience: Duration) {
+    let failed = async {
+        any_failed(groups).await;
+        sleep(CANNOT_GO_ON.drain).await;
+    };
+    tokio::select! {
+        biased;
+        () = failed => {}
+        () = sleep(patience) => {}
     }
 }
 

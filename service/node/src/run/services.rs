@@ -1,7 +1,6 @@
 //! The services of a node over its groups, and the public port in front of them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use ostraka_api::Durability;
@@ -107,9 +106,9 @@ impl Services {
     }
 
     /// `false` if something was left without an answer.
-    pub(super) async fn shutdown(&self, within: Duration) -> bool {
+    pub(super) async fn shutdown(&self, patience: impl Future<Output = ()>) -> bool {
         match &self.vote {
-            Some(vote) => vote.shutdown(within).await,
+            Some(vote) => vote.shutdown(patience).await,
             None => true,
         }
     }

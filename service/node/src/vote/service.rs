@@ -103,10 +103,10 @@ impl VoteService {
     }
 
     /// Takes nothing more in, answers what was taken in, and stops. Call it when the HTTP server has been shut down and
-    /// before the log is. `false` if something was left without an answer `within`.
-    pub async fn shutdown(&self, within: Duration) -> bool {
+    /// before the log is. `false` if something was left without an answer at the end of `patience`.
+    pub async fn shutdown(&self, patience: impl Future<Output = ()>) -> bool {
         self.end_streams();
-        let flushed = self.ingest.shutdown(within).await;
+        let flushed = self.ingest.shutdown(patience).await;
         self.tasks.iter().for_each(JoinHandle::abort);
         flushed
     }

@@ -250,7 +250,7 @@ impl Machine {
         };
         self.state.lock().door = None;
         if ended.is_ok() {
-            ingest.shutdown(FLUSH_TIMEOUT).await;
+            ingest.shutdown(tokio::time::sleep(FLUSH_TIMEOUT)).await;
             ostraka_sim_vote::hand_over_leadership(&group).await;
         }
         group.shutdown().await;

@@ -432,7 +432,9 @@ async fn a_slow_reader_gets_the_newest_and_a_dead_one_is_dropped() {
     let began = Instant::now();
     let _unread = pipe;
     assert!(
-        port.server.shutdown(Duration::from_secs(3_600)).await,
+        port.server
+            .shutdown(tokio::time::sleep(Duration::from_secs(3_600)))
+            .await,
         "the dead reader was given up"
     );
     assert!(began.elapsed() <= Duration::from_millis(HTTP_STALL_MS_MAX + 2 * HTTP_WATCH_MS));
@@ -446,7 +448,11 @@ async fn shutdown_lets_a_request_finish_closes_idle_connections_and_cuts_off_at_
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(port.server.shutdown(Duration::from_secs(5)).await);
+    assert!(
+        port.server
+            .shutdown(tokio::time::sleep(Duration::from_secs(5)))
+            .await
+    );
     assert!(read_all(busy).await.ends_with("slow"));
     assert_eq!(read_all(idle).await, "");
 
@@ -459,7 +465,10 @@ async fn shutdown_lets_a_request_finish_closes_idle_connections_and_cuts_off_at_
     let reading = tokio::spawn(read_all(endless));
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(
-        !port.server.shutdown(Duration::from_secs(1)).await,
+        !port
+            .server
+            .shutdown(tokio::time::sleep(Duration::from_secs(1)))
+            .await,
         "something was cut off, and that is said"
     );
     reading.await.unwrap();

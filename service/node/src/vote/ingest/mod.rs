@@ -117,8 +117,8 @@ impl Ingest {
         self.shared.queue.lock().bytes_unanswered
     }
 
-    /// Takes no more commands and waits until all are answered. `false` if that was not so `within`.
-    pub async fn shutdown(&self, within: Duration) -> bool {
+    /// Takes no more commands and waits until all are answered, or `patience` is at its end: then `false`.
+    pub async fn shutdown(&self, patience: impl Future<Output = ()>) -> bool {
         self.shared.queue.lock().stopping = true;
         self.shared.work.notify_one();
         let drained = async {
@@ -130,7 +130,11 @@ impl Ingest {
                 notified.await;
             }
         };
-        tokio::time::timeout(within, drained).await.is_ok()
+        tokio::select! {
+            biased;
+            () = drained => true,
+            () = patience => false,
+        }
     }
 }
 

@@ -204,7 +204,7 @@ async fn a_waiter_that_went_away_costs_nothing_and_its_vote_still_counts() {
         assert!(gone.is_err());
     }
     log.unstick();
-    assert!(ingest.shutdown(Duration::from_secs(1)).await);
+    assert!(ingest.shutdown(tokio::time::sleep(Duration::from_secs(1))).await);
     assert_eq!(
         log.machine.read().state().event(EventId(1)).unwrap().counted(),
         10
@@ -226,12 +226,14 @@ async fn shutdown_answers_what_was_taken_in_and_takes_no_more() {
         .collect();
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(
-        !ingest.shutdown(Duration::from_millis(10)).await,
+        !ingest
+            .shutdown(tokio::time::sleep(Duration::from_millis(10)))
+            .await,
         "a stuck log is not flushed"
     );
     assert_eq!(ingest.submit(vote(101)).await, Err(IngestError::Stopping));
     log.unstick();
-    assert!(ingest.shutdown(Duration::from_secs(1)).await);
+    assert!(ingest.shutdown(tokio::time::sleep(Duration::from_secs(1))).await);
     for vote in votes {
         assert!(is_processed(vote.await.unwrap()));
     }

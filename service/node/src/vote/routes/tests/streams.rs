@@ -145,7 +145,11 @@ async fn a_quiet_stream_shows_that_it_lives_and_ends_when_the_node_goes_away() {
     assert_eq!(reader.next().await, None);
     let (status, answer) = app.get("/v1/event/e1/stream", 5).await;
     assert_eq!((status.as_u16(), code(&answer)), (503, ErrorCode::Draining));
-    assert!(app.service.shutdown(Duration::from_secs(1)).await);
+    assert!(
+        app.service
+            .shutdown(tokio::time::sleep(Duration::from_secs(1)))
+            .await
+    );
     let (status, answer) = app.vote(8, "e1-c0").await;
     assert_eq!((status.as_u16(), code(&answer)), (503, ErrorCode::Draining));
 }
