@@ -247,6 +247,11 @@ impl DataFolder {
         Ok(ClusterKeeper::new(found, Box::new(keep)))
     }
 
+    /// Whose folder it is.
+    pub fn node(&self) -> Result<NodeNumber, DataFolderError> {
+        Ok(read_format(&self.root)?.node)
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }

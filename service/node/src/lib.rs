@@ -1,13 +1,16 @@
 //! The node: one process that takes votes, keeps logs, serves streams. [`run`] is the only composition root; the
 //! binary, the simulators' hosts and the chaos harness all start it.
 
+mod atomic_file;
 pub mod cli;
 pub mod config;
 pub mod data_folder;
 pub mod env;
+pub mod export;
 pub mod http;
 pub mod identity;
 pub mod log;
+pub mod offline;
 pub mod operator;
 pub mod run;
 pub mod secrets;

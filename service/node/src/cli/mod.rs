@@ -1,6 +1,7 @@
-//! The command line: `ostraka serve`, `ostraka cluster …`, `ostraka verify`.
+//! The command line: `ostraka serve`, `ostraka cluster …`, `ostraka verify`, `ostraka export`.
 
 mod cluster;
+mod export;
 mod serve;
 mod verify;
 
@@ -37,6 +38,8 @@ enum Command {
     Cluster(ClusterArgs),
     /// Recount a stopped node's whole log and compare it with its stored state; exit 0 only if they agree
     Verify(VerifyArgs),
+    /// Write a stopped node's vote log as JSON lines, for auditors
+    Export(ExportArgs),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -111,12 +114,23 @@ pub(crate) struct VerifyArgs {
     json: bool,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// The data folder of a node that is not running
+    #[arg(long, env = "OSTRAKA_DATA_DIR", default_value = "./data")]
+    data_dir: PathBuf,
+    /// File to write, which appears when it is whole [default: standard output]
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
 /// Exit codes: 0 done, 1 a failure that the sentence on stderr explains, 2 (clap's) wrong arguments.
 pub fn main() -> ExitCode {
     let done = match Cli::parse_from(with_command(std::env::args_os().collect())).command {
         Command::Serve(args) => serve::serve(*args),
         Command::Cluster(args) => cluster::cluster(args).map_err(|sentence| (LogFormat::Pretty, sentence)),
         Command::Verify(args) => verify::verify(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
+        Command::Export(args) => export::export(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,7 +7,6 @@
 
 mod accounts;
 mod recount;
-mod scratch;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,16 +15,16 @@ use ostraka_core::{Batch, EntryMeta, Event, EventId, LogIndex, Outcome, State, s
 use ostraka_replication::GroupName;
 use ostraka_replication::log_store::ReadError;
 use ostraka_replication::log_store::record::{Record, RecordKind};
-use ostraka_replication::log_store::sled::{OfflineLog, OpenError};
+use ostraka_replication::log_store::sled::OfflineLog;
 use ostraka_replication::snapshot_store::{CheckedSnapshots, SnapshotError, StoredSnapshot};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::identity::{AccountsError, SledAccounts};
+use crate::offline::{OfflineError, Scratch, open_copy};
 pub use accounts::IdentityReport;
 use recount::Recount;
-use scratch::Scratch;
 
 /// Why nothing could be verified. Terminal: an operator must act.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +32,7 @@ pub enum VerifyError {
     #[error(transparent)]
     Folder(#[from] DataFolderError),
     #[error(transparent)]
-    Log(#[from] OpenError),
-    #[error(
-        "the {group:?} log cannot be copied to {} to be looked into ({source}): free space there, or set TMPDIR",
-        std::env::temp_dir().display()
-    )]
-    Copy { group: GroupName, source: io::Error },
+    Offline(#[from] OfflineError),
     #[error(transparent)]
     Accounts(#[from] AccountsError),
     #[error(transparent)]
@@ -84,7 +78,7 @@ pub struct EventReport {
 /// Verifies both logs of the node whose data folder this is. The node must not be running.
 pub fn verify(data_dir: &Path) -> Result<Report, VerifyError> {
     let folder = DataFolder::open_existing(data_dir)?;
-    let scratch = Scratch::new().map_err(|source| VerifyError::Copy {
+    let scratch = Scratch::new().map_err(|source| OfflineError::Copy {
         group: GroupName::Vote,
         source,
     })?;
@@ -119,7 +113,7 @@ fn audit_identity(
     let stored = if original.is_dir() {
         let copy = scratch
             .copy("accounts", &original)
-            .map_err(|source| VerifyError::Copy {
+            .map_err(|source| OfflineError::Copy {
                 group: GroupName::Identity,
                 source,
             })?;
@@ -131,23 +125,6 @@ fn audit_identity(
     let (report, found) = accounts::audit(&log, snapshots, stored)?;
     disagreements.extend(found);
     Ok((report, disagreements))
-}
-
-/// Opens a copy of a group's log. `None` where this node never had one; an error where it had and it is gone.
-fn open_copy(
-    folder: &DataFolder,
-    scratch: &Scratch,
-    group: GroupName,
-) -> Result<Option<OfflineLog>, VerifyError> {
-    folder.check_log(group)?;
-    let original = folder.log(group);
-    if !original.is_dir() {
-        return Ok(None);
-    }
-    let copy = scratch
-        .copy(&format!("{group:?}"), &original)
-        .map_err(|source| VerifyError::Copy { group, source })?;
-    Ok(Some(OfflineLog::open_copy(&copy, &original)?))
 }
 
 /// A group's snapshots that are whole, oldest first, and why those do not suffice to begin from, if so.

@@ -11,6 +11,7 @@ mod contract;
 mod crash;
 mod data_folder;
 mod data_folder_snapshots;
+mod export;
 mod failover;
 mod full_disk;
 mod hostile_input;

@@ -1,5 +1,5 @@
-//! A copy of a log to look into. The storage engine mends a file when it opens it, and an audit must not change what it
-//! audits.
+//! A copy of a log to look into. The storage engine mends a file when it opens it, and who looks must not change what is
+//! looked at.
 
 use std::fs;
 use std::io;
@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use ostraka_replication::sled_folder::copy_engine_folder;
 
 /// A folder for copies, in the system's temporary folder; removed when it is dropped.
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new() -> io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("ostraka-verify-{}", std::process::id()));
+    pub(crate) fn new() -> io::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("ostraka-offline-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
         Ok(Self(folder))
     }
 
     /// Copies a log's folder; the copy's path.
-    pub(super) fn copy(&self, name: &str, from: &Path) -> io::Result<PathBuf> {
+    pub(crate) fn copy(&self, name: &str, from: &Path) -> io::Result<PathBuf> {
         let to = self.0.join(name);
         copy_engine_folder(from, &to)?;
         Ok(to)
