@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 /// What a run's figures amount to; the number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING-KEBAB-CASE")]
-pub(crate) enum Verdict {
+pub enum Verdict {
     Pass = 0,
     /// An acknowledged vote is missing, or one was counted that nobody cast.
     Fail = 1,
@@ -19,26 +19,26 @@ pub(crate) enum Verdict {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Evidence<'a, T: Serialize> {
-    pub(crate) format: u32,
-    pub(crate) command: &'a str,
+pub struct Evidence<'a, T: Serialize> {
+    pub format: u32,
+    pub command: &'a str,
     /// Seconds since the Unix epoch.
-    pub(crate) at_s: u64,
-    pub(crate) commit: Option<String>,
-    pub(crate) machine: Machine,
-    pub(crate) verdict: Verdict,
-    pub(crate) sentence: &'a str,
-    pub(crate) figures: T,
+    pub at_s: u64,
+    pub commit: Option<String>,
+    pub machine: Machine,
+    pub verdict: Verdict,
+    pub sentence: &'a str,
+    pub figures: T,
 }
 
 #[derive(Serialize)]
-pub(crate) struct Machine {
-    pub(crate) cores: usize,
-    pub(crate) cpu: Option<String>,
+pub struct Machine {
+    pub cores: usize,
+    pub cpu: Option<String>,
 }
 
 impl Machine {
-    pub(crate) fn this() -> Self {
+    pub fn this() -> Self {
         let cpu = std::fs::read_to_string("/proc/cpuinfo")
             .ok()
             .and_then(|text| model_name(&text));
@@ -56,7 +56,7 @@ fn model_name(cpuinfo: &str) -> Option<String> {
 
 /// The commit that is checked out where the run is started, with `-dirty` if files differ from it; none where git does
 /// not say. The binaries may be older than either: what was measured is told by [`sha256_of`].
-pub(crate) fn commit() -> Option<String> {
+pub fn commit() -> Option<String> {
     let output = std::process::Command::new("git")
         .args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
         .output()
@@ -66,13 +66,13 @@ pub(crate) fn commit() -> Option<String> {
 }
 
 /// What the bytes of a binary amount to, in hex; none if it cannot be read.
-pub(crate) fn sha256_of(path: &Path) -> Option<String> {
+pub fn sha256_of(path: &Path) -> Option<String> {
     let digest = Sha256::digest(std::fs::read(path).ok()?);
     Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Where evidence goes unless told otherwise: `evidence` beside the folder of this binary's profile, in cargo's target.
-pub(crate) fn default_folder() -> PathBuf {
+pub fn default_folder() -> PathBuf {
     let profile = std::env::current_exe()
         .ok()
         .and_then(|exe| Some(exe.parent()?.to_path_buf()));
@@ -81,11 +81,18 @@ pub(crate) fn default_folder() -> PathBuf {
         .unwrap_or_else(|| "evidence".into())
 }
 
-/// Writes `evidence` into `folder` and returns the file's path.
-pub(crate) fn write<T: Serialize>(folder: &Path, evidence: &Evidence<'_, T>) -> std::io::Result<PathBuf> {
+/// Writes `evidence` into `folder`, under the name of the program that has it, and returns the file's path.
+///
+/// # Errors
+/// Where the folder cannot be made or written to.
+pub fn write<T: Serialize>(
+    folder: &Path,
+    program: &str,
+    evidence: &Evidence<'_, T>,
+) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let name = format!(
-        "loadtest-{}-{}-{}.json",
+        "{program}-{}-{}-{}.json",
         evidence.command,
         evidence.at_s,
         std::process::id()
@@ -112,7 +119,7 @@ mod tests {
             sentence: "nothing there",
             figures: [1, 2],
         };
-        let path = write(&folder.path().join("new"), &evidence).unwrap();
+        let path = write(&folder.path().join("new"), "loadtest", &evidence).unwrap();
         let text = std::fs::read_to_string(path).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["verdict"], "NO-DATA");

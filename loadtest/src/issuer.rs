@@ -17,7 +17,7 @@ const FORMAT: u32 = 1;
 const LIFETIME_S: u64 = 4 * 3_600;
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum IssuerError {
+pub enum IssuerError {
     #[error("the secrets file {path} cannot be read ({source}): give the one in the service's data folder")]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("the secrets file {path} is not one this load generator understands ({detail})")]
@@ -32,7 +32,7 @@ struct Stored {
 }
 
 /// Signs voters' tokens. Cheap to share.
-pub(crate) struct Issuer {
+pub struct Issuer {
     /// The header in base64, with its dot.
     header: String,
     mac: Hmac<Sha256>,
@@ -41,7 +41,10 @@ pub(crate) struct Issuer {
 
 impl Issuer {
     /// Reads the service's secrets; `now_s` is seconds since the Unix epoch.
-    pub(crate) fn from_file(path: &Path, now_s: u64) -> Result<Self, IssuerError> {
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is of another format.
+    pub fn from_file(path: &Path, now_s: u64) -> Result<Self, IssuerError> {
         let text = std::fs::read_to_string(path).map_err(|source| IssuerError::Unreadable {
             path: path.to_path_buf(),
             source,
@@ -65,7 +68,10 @@ impl Issuer {
     }
 
     /// The issuer of the key `kid` under `master`.
-    pub(crate) fn new(master: &[u8], kid: &str, now_s: u64) -> Self {
+    ///
+    /// # Panics
+    /// Never: neither HKDF nor HMAC refuses what they are given here.
+    pub fn new(master: &[u8], kid: &str, now_s: u64) -> Self {
         let mut key = [0; 32];
         Hkdf::<Sha256>::new(Some(SALT), master)
             .expand(format!("token/{kid}").as_bytes(), &mut key)
@@ -78,7 +84,7 @@ impl Issuer {
     }
 
     /// Appends the token of voter `u{voter}` to `out`.
-    pub(crate) fn sign_into(&self, voter: u32, out: &mut String) {
+    pub fn sign_into(&self, voter: u32, out: &mut String) {
         let start = out.len();
         let (iat, exp) = (self.issued_at_s, self.issued_at_s + LIFETIME_S);
         let claims = format!(
