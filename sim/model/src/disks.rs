@@ -63,7 +63,14 @@ pub struct Truncation<'a> {
     pub record: usize,
     pub at: SimMicros,
     pub node: NodeIndex,
-    pub dropped: Vec<&'a LoggedEntry>,
+    pub dropped: Vec<Dropped<'a>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Dropped<'a> {
+    pub entry: &'a LoggedEntry,
+    /// How many other disks hold it at that moment.
+    pub elsewhere: usize,
 }
 
 /// An entry is not what another node holds at the same place.
@@ -134,12 +141,17 @@ impl<'a> Disks<'a> {
                     }
                 }
                 Happening::Truncated { node, from } => {
-                    let dropped = disks.truncated(*node, *from);
-                    for entry in &dropped {
-                        if let Some(holders) = holders.get_mut(&(entry.index.0, entry.term)) {
+                    let dropped = disks.truncated(*node, *from).into_iter();
+                    let dropped = dropped
+                        .map(|entry| {
+                            let holders = holders.entry((entry.index.0, entry.term)).or_default();
                             holders.remove(node);
-                        }
-                    }
+                            Dropped {
+                                entry,
+                                elsewhere: holders.len(),
+                            }
+                        })
+                        .collect();
                     disks.truncations.push(Truncation {
                         record,
                         at,

@@ -18,6 +18,7 @@ use crate::plan::{Action, Operation, Plan, Profile, Viewer};
 /// True time at the run's beginning.
 pub(crate) const START: u64 = 1_800_000_000_000;
 
+#[derive(Clone)]
 pub(crate) struct Run {
     pub(crate) plan: Plan,
     pub(crate) history: History,

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ostraka_core::LogIndex;
 
 use super::Report;
-use crate::case::{Case, Moment, Submission};
+use crate::case::{Case, Moment, Submission, quorum};
+use crate::disks::{Dropped, Truncation};
 use crate::history::{Answer, Happening, Life, Sight, VoteStatus};
 use crate::ids::{NodeIndex, SimMicros};
 use crate::plan::{Action, FaultKind};
@@ -260,15 +261,40 @@ fn no_disk_drops_what_is_committed(case: &Case, report: &mut Report) {
             .filter(|(record, _)| *record < truncation.record)
             .map(|(_, index)| *index)
             .max();
-        let lost = truncation.dropped.iter().find(|entry| {
-            Some(entry.index.0) <= committed && case.log.entries.get(&entry.index.0) == Some(*entry)
+        let lost = truncation.dropped.iter().find(|Dropped { entry, .. }| {
+            Some(entry.index.0) <= committed && case.log.entries.get(&entry.index.0) == Some(entry)
         });
+        let lost = lost.filter(|lost| !gives_way_to_a_snapshot(case, truncation, lost));
         report.safe(lost.is_none(), truncation.record, || {
-            let index = lost.map(|entry| entry.index.0).unwrap_or_default();
+            let index = lost.map(|lost| lost.entry.index.0).unwrap_or_default();
             format!(
                 "node {} dropped entry {index} from its disk, which was committed",
                 truncation.node
             )
         });
     }
+}
+
+/// A node whose log does not fit the snapshot that it is sent drops what it does not know to be committed, and puts the
+/// snapshot in its place. A quorum of others holds all that is in the snapshot, for a log that does not fit is part of no
+/// quorum for the snapshot's last entry. If the node is interrupted in between, nothing is in its place yet.
+fn gives_way_to_a_snapshot(case: &Case, truncation: &Truncation, lost: &Dropped) -> bool {
+    let node_of = truncation.node;
+    let later = case
+        .history
+        .records
+        .get(truncation.record + 1..)
+        .unwrap_or_default();
+    let next = later.iter().find_map(|record| match &record.what {
+        Happening::Snapshot { node, index, .. } if *node == node_of => Some(*index >= lost.entry.index),
+        Happening::Durable { node, .. } | Happening::Truncated { node, .. } if *node == node_of => {
+            Some(false)
+        }
+        Happening::Node { node, life } if *node == node_of => match life {
+            Life::LostPower { .. } | Life::Killed | Life::Failed(_) | Life::Replaced => Some(true),
+            _ => None,
+        },
+        _ => None,
+    });
+    next == Some(true) && lost.elsewhere >= quorum(case.plan)
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::case::{Case, quorum};
-use crate::history::{Happening, Life, LoggedEntry, VoteStatus};
+use crate::disks::Dropped;
+use crate::history::{Happening, Life, VoteStatus};
 use crate::ids::NodeIndex;
 use crate::lives::{Felt, deaths, downtimes, felt, leader_at, leads};
 use crate::plan::FaultKind;
@@ -52,8 +53,9 @@ pub(super) fn leader_lost_with_batch_in_flight(case: &Case) -> bool {
 }
 
 pub(super) fn entry_dropped(case: &Case) -> bool {
-    let never_committed =
-        |entry: &&LoggedEntry| !entry.body.is_empty() && case.log.entries.get(&entry.index.0) != Some(entry);
+    let never_committed = |Dropped { entry, .. }: &Dropped| {
+        !entry.body.is_empty() && case.log.entries.get(&entry.index.0) != Some(entry)
+    };
     case.disks
         .truncations
         .iter()

@@ -89,6 +89,38 @@ fn durability_finds_what_is_shown_too_early_and_dropped_later() {
         Checker::Durability,
         "node 2 dropped entry 3 from its disk, which was committed",
     );
+    // Two others hold it: a snapshot may take its place, and nothing else.
+    let next = |what| {
+        let mut run = run.clone();
+        let record = crate::history::Record { at, what };
+        run.history.records.insert(told + 2, record);
+        run
+    };
+    let snapshot = |index| Happening::Snapshot {
+        node: NodeIndex(1),
+        index: LogIndex(index),
+        digest: 1,
+        bytes: 1,
+    };
+    finds(&next(snapshot(2)), Checker::Durability, "node 2 dropped entry 3");
+    let interrupted = Happening::Node {
+        node: NodeIndex(1),
+        life: Life::Killed,
+    };
+    for run in [next(snapshot(3)), next(interrupted)] {
+        let sentences = found(&run, Checker::Durability).join("\n");
+        assert!(!sentences.contains("dropped entry"), "{sentences}");
+    }
+    // Of the two others one has dropped it as well: now a quorum does not hold it.
+    let mut run = next(snapshot(3));
+    let also = Happening::Truncated {
+        node: NodeIndex(0),
+        from: LogIndex(3),
+    };
+    run.history
+        .records
+        .insert(told + 1, crate::history::Record { at, what: also });
+    finds(&run, Checker::Durability, "node 2 dropped entry 3");
     let mut run = Run::new();
     run.create(0, None);
     let operation = run.submission(0, 100, 1);
