@@ -7,6 +7,7 @@ use std::time::Duration;
 use ostraka_client::CallOptions;
 use ostraka_core::UnixMs;
 use ostraka_node::env::GroupStatus;
+use ostraka_sim_crowd::{failed, vote, voted};
 use ostraka_sim_model::history::Happening;
 use ostraka_sim_model::ids::{EventSlot, FaultId};
 use ostraka_sim_model::names::overload_voter;
@@ -14,7 +15,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::chance::Purpose;
-use crate::clients::{failed, vote, voted};
 use crate::known::SharedKnown;
 use crate::operator::Operator;
 use crate::stage::Host;
@@ -199,7 +199,9 @@ async fn overload(
     submissions: u32,
     until: Instant,
 ) {
-    let Some(event) = known.event(slot) else { return };
+    let Some(event) = known.learned.event(slot) else {
+        return;
+    };
     let next = Arc::new(AtomicU32::new(0));
     let mut crowd = JoinSet::new();
     for client in 0..clients {

@@ -1,16 +1,13 @@
 //! What the clients' machine has learned so far, and who signs its tokens.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostraka_client::api::{IdempotencyKey, VoteId};
 use ostraka_client::{Client, ClientConfig};
-use ostraka_core::{EventId, LogIndex, UnixMs, VoterNumber};
+use ostraka_core::{UnixMs, VoterNumber};
 use ostraka_node::env::Entropy;
 use ostraka_node::token::{Role, Tokens};
-use ostraka_sim_model::ids::{EventSlot, OperationId, ViewerIndex};
-use parking_lot::Mutex;
+use ostraka_sim_crowd::Known as Learned;
 
 use crate::chance::{Purpose, SeededEntropy};
 use crate::machine::Machine;
@@ -32,10 +29,7 @@ pub(crate) struct Known {
     pub(crate) stage: SharedStage,
     pub(crate) machines: Vec<Arc<Machine>>,
     tokens: Tokens,
-    events: Mutex<BTreeMap<EventSlot, EventId>>,
-    votes: Mutex<BTreeMap<OperationId, VoteId>>,
-    /// The version that each viewer has seen last.
-    seen: Mutex<BTreeMap<ViewerIndex, LogIndex>>,
+    pub(crate) learned: Learned,
 }
 
 impl Known {
@@ -44,46 +38,13 @@ impl Known {
             stage,
             machines,
             tokens,
-            events: Mutex::default(),
-            votes: Mutex::default(),
-            seen: Mutex::default(),
+            learned: Learned::default(),
         })
     }
 
     pub(crate) fn token(&self, voter: VoterNumber) -> String {
         let issued_at = UnixMs(FORMED_AT.0 - 1_000);
         self.tokens.sign(voter, Role::Voter, issued_at, TOKEN_LIFETIME)
-    }
-
-    pub(crate) fn learn_event(&self, slot: EventSlot, event: EventId) {
-        self.events.lock().entry(slot).or_insert(event);
-    }
-
-    pub(crate) fn event(&self, slot: EventSlot) -> Option<EventId> {
-        self.events.lock().get(&slot).copied()
-    }
-
-    pub(crate) fn learn_vote(&self, operation: OperationId, vote: VoteId) {
-        self.votes.lock().insert(operation, vote);
-    }
-
-    pub(crate) fn vote(&self, operation: OperationId) -> Option<VoteId> {
-        self.votes.lock().get(&operation).cloned()
-    }
-
-    pub(crate) fn learn_sight(&self, viewer: ViewerIndex, version: u64) {
-        self.seen.lock().insert(viewer, LogIndex(version));
-    }
-
-    /// Whether every viewer that the plan has for `event` has seen it at `version`.
-    pub(crate) fn all_have_seen(&self, event: EventId, version: u64) -> bool {
-        let viewers = self.stage.plan.viewers.iter();
-        let mut of_event = viewers.filter(|viewer| self.event(viewer.slot) == Some(event));
-        let seen = self.seen.lock();
-        of_event.all(|viewer| {
-            let last = seen.get(&viewer.viewer);
-            last.is_some_and(|last| last.0 >= version)
-        })
     }
 
     /// A client of these nodes, the one to ask first in front.
@@ -106,8 +67,4 @@ impl Known {
 
 pub(crate) fn authority(node: Host) -> String {
     format!("{}:{PUBLIC_PORT}", Stage::host_name(node))
-}
-
-pub(crate) fn key(text: &str) -> IdempotencyKey {
-    text.parse().expect("a plan's keys are short and plain")
 }

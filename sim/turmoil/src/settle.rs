@@ -5,6 +5,7 @@ use std::time::Duration;
 use ostraka_client::{CallOptions, Client, ClientError};
 use ostraka_core::{EventId, LogIndex};
 use ostraka_node::env::GroupStatus;
+use ostraka_sim_crowd::standings;
 use ostraka_sim_model::history::{Happening, Standings};
 use ostraka_sim_model::ids::NodeIndex;
 use ostraka_sim_model::names::OWNER;
@@ -12,7 +13,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::chance::Purpose;
-use crate::clients;
 use crate::known::SharedKnown;
 use crate::operator::Operator;
 use crate::stage::Host;
@@ -84,9 +84,11 @@ async fn is_whole(known: &SharedKnown) -> bool {
 /// Whether the viewers have seen how it stands.
 async fn audience_is_there(known: &SharedKnown) -> bool {
     let boards = boards(known, Host(0)).await;
-    boards
-        .iter()
-        .all(|board| known.all_have_seen(board.event, board.version))
+    boards.iter().all(|board| {
+        known
+            .learned
+            .all_have_seen(&known.stage.plan.viewers, board.event, board.version)
+    })
 }
 
 /// Every event, as this node shows it.
@@ -100,7 +102,7 @@ async fn boards(known: &SharedKnown, node: Host) -> Vec<Standings> {
             .leaderboard(EventId(number), CallOptions::bearer(&token))
             .await;
         match asked {
-            Ok(answer) => boards.push(clients::standings(&answer)),
+            Ok(answer) => boards.push(standings(&answer)),
             Err(ClientError::Problem { problem, .. }) if problem.status == 404 => break,
             Err(_) => break,
         }

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use ostraka_client::api::{StandingsPayload, TallyPayload};
-use ostraka_client::{CallOptions, Update};
-use ostraka_core::EventId;
-use ostraka_sim_model::history::{Happening, Sight, Standings};
+use ostraka_client::CallOptions;
+use ostraka_sim_crowd::sight;
+use ostraka_sim_model::history::Happening;
 use ostraka_sim_model::ids::NodeIndex;
 use ostraka_sim_model::names::OWNER;
 use ostraka_sim_model::plan::Viewer;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::chance::Purpose;
-use crate::clients::{in_order, status};
 use crate::known::SharedKnown;
 use crate::stage::{Host, Stage};
 
@@ -22,7 +20,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) async fn live(known: SharedKnown, viewer: Viewer, formed: Instant) {
     sleep_until(formed + Duration::from_millis(viewer.from_ms.0)).await;
     let event = loop {
-        match known.event(viewer.slot) {
+        match known.learned.event(viewer.slot) {
             Some(event) => break event,
             None => sleep(LOOK_INTERVAL).await,
         }
@@ -39,65 +37,16 @@ pub(crate) async fn live(known: SharedKnown, viewer: Viewer, formed: Instant) {
             // Refused for good: such an end is for the checkers to wonder at.
             Err(_) => break,
         };
-        if let Some(sight) = sight(&known.stage, update) {
-            if let Some(version) = version(&sight) {
-                known.learn_sight(viewer.viewer, version);
-            }
+        if let Some(sight) = sight(update, |endpoint| node_at(&known.stage, endpoint)) {
             let viewer = viewer.viewer;
+            known.learned.learn_sight(viewer, &sight);
             known.stage.record(Happening::Saw { viewer, sight });
         }
     }
 }
 
-fn version(sight: &Sight) -> Option<u64> {
-    match sight {
-        Sight::Snapshot(standings) | Sight::Closed(standings) => Some(standings.version),
-        Sight::Tally { version, .. } => Some(*version),
-        Sight::Connected { .. } | Sight::Disconnected => None,
-    }
-}
-
-/// `None` for a sign of life, which shows nothing.
-fn sight(stage: &Stage, update: Update) -> Option<Sight> {
-    Some(match update {
-        Update::Connected {
-            endpoint,
-            resumed_from,
-        } => {
-            let name = endpoint.split(':').next().unwrap_or_default();
-            let host = stage.host_named(name).expect("viewers know the nodes only");
-            Sight::Connected {
-                node: NodeIndex(host.0 as u8),
-                resumed_from: resumed_from.map(|token| token.0.0),
-            }
-        }
-        Update::Snapshot(payload) => Sight::Snapshot(standings(&payload)),
-        Update::Closed(payload) => Sight::Closed(standings(&payload)),
-        Update::Tally(payload) => tally(&payload),
-        Update::Disconnected { .. } => Sight::Disconnected,
-        Update::Heartbeat => return None,
-    })
-}
-
-fn standings(payload: &StandingsPayload) -> Standings {
-    let totals = payload
-        .contestants
-        .iter()
-        .map(|entry| (entry.contestant_id.contestant, entry.total_votes));
-    in_order(payload.event_id, status(payload.status), payload.version, totals)
-}
-
-fn tally(payload: &TallyPayload) -> Sight {
-    let event: EventId = payload.event_id;
-    Sight::Tally {
-        event,
-        status: status(payload.status),
-        version: payload.version,
-        previous_version: payload.previous_version,
-        totals: payload
-            .contestants
-            .iter()
-            .map(|entry| (entry.contestant_id.contestant.0, entry.total_votes))
-            .collect(),
-    }
+fn node_at(stage: &Stage, endpoint: &str) -> NodeIndex {
+    let name = endpoint.split(':').next().unwrap_or_default();
+    let host = stage.host_named(name).expect("viewers know the nodes only");
+    NodeIndex(host.0 as u8)
 }

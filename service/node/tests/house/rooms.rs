@@ -89,6 +89,12 @@ pub(crate) const ROOMS: &[Room] = &[
         only_crates: Some(&["libc"]),
         ..room("sim/clock", &[])
     },
+    // The same people over a simulated network and over a real one.
+    Room {
+        never_names: SIMULATORS,
+        never_links: &["axum", "openraft", "sled", "turmoil", "madsim"],
+        ..room("sim/crowd", &["service/client", "service/core", "sim/model"])
+    },
     // `sim` is the command line over the simulators; the service comes to it assembled, as `run`.
     Room {
         never_names: &["axum"],
@@ -121,6 +127,7 @@ pub(crate) const ROOMS: &[Room] = &[
                 "service/api",
                 "service/core",
                 "sim/model",
+                "sim/crowd",
                 "loadtest",
             ],
         )
@@ -143,6 +150,7 @@ const SIM_MAY_IMPORT: &[&str] = &[
     "sim/model",
     "sim/campaign",
     "sim/clock",
+    "sim/crowd",
     "sim/turmoil",
 ];
 

@@ -192,13 +192,27 @@ impl Group {
         others.max_by_key(|(voter, _)| matched(*voter)).cloned()
     }
 
-    /// Has another voter take the lead, and waits until it does.
+    /// Has another voter take the lead, and waits until somebody does: a leader that hands over leads no more, and whoever
+    /// is elected instead must not wait for the turn that this one holds.
     pub(super) async fn hand_over(&self, to: NodeNumber) -> Result<(), GroupError> {
         let deadline = runtime::now() + Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX);
+        let term = self.raft().metrics().borrow().current_term;
         let handing = self.raft().trigger().transfer_leader(to).await;
         handing.map_err(|fatal| stopped(&fatal))?;
-        self.wait_metrics(deadline, |metrics| metrics.current_leader == Some(to))
-            .await
+        let mut elected = None;
+        self.wait_metrics(deadline, |metrics| {
+            let is_new = metrics.current_term > term || metrics.current_leader == Some(to);
+            elected = metrics.current_leader.filter(|_| is_new);
+            elected.is_some()
+        })
+        .await?;
+        match elected {
+            Some(other) if other != to => {
+                let sentence = format!("node {other} was elected before node {to} took over; ask again");
+                Err(GroupError::Membership(sentence))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Waits until the core's figures are as `accept` wants them.

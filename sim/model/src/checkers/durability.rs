@@ -290,10 +290,10 @@ fn gives_way_to_a_snapshot(case: &Case, truncation: &Truncation, lost: &Dropped)
         Happening::Durable { node, .. } | Happening::Truncated { node, .. } if *node == node_of => {
             Some(false)
         }
-        Happening::Node { node, life } if *node == node_of => match life {
-            Life::LostPower { .. } | Life::Killed | Life::Failed(_) | Life::Replaced => Some(true),
-            _ => None,
-        },
+        Happening::Node {
+            node,
+            life: Life::LostPower { .. } | Life::Killed | Life::Failed(_) | Life::Replaced,
+        } if *node == node_of => Some(true),
         _ => None,
     });
     next == Some(true) && lost.elsewhere >= quorum(case.plan)

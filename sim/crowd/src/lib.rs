@@ -1,0 +1,14 @@
+//! The people of a plan, as far as they are the same on a simulated network and on a real one: what an operation asks of the
+//! service's API, what its answer is in a history, and what a stream shows to a viewer.
+//!
+//! Nothing here waits, connects or draws a random number: whoever drives the plan does.
+
+mod answers;
+mod known;
+mod request;
+mod sights;
+
+pub use answers::{failed, standings, voted};
+pub use known::Known;
+pub use request::{Request, vote};
+pub use sights::{sight, version_of};
