@@ -275,6 +275,36 @@ pub const JOINING_NODE_WAIT_S_MAX: u64 = 600;
 /// server gives up earlier and says more.
 pub const CLUSTER_CALL_MS_MAX: u64 = 150_000;
 
+/// Milliseconds that a backup waits for a quorum's word on what is committed, and for its node to have applied that: a
+/// change of leader and a follower that is a little behind.
+pub const BACKUP_READ_MS_MAX: u64 = 10_000;
+
+/// Backups that one node takes at once. Each takes two snapshots and reads them whole; a second operator can wait.
+pub const BACKUPS_AT_ONCE_MAX: usize = 1;
+
+/// Bytes that a backup travels in, and is read in, at once.
+pub const BACKUP_PIECE_BYTES: usize = 256 * 1024;
+
+/// Bytes of a backup's header: a few numbers and at most three parts.
+pub const BACKUP_HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a file of secrets within a backup. Names of token keys and 32 secret bytes are under 1 KiB.
+pub const BACKUP_SECRETS_BYTES_MAX: u64 = 64 * 1024;
+
+/// Milliseconds that `ostraka backup` waits for a backup to begin (two snapshots of several gigabytes may have to be
+/// written first), and for more of it to come once it has.
+pub const BACKUP_BEGIN_MS_MAX: u64 = 30 * 60 * 1_000;
+pub const BACKUP_STALL_MS_MAX: u64 = 60_000;
+
+/// Log indexes that a restored vote log leaves out, so that what the lost cluster gave out after the backup (vote ids,
+/// stream positions) is never given out again: 49 days at 250 entries a second. A position has 42 bits, which is room
+/// for 4,000 restores.
+pub const RESTORED_LOG_GAP_ENTRIES: u64 = 1 << 30;
+
+/// The highest index of a vote log that can be restored: behind the gap the new log has as much room again, within the 42
+/// bits of a position.
+pub const RESTORED_LOG_INDEX_MAX: u64 = (1 << 42) - 2 * RESTORED_LOG_GAP_ENTRIES;
+
 /// Milliseconds that a stopping node waits for its hand-over of leadership, a round trip or two, and between two looks
 /// at whether it has come about.
 pub const HAND_OVER_MS_MAX: u64 = 1_000;

@@ -42,6 +42,11 @@ impl AtomicFile {
         })
     }
 
+    /// Where its bytes are until it is finished; all of them once it was flushed.
+    pub(crate) fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
     /// Durable on return: the bytes, then the name.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.file.flush()?;

@@ -12,6 +12,8 @@
 //!   identity/accounts  identity's accounts (sled)
 //! ```
 
+mod restoring;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,11 +21,15 @@ use std::path::{Path, PathBuf};
 use ostraka_replication::{ClusterKeeper, ClusterRecord, GroupName, NodeNumber};
 use serde::{Deserialize, Serialize};
 
+pub use restoring::RestoringFolder;
+
 /// The format this binary writes. A newer binary reads older folders; an older one refuses a newer folder.
 pub const DATA_FORMAT: u32 = 1;
 
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "LOCK";
+/// There while a backup is being restored, and ever after where that was cut off.
+const RESTORING_FILE: &str = "RESTORING";
 
 /// Why a data folder cannot be used. Nothing in it has been changed. All are terminal: an operator must act.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +60,16 @@ pub enum DataFolderError {
         "the data folder {0} is a file; name a folder, or a place where there is nothing yet (nothing was changed)"
     )]
     IsAFile(PathBuf),
+    #[error(
+        "a restore into {0} was cut off, and what is there is of no use: empty the folder and restore again (nothing was \
+         changed)"
+    )]
+    HalfRestored(PathBuf),
+    #[error(
+        "the data folder {path} is not empty: it holds {found}; name an empty folder, or a place where there is nothing yet \
+         (nothing was changed)"
+    )]
+    NotEmpty { path: PathBuf, found: String },
     #[error(
         "the data folder {path} belongs to node {found}, and this process is node {asked}; start it with --node-id {found}"
     )]
@@ -287,6 +303,9 @@ fn refuse_foreign_content(root: &Path) -> Result<(), DataFolderError> {
         path: root.to_path_buf(),
         source,
     };
+    if root.join(RESTORING_FILE).exists() {
+        return Err(DataFolderError::HalfRestored(root.to_path_buf()));
+    }
     for entry in fs::read_dir(root).map_err(io)? {
         let name = entry.map_err(io)?.file_name();
         let is_expected = [LOCK_FILE, "secrets.json", "FORMAT.new", "lost+found"]

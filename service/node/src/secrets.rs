@@ -124,17 +124,77 @@ impl Secrets {
         digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Reads the text of a secrets file; `path` is for errors.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Secrets, SecretsError> {
+        let damaged = |detail: String| SecretsError::Damaged {
+            path: path.to_owned(),
+            detail,
+        };
+        let StoredFormat { format } =
+            serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        if format > FORMAT {
+            return Err(SecretsError::NewerFormat {
+                path: path.to_owned(),
+                found: format,
+            });
+        }
+        if format == 0 {
+            return Err(damaged("format 0 never existed".to_owned()));
+        }
+        let stored: StoredSecrets = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        let master = Zeroizing::new(
+            STANDARD
+                .decode(&stored.master)
+                .map_err(|error| damaged(error.to_string()))?,
+        );
+        let master: Zeroizing<[u8; MASTER_BYTES]> =
+            Zeroizing::new(master.as_slice().try_into().map_err(|_| {
+                damaged(format!(
+                    "the master secret has {} bytes, not {MASTER_BYTES}",
+                    master.len()
+                ))
+            })?);
+        if stored.token_kids.is_empty() {
+            return Err(damaged("it names no token key".to_owned()));
+        }
+        for (position, kid) in stored.token_kids.iter().enumerate() {
+            if !is_kid(kid) || stored.token_kids[..position].contains(kid) {
+                return Err(damaged(format!(
+                    "{kid:?} is no name for a token key, or stands there twice"
+                )));
+            }
+        }
+        Ok(Secrets::derive(&master, &stored.token_kids))
+    }
+
     /// Reads the file, or makes it with a fresh secret where there is none. The file is on disk, its folder included,
     /// before this returns: tokens signed with a secret that a power cut takes away would be worthless.
     pub fn load_or_create(path: &Path, entropy: &dyn Entropy) -> Result<Secrets, SecretsError> {
         match File::open(path) {
-            Ok(file) => load(path, file),
+            Ok(file) => load(path, file).map(|(secrets, _)| secrets),
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(path, entropy),
             Err(source) => Err(SecretsError::Unreadable {
                 path: path.to_owned(),
                 source,
             }),
         }
+    }
+
+    /// Reads a file that must be there, and hands on its text.
+    pub(crate) fn load_text(path: &Path) -> Result<(Secrets, Zeroizing<String>), SecretsError> {
+        let file = File::open(path).map_err(|source| SecretsError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        load(path, file)
+    }
+
+    /// Writes the text of a secrets file, durably, readable by its owner only.
+    pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), SecretsError> {
+        write_durably(path, text.as_bytes()).map_err(|source| SecretsError::Unwritable {
+            path: path.to_owned(),
+            source,
+        })
     }
 }
 
@@ -144,14 +204,10 @@ fn is_kid(name: &str) -> bool {
     !name.is_empty() && name.len() <= KID_BYTES_MAX && name.bytes().all(allowed)
 }
 
-fn load(path: &Path, mut file: File) -> Result<Secrets, SecretsError> {
+fn load(path: &Path, mut file: File) -> Result<(Secrets, Zeroizing<String>), SecretsError> {
     let unreadable = |source| SecretsError::Unreadable {
         path: path.to_owned(),
         source,
-    };
-    let damaged = |detail: String| SecretsError::Damaged {
-        path: path.to_owned(),
-        detail,
     };
     // Asked of the open file, not of the path: nobody can swap it in between.
     let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
@@ -163,40 +219,7 @@ fn load(path: &Path, mut file: File) -> Result<Secrets, SecretsError> {
     }
     let mut text = Zeroizing::new(String::new());
     io::Read::read_to_string(&mut file, &mut text).map_err(unreadable)?;
-    let StoredFormat { format } = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-    if format > FORMAT {
-        return Err(SecretsError::NewerFormat {
-            path: path.to_owned(),
-            found: format,
-        });
-    }
-    if format == 0 {
-        return Err(damaged("format 0 never existed".to_owned()));
-    }
-    let stored: StoredSecrets = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-    let master = Zeroizing::new(
-        STANDARD
-            .decode(&stored.master)
-            .map_err(|error| damaged(error.to_string()))?,
-    );
-    let master: Zeroizing<[u8; MASTER_BYTES]> =
-        Zeroizing::new(master.as_slice().try_into().map_err(|_| {
-            damaged(format!(
-                "the master secret has {} bytes, not {MASTER_BYTES}",
-                master.len()
-            ))
-        })?);
-    if stored.token_kids.is_empty() {
-        return Err(damaged("it names no token key".to_owned()));
-    }
-    for (position, kid) in stored.token_kids.iter().enumerate() {
-        if !is_kid(kid) || stored.token_kids[..position].contains(kid) {
-            return Err(damaged(format!(
-                "{kid:?} is no name for a token key, or stands there twice"
-            )));
-        }
-    }
-    Ok(Secrets::derive(&master, &stored.token_kids))
+    Ok((Secrets::parse(path, &text)?, text))
 }
 
 fn create(path: &Path, entropy: &dyn Entropy) -> Result<Secrets, SecretsError> {
@@ -209,16 +232,16 @@ fn create(path: &Path, entropy: &dyn Entropy) -> Result<Secrets, SecretsError> {
         master: STANDARD.encode(*master),
         token_kids: kids.clone(),
     };
-    write_durably(path, &stored).map_err(|source| SecretsError::Unwritable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let mut text = Zeroizing::new(
+        serde_json::to_string_pretty(&stored).expect("a file of secrets is plain strings and numbers"),
+    );
+    text.push('\n');
+    Secrets::write_text(path, &text)?;
     Ok(Secrets::derive(&master, &kids))
 }
 
 /// Temp file, fsync, rename, fsync of the folder: after a crash there is the whole file or none.
-fn write_durably(path: &Path, stored: &StoredSecrets) -> io::Result<()> {
-    let text = Zeroizing::new(serde_json::to_string_pretty(stored).map_err(io::Error::other)?);
+fn write_durably(path: &Path, text: &[u8]) -> io::Result<()> {
     let temp = path.with_extension("json.new");
     match std::fs::remove_file(&temp) {
         Ok(()) => {}
@@ -232,8 +255,7 @@ fn write_durably(path: &Path, stored: &StoredSecrets) -> io::Result<()> {
         .open(&temp)?;
     // The umask can only have taken bits away; the owner needs these two.
     file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
+    file.write_all(text)?;
     file.sync_all()?;
     std::fs::rename(&temp, path)?;
     let folder = match path.parent() {

@@ -3,6 +3,8 @@
 //! The rest of the service sees a [`Group`]: propose bytes, get them applied by a [`Machine`] in log order on every
 //! replica, durable on a quorum before anyone is told.
 
+#[cfg(feature = "sled")]
+pub mod beginning;
 pub mod cluster;
 mod durable_fs;
 pub mod env;

@@ -1,16 +1,16 @@
-//! `ostraka cluster …`: a small HTTP client of the operator port.
+//! `ostraka cluster …`: membership, through the operator port.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
-use ostraka_api::{ErrorCode, ProblemBody};
+use http::Method;
+use http_body_util::BodyExt;
+use ostraka_api::ErrorCode;
 use ostraka_core::limits::{CLUSTER_CALL_MS_MAX, JOINING_NODE_LOOK_MS, MEMBERSHIP_CHANGE_MS_MAX};
 use tokio::time::Instant;
 
-use super::{ClusterAction, ClusterArgs};
+use super::operator_port::{Failure, open, unreachable};
+use super::{ClusterAction, ClusterArgs, runtime};
 use crate::operator::{ClusterStatus, Memberships};
 
 const LOOK_PAUSE: Duration = Duration::from_millis(JOINING_NODE_LOOK_MS);
@@ -19,11 +19,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX);
 const CLUSTER_CALL_TIMEOUT: Duration = Duration::from_millis(CLUSTER_CALL_MS_MAX);
 
 pub(super) fn cluster(args: ClusterArgs) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("the runtime does not start: {error}"))?;
-    let body = runtime.block_on(async {
+    let body = runtime()?.block_on(async {
         match &args.action {
             ClusterAction::Add { node, peer, wait_s } => {
                 add(&args, *node, peer, Duration::from_secs(*wait_s)).await
@@ -66,19 +62,6 @@ async fn add(args: &ClusterArgs, node: u64, peer: &str, wait: Duration) -> Resul
     }
 }
 
-/// Why an action was not carried out.
-struct Failure {
-    /// What the operator port said, if it did and this release knows it.
-    code: Option<ErrorCode>,
-    sentence: String,
-}
-
-impl From<String> for Failure {
-    fn from(sentence: String) -> Self {
-        Self { code: None, sentence }
-    }
-}
-
 async fn call(operator: &str, action: &ClusterAction) -> Result<Bytes, Failure> {
     let late = |_| format!("{operator} did not answer within {CLUSTER_CALL_TIMEOUT:?}");
     tokio::time::timeout(CLUSTER_CALL_TIMEOUT, look_and_ask(operator, action))
@@ -113,54 +96,9 @@ async fn ask(
     operator: &str,
     (method, path, body): (Method, &str, serde_json::Value),
 ) -> Result<Bytes, Failure> {
-    let unreachable = |what: String| {
-        format!(
-            "no operator port answers at {operator} ({what}); is the node running, and is this its --operator-listen?"
-        )
-    };
-    let stream = tokio::net::TcpStream::connect(operator)
-        .await
-        .map_err(|error| unreachable(error.to_string()))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| unreachable(error.to_string()))?;
-    tokio::spawn(connection);
-    let body = if method == Method::GET {
-        Bytes::new()
-    } else {
-        Bytes::from(body.to_string())
-    };
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, operator)
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(body))
-        .map_err(|error| format!("{operator} is not an address: {error}"))?;
-    let response = sender
-        .send_request(request)
-        .await
-        .map_err(|error| unreachable(error.to_string()))?;
-    let status = response.status();
-    let body = response
-        .into_body()
-        .collect()
-        .await
-        .map_err(|error| unreachable(error.to_string()))?
-        .to_bytes();
-    if status == StatusCode::OK {
-        Ok(body)
-    } else {
-        Err(refusal(status, &body))
-    }
-}
-
-fn refusal(status: StatusCode, body: &[u8]) -> Failure {
-    match serde_json::from_slice::<ProblemBody>(body) {
-        Ok(problem) => Failure {
-            code: problem.code(),
-            sentence: problem.detail,
-        },
-        Err(_) => format!("the operator port answered {status}").into(),
-    }
+    let answer = open(operator, method, path, body).await?;
+    let body = answer.collect().await;
+    Ok(body
+        .map_err(|error| unreachable(operator, &error.to_string()))?
+        .to_bytes())
 }

@@ -1,7 +1,11 @@
-//! The command line: `ostraka serve`, `ostraka cluster …`, `ostraka verify`, `ostraka export`.
+//! The command line: `ostraka serve`, `ostraka cluster …`, `ostraka backup`, `ostraka restore`, `ostraka verify`,
+//! `ostraka export`.
 
+mod backup;
 mod cluster;
 mod export;
+mod operator_port;
+mod restore;
 mod serve;
 mod verify;
 
@@ -36,6 +40,10 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Look at and change the cluster's membership, through a node's operator port
     Cluster(ClusterArgs),
+    /// Back the whole cluster up into a file, through the operator port of any running node
+    Backup(BackupArgs),
+    /// Make the data folder of a new cluster of one node out of a backup
+    Restore(RestoreArgs),
     /// Recount a stopped node's whole log and compare it with its stored state; exit 0 only if they agree
     Verify(VerifyArgs),
     /// Write a stopped node's vote log as JSON lines, for auditors
@@ -105,6 +113,47 @@ pub(crate) enum ClusterAction {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct BackupArgs {
+    /// Operator address of any node of the cluster
+    #[arg(long, env = "OSTRAKA_OPERATOR", default_value = "127.0.0.1:8081")]
+    operator: String,
+    /// File to write, which appears when it is whole and was read once
+    #[arg(long, required_unless_present = "check")]
+    out: Option<PathBuf>,
+    /// Put this secrets file of the cluster into the backup; whoever has that can then sign tokens
+    #[arg(long, value_name = "FILE")]
+    with_secrets: Option<PathBuf>,
+    /// Instead of taking a backup, read this one to its end and say what is in it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "with_secrets"])]
+    check: Option<PathBuf>,
+    /// Print what is in it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RestoreArgs {
+    /// The backup
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// Folder to make; there must be nothing in it, except a secrets.json
+    #[arg(long, env = "OSTRAKA_DATA_DIR", default_value = "./data")]
+    data_dir: PathBuf,
+    /// Number of the new cluster's first node
+    #[arg(long, env = "OSTRAKA_NODE_ID", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    node_id: u64,
+    /// Where the other nodes will reach its peer port, host:port
+    #[arg(long, env = "OSTRAKA_PEER_ADVERTISE", default_value = "127.0.0.1:8082")]
+    peer_advertise: String,
+    /// File of the cluster's shared secret [default: secrets.json in the data folder, or the one in the backup]
+    #[arg(long, env = "OSTRAKA_SECRETS_FILE")]
+    secrets_file: Option<PathBuf>,
+    /// Print what was made as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     /// The data folder of a node that is not running
     #[arg(long, env = "OSTRAKA_DATA_DIR", default_value = "./data")]
@@ -129,6 +178,8 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse_from(with_command(std::env::args_os().collect())).command {
         Command::Serve(args) => serve::serve(*args),
         Command::Cluster(args) => cluster::cluster(args).map_err(|sentence| (LogFormat::Pretty, sentence)),
+        Command::Backup(args) => backup::backup(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
+        Command::Restore(args) => restore::restore(args).map_err(|sentence| (LogFormat::Pretty, sentence)),
         Command::Verify(args) => verify::verify(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
         Command::Export(args) => export::export(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
     };
@@ -139,6 +190,14 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// For commands that are done when they are done.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime does not start: {error}"))
 }
 
 /// The arguments with the command that they mean: `serve` where there is none, or a flag of its stands in its place.

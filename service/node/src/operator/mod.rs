@@ -1,5 +1,6 @@
-//! The operator port: health, metrics and cluster membership. Never on the public address.
+//! The operator port: health, metrics, cluster membership and backups. Never on the public address.
 
+mod backup;
 mod cluster;
 mod health;
 mod metrics;
@@ -12,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use ostraka_replication::{Group, PeerAddr};
 
+use crate::backup::take::Taker;
 pub use cluster::{ClusterStatus, Memberships};
 pub use health::{Health, HealthReport};
 pub use metrics::metrics_of;
@@ -21,6 +23,7 @@ pub struct Operator {
     pub groups: Vec<Group>,
     pub own_peer_addr: PeerAddr,
     pub health: Arc<Health>,
+    pub backups: Taker,
     /// Renders the process's metrics in OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -36,6 +39,7 @@ pub fn router(operator: Arc<Operator>) -> Router {
         .route("/v1/cluster/add", post(cluster::add))
         .route("/v1/cluster/remove", post(cluster::remove))
         .route("/v1/cluster/transfer-leader", post(cluster::transfer_leader))
+        .route("/v1/cluster/backup", post(backup::backup))
         .with_state(operator)
 }
 

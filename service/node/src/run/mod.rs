@@ -23,6 +23,7 @@ use ostraka_replication::{Group, GroupError, Listener, PeerAddr};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use crate::backup::take::Taker;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::env::{Env, Storage};
@@ -198,6 +199,7 @@ impl Node {
             groups: all.clone(),
             own_peer_addr,
             health: Arc::clone(&health),
+            backups: Taker::new(secrets.fingerprint(), Arc::clone(&env.clock), env.offload),
             metrics: operator::metrics_of(registry, all.clone()),
         };
         let operator = serve_operator(ports.operator, operator, &edge).map_err(RunError::Serve)?;

@@ -7,6 +7,7 @@
 )]
 
 mod audit;
+mod backup;
 mod contract;
 mod crash;
 mod data_folder;

@@ -3,6 +3,7 @@
 mod adapter;
 mod budget;
 mod contact;
+mod copy;
 mod leader;
 mod membership;
 mod quorum;
@@ -32,6 +33,7 @@ use crate::types::{GroupName, MembershipId, NodeNumber, PeerAddr, Types};
 
 pub(crate) use adapter::Snapshot;
 pub use contact::OutOfTouch;
+pub use copy::{CopyError, GroupCopy};
 
 /// openraft's handle over our state machine.
 pub(crate) type RaftHandle = openraft::Raft<Types, adapter::Adapter>;

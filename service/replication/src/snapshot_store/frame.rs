@@ -152,8 +152,8 @@ pub struct SnapshotReader {
 }
 
 impl SnapshotReader {
-    /// Reads and checks the header.
-    pub(super) fn start(mut input: Box<dyn Read + Send>) -> io::Result<Self> {
+    /// Of the stored form, wherever it comes from. Reads and checks the header.
+    pub fn start(mut input: Box<dyn Read + Send>) -> io::Result<Self> {
         let meta = read_head(&mut input)?;
         Ok(Self {
             input,

@@ -1,0 +1,44 @@
+//! `ostraka restore`: a backup becomes a new cluster of one node.
+
+use ostraka_replication::{NodeNumber, PeerAddr};
+
+use super::backup::told;
+use super::{RestoreArgs, runtime};
+use crate::backup::restore::{Plan, Restored, restore as restore_from};
+use crate::env::OsEntropy;
+
+pub(super) fn restore(args: RestoreArgs) -> Result<(), String> {
+    let plan = Plan {
+        from: args.from,
+        data_dir: args.data_dir,
+        node: NodeNumber(args.node_id),
+        peer: PeerAddr(args.peer_advertise),
+        secrets_file: args.secrets_file,
+    };
+    let restored = runtime()?
+        .block_on(restore_from(&plan, &OsEntropy))
+        .map_err(|error| error.to_string())?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&restored).expect("it is JSON"));
+    } else {
+        print(&plan, &restored);
+    }
+    Ok(())
+}
+
+fn print(plan: &Plan, restored: &Restored) {
+    print!("{}", told(&restored.backup));
+    let (node, folder) = (restored.node, plan.data_dir.display());
+    println!(
+        "Restored into {folder}: cluster {}, node {node} alone, reached by others at {}.",
+        restored.cluster, restored.peer
+    );
+    if restored.secrets_restored {
+        println!("Its secrets came out of the backup and lie in {folder}/secrets.json.");
+    }
+    println!(
+        "Now start it (`ostraka serve --node-id {node} --data-dir {folder} …`, its peer port at that address), start the \
+         others with empty data folders, --bootstrap wait and the same secrets, and add each with `ostraka cluster add`. \
+         Nodes of the old cluster must not be started again."
+    );
+}
