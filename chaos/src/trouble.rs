@@ -19,12 +19,12 @@ impl Trouble {
         Self::Missing(sentence.into())
     }
 
-    pub(crate) fn failed(sentence: impl Into<String>) -> Self {
+    pub fn failed(sentence: impl Into<String>) -> Self {
         Self::Failed(sentence.into())
     }
 
     /// For `map_err` on what was done with a file.
-    pub(crate) fn with_file<E: Display>(path: &Path) -> impl FnOnce(E) -> Self {
+    pub fn with_file<E: Display>(path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.display().to_string();
         move |error| Self::Failed(format!("{path} cannot be used: {error}"))
     }

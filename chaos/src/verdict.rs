@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use serde::Serialize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// 0
     Held,
@@ -19,5 +22,15 @@ impl From<Verdict> for ExitCode {
             Verdict::Broken => 1,
             Verdict::Inconclusive => 2,
         })
+    }
+}
+
+impl From<Verdict> for loadtest::evidence::Verdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Held => Self::Pass,
+            Verdict::Broken => Self::Fail,
+            Verdict::Inconclusive => Self::Inconclusive,
+        }
     }
 }

@@ -1,0 +1,199 @@
+//! `chaos run`: storms, one after another, each with its evidence.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use chaos::litter::Bag;
+use chaos::rig::Fs;
+use chaos::storm::{self, Storm, StormPlan};
+use chaos::{Trouble, Verdict, nemesis};
+use clap::Args;
+use loadtest::evidence::{self, Machine};
+use ostraka_sim_model::ids::Seed;
+
+/// What is let loose. Without anything said: one composition.
+#[derive(Args, Clone)]
+pub(crate) struct Wanted {
+    /// The first seed of compositions: several faults in a minute, drawn from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// So many compositions, of this seed and those after it.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    count: u64,
+    /// Instead: this fault alone. May be said several times.
+    #[arg(long, conflicts_with = "count")]
+    nemesis: Vec<String>,
+    /// Instead: each fault alone, one after another.
+    #[arg(long, conflicts_with_all = ["count", "nemesis"])]
+    each: bool,
+    /// Instead: a plan that a run has left, or that somebody wrote.
+    #[arg(long, conflicts_with_all = ["count", "nemesis", "each"])]
+    plan: Option<PathBuf>,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
+    nodes: u8,
+    #[arg(long, default_value = "xfs")]
+    fs: Fs,
+    /// Requests a second of the crowd, if not what the plan says.
+    #[arg(long)]
+    requests_per_s: Option<u32>,
+    /// Folder of the evidence.
+    #[arg(long, default_value = "target/evidence")]
+    evidence: PathBuf,
+}
+
+impl Wanted {
+    fn plans(&self) -> Result<Vec<StormPlan>, Trouble> {
+        let seed = Seed(self.seed);
+        let single = |name: &String| {
+            let kind = nemesis::named(name).ok_or_else(|| {
+                Trouble::failed(format!("there is no nemesis {name}; `chaos nemesis` lists them"))
+            })?;
+            Ok(storm::single(kind, seed, self.nodes, self.fs))
+        };
+        let mut plans = if let Some(path) = &self.plan {
+            vec![StormPlan::read(path)?]
+        } else if self.each {
+            let all = nemesis::ALL.iter();
+            all.map(|kind| storm::single(kind, seed, self.nodes, self.fs))
+                .collect()
+        } else if !self.nemesis.is_empty() {
+            self.nemesis.iter().map(single).collect::<Result<_, _>>()?
+        } else {
+            let seeds = self.seed..self.seed.saturating_add(self.count);
+            seeds
+                .map(|seed| storm::composition(Seed(seed), self.nodes, self.fs))
+                .collect()
+        };
+        for plan in &mut plans {
+            plan.requests_per_s = self.requests_per_s.unwrap_or(plan.requests_per_s);
+            plan.check()?;
+        }
+        Ok(plans)
+    }
+}
+
+/// Runs all that is wanted, whatever comes of each, and gives the worst verdict.
+///
+/// # Errors
+/// Where the plans or the evidence's folder are of no use.
+pub(crate) fn run(runs: &Path, binary: &Path, wanted: &Wanted) -> Result<Verdict, Trouble> {
+    let plans = wanted.plans()?;
+    let bag = Bag::open(runs)?;
+    bag.empty_on_signals()?;
+    drop(bag);
+    let mut verdicts = Vec::new();
+    let all = plans.len();
+    for (place, plan) in plans.into_iter().enumerate() {
+        let names: Vec<&str> = plan.faults.iter().map(|fault| fault.nemesis.as_str()).collect();
+        let title = format!("[{}/{all}] seed {}: {}", place + 1, plan.seed.0, names.join(", "));
+        println!("{title}");
+        verdicts.push(one(runs, binary, plan, wanted)?);
+    }
+    let count = |verdict| verdicts.iter().filter(|one| **one == verdict).count();
+    println!(
+        "{} of {all} held, {} broken, {} inconclusive",
+        count(Verdict::Held),
+        count(Verdict::Broken),
+        count(Verdict::Inconclusive)
+    );
+    Ok(match (count(Verdict::Broken), count(Verdict::Inconclusive)) {
+        (0, 0) => Verdict::Held,
+        (0, _) => Verdict::Inconclusive,
+        _ => Verdict::Broken,
+    })
+}
+
+fn one(runs: &Path, binary: &Path, plan: StormPlan, wanted: &Wanted) -> Result<Verdict, Trouble> {
+    let storm = Storm {
+        plan,
+        binary: binary.to_path_buf(),
+    };
+    let bag = Bag::open(runs)?;
+    bag.empty_on_signals()?;
+    let ran = match storm::run(&storm, bag, &|line| println!("  {line}")) {
+        Ok(ran) => ran,
+        Err(trouble) => {
+            println!("  INCONCLUSIVE: {trouble}");
+            return Ok(Verdict::Inconclusive);
+        }
+    };
+    let evidence = &ran.evidence;
+    for span in &evidence.faults {
+        let ms = |value: Option<u64>| value.map_or("-".to_owned(), |ms| ms.to_string());
+        println!(
+            "  {}: first failure after {} ms, another leader after {} ms, at most {} ms without an acknowledged vote, all ready {} ms after it",
+            span.nemesis,
+            ms(span.detected_ms),
+            ms(span.failed_over_ms),
+            span.silence_ms,
+            ms(span.recovered_ms)
+        );
+    }
+    for name in ["before", "during", "after"] {
+        let Some(window) = evidence.windows.get(name) else {
+            continue;
+        };
+        println!(
+            "  {name}: {} requests, {} done, {} shed, {} refused, {} unknown; ack p50 {:.1} p99 {:.1} ms; vote to screen p95 {:.1} p99 {:.1} ms",
+            window.requests,
+            window.done,
+            window.shed,
+            window.refused,
+            window.unknown,
+            window.ack_ms_p50,
+            window.ack_ms_p99,
+            window.end_to_end_ms_p95,
+            window.end_to_end_ms_p99
+        );
+    }
+    let amounts = &evidence.judgement.amounts;
+    println!(
+        "  {} votes counted of {} recorded; {} facts compared",
+        amounts.votes_counted,
+        amounts.votes_recorded,
+        evidence.judgement.compared.values().sum::<u64>()
+    );
+    for reason in &evidence.reasons {
+        println!("  {reason}");
+    }
+    let path = leave(&wanted.evidence, binary, &ran)?;
+    println!("  {:?}: {}", evidence.verdict, path.display());
+    Ok(evidence.verdict)
+}
+
+/// Writes the evidence, and beside it what a run that did not hold is to be replayed and understood with: its plan, its
+/// crowd and its history.
+fn leave(folder: &Path, binary: &Path, ran: &storm::Ran) -> Result<PathBuf, Trouble> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let verdict = ran.evidence.verdict;
+    #[derive(serde::Serialize)]
+    struct Figures<'a> {
+        binary_sha256: Option<String>,
+        storm: &'a storm::Evidence,
+    }
+    let whole = evidence::Evidence {
+        format: 1,
+        command: "run",
+        at_s: now.as_secs(),
+        commit: evidence::commit(),
+        machine: Machine::this(),
+        verdict: verdict.into(),
+        sentence: ran.evidence.reasons.first().map_or("all held", String::as_str),
+        figures: Figures {
+            binary_sha256: evidence::sha256_of(binary),
+            storm: &ran.evidence,
+        },
+    };
+    let path = evidence::write(folder, "chaos", &whole).map_err(Trouble::with_file(folder))?;
+    if verdict != Verdict::Held {
+        let beside = |name: &str, text: Result<String, serde_json::Error>| {
+            let path = path.with_extension(name);
+            let text = text.map_err(|error| Trouble::failed(error.to_string()))?;
+            std::fs::write(&path, text).map_err(Trouble::with_file(&path))
+        };
+        beside("plan.json", serde_json::to_string_pretty(&ran.evidence.plan))?;
+        beside("crowd.json", serde_json::to_string(&ran.crowd))?;
+        beside("history.json", serde_json::to_string(&ran.history))?;
+    }
+    Ok(path)
+}

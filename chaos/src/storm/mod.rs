@@ -1,0 +1,24 @@
+//! Storms: a plan of faults on a real cluster under an open-loop crowd of voters, askers and viewers, judged by the checkers of
+//! `sim/model`.
+//!
+//! One way: [`plan`] → crowd's operations ([`workload`]) → the run ([`run()`]) → a history ([`journal`]) → judgement and
+//! measures → evidence. The people are those of the simulators (`sim/crowd`); only time and faults are real.
+
+mod audience;
+mod crowd;
+mod draw;
+mod evidence;
+mod faults;
+mod journal;
+mod measures;
+mod plan;
+mod run;
+mod settle;
+mod stage;
+mod watch;
+mod workload;
+
+pub use draw::{composition, single};
+pub use evidence::{Evidence, FaultSpan};
+pub use plan::{StormFault, StormPlan};
+pub use run::{Ran, Storm, run};

@@ -1,0 +1,317 @@
+//! One storm from its plan to its evidence.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostraka_sim_model::checkers::Checker;
+use ostraka_sim_model::history::{Happening, History, Life, Record};
+use ostraka_sim_model::ids::{NodeIndex, SimMicros, SimMs};
+use ostraka_sim_model::names::OWNER;
+use ostraka_sim_model::verdict::{Judgement, judge};
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+
+use super::crowd::{self, Kept};
+use super::evidence::{Evidence, FaultSpan, Strays};
+use super::stage::{SharedStage, Stage};
+use super::watch::{Sample, Watchers};
+use super::{StormPlan, audience, faults, journal, measures, settle, workload};
+use crate::books::{Exported, read};
+use crate::limits::{END_TO_END_MS_P99_MAX, LOAD_LATE_PER_MILLE_MAX, STEADY_DONE_PER_MILLE_MIN};
+use crate::litter::Bag;
+use crate::nemesis::StreamOf;
+use crate::rig::{Rig, RigOptions};
+use crate::{Trouble, Verdict};
+
+/// A plan, and the program to try it on.
+pub struct Storm {
+    pub plan: StormPlan,
+    pub binary: PathBuf,
+}
+
+/// What a storm left.
+pub struct Ran {
+    pub evidence: Evidence,
+    pub history: History,
+    /// Of the crowd, as the checkers had it.
+    pub crowd: ostraka_sim_model::plan::Plan,
+}
+
+struct Seen {
+    records: Vec<Record>,
+    samples: Vec<Sample>,
+    spans: Vec<FaultSpan>,
+    kept: Kept,
+    healed: Duration,
+}
+
+/// Snapshots of a storm that is about them, in entries.
+const SNAPSHOT_EVERY: &str = "50";
+/// The log is kept whole, so that it can be read to its beginning.
+const KEEP_ALL: &str = "1000000000";
+
+impl Storm {
+    fn options(&self) -> RigOptions {
+        let needs = self.plan.needs();
+        let mut options = RigOptions::new(self.plan.nodes, self.plan.fs, self.binary.clone())
+            .with_flags(&["--log-keep-entries", KEEP_ALL]);
+        if needs.clocks {
+            options = options.with_clocks();
+        }
+        if needs.snapshots {
+            options = options.with_flags(&["--snapshot-every-entries", SNAPSHOT_EVERY]);
+        }
+        options
+    }
+}
+
+/// Builds a cluster in `bag`, lets the storm loose on it, stops it, and judges. `say` gets a line now and then.
+///
+/// # Errors
+/// Where the rig, or what is to be judged, cannot be had here.
+pub fn run(storm: &Storm, bag: Bag, say: &dyn Fn(&str)) -> Result<Ran, Trouble> {
+    storm.plan.check()?;
+    say(&format!(
+        "{} nodes on {}: building, then {} s of {} requests/s and {} viewers",
+        storm.plan.nodes,
+        storm.plan.fs,
+        storm.plan.storm_ms.plus(storm.plan.after_ms).0 / 1_000,
+        storm.plan.requests_per_s,
+        storm.plan.viewers
+    ));
+    let rig = Rig::new(storm.options(), bag)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Trouble::failed(format!("no runtime for the crowd: {error}")))?;
+    let stage = Stage::begin(workload::of(&storm.plan), &rig)?;
+    let seen = weather(storm, &rig, &runtime, &stage, say)?;
+    say("stopping the nodes and reading their logs");
+    let logs = logs(&rig)?;
+    rig.take_down()?;
+    let formed_at = stage.formed_at;
+    let history = journal::history(seen.records.clone(), &seen.samples, &logs, formed_at);
+    say("judging");
+    let judgement = judge(&stage.plan, &history);
+    let evidence = evidence(storm, &stage, seen, judgement);
+    Ok(Ran {
+        evidence,
+        history,
+        crowd: stage.plan.clone(),
+    })
+}
+
+/// Everything from the crowd's first request until it has gone home.
+fn weather(
+    storm: &Storm,
+    rig: &Rig,
+    runtime: &Runtime,
+    stage: &SharedStage,
+    say: &dyn Fn(&str),
+) -> Result<Seen, Trouble> {
+    let plan = &stage.plan;
+    stage.record(Happening::Formed {
+        true_time: stage.formed_at,
+    });
+    for node in rig.indexes() {
+        for life in [Life::Started, Life::Ready] {
+            stage.record(Happening::Node { node, life });
+        }
+    }
+    let watchers = Watchers::begin(stage, rig);
+    let (fresh, stormy): (Vec<_>, Vec<_>) = plan
+        .operations
+        .iter()
+        .cloned()
+        .partition(|operation| operation.at_ms >= plan.knobs.storm_ms);
+    let viewers: Vec<_> = plan
+        .viewers
+        .iter()
+        .map(|viewer| runtime.spawn(audience::live(Arc::clone(stage), viewer.clone())))
+        .collect();
+    let asking = runtime.spawn(crowd::live(
+        Arc::clone(stage),
+        stormy,
+        SimMs(0),
+        stage.moment(SimMs(0)),
+    ));
+    let stream = stream_of(runtime, stage)?;
+    let spans = faults::run(&storm.plan, stage, rig, &stream);
+    for span in &spans {
+        let what = span.trouble.as_deref().unwrap_or(&span.felt);
+        say(&format!("{} bit: {what}", span.nemesis));
+    }
+    let mut kept = runtime
+        .block_on(asking)
+        .map_err(|error| Trouble::failed(error.to_string()))?;
+    let passed = stage.now();
+    rig.all_up()?;
+    let over = stage.now().max(plan.knobs.storm_ms.micros());
+    stage.record(Happening::StormOver);
+    say("the storm is over; all nodes are up");
+    let after = crowd::live(Arc::clone(stage), fresh, plan.knobs.storm_ms, Instant::now());
+    kept = kept.plus(runtime.block_on(after));
+    runtime.block_on(settle::settle(stage, rig));
+    viewers.iter().for_each(tokio::task::JoinHandle::abort);
+    let samples = watchers.end();
+    Ok(Seen {
+        records: stage.take_records(),
+        samples,
+        spans,
+        kept,
+        healed: Duration::from_micros(over.0.saturating_sub(passed.0)),
+    })
+}
+
+/// The stream that faults may watch: that of the first event, once it is there.
+fn stream_of(runtime: &Runtime, stage: &SharedStage) -> Result<StreamOf, Trouble> {
+    let calm = stage
+        .plan
+        .operations
+        .iter()
+        .map(|operation| operation.at_ms)
+        .max();
+    let until = stage.moment(calm.unwrap_or(SimMs(0)));
+    let event = runtime.block_on(async {
+        loop {
+            match stage.known.event(ostraka_sim_model::ids::EventSlot(0)) {
+                Some(event) => return Some(event),
+                None if Instant::now() > until => return None,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    });
+    let event = event.ok_or_else(|| Trouble::failed("a fresh cluster does not create an event"))?;
+    Ok(StreamOf {
+        event,
+        token: stage.token(OWNER),
+    })
+}
+
+/// Stops every node and reads its log, which `ostraka verify` must find in order.
+fn logs(rig: &Rig) -> Result<Vec<(NodeIndex, Exported)>, Trouble> {
+    for node in rig.indexes() {
+        rig.stop(node)?;
+    }
+    let mut logs = Vec::new();
+    for node in rig.indexes() {
+        rig.verify(node)?;
+        logs.push((node, read(&rig.export(node)?)?));
+    }
+    Ok(logs)
+}
+
+fn evidence(storm: &Storm, stage: &SharedStage, seen: Seen, judgement: Judgement) -> Evidence {
+    let plan = &stage.plan;
+    let storm_over = seen
+        .records
+        .iter()
+        .find(|record| record.what == Happening::StormOver);
+    let over = storm_over.map_or(plan.knobs.storm_ms.micros(), |record| record.at);
+    let delay = SimMs(over.0.saturating_sub(plan.knobs.storm_ms.micros().0) / 1_000);
+    let outcomes = measures::outcomes(plan, &seen.records, delay);
+    let sights = measures::sights(plan, &seen.records, delay);
+    let leaders = measures::leaders(&seen.samples);
+    let mut spans = seen.spans;
+    for span in &mut spans {
+        measures::cost(span, &outcomes, &seen.samples, &leaders);
+    }
+    let (calm, storm_ms) = (storm.plan.calm_ms.micros(), plan.knobs.storm_ms.micros());
+    let windows: BTreeMap<String, _> = [
+        ("before", SimMicros(1_000_000), calm),
+        ("during", calm, storm_ms),
+        ("after", over, SimMicros(u64::MAX)),
+    ]
+    .into_iter()
+    .map(|(name, from, to)| (name.to_owned(), measures::window(&outcomes, &sights, from, to)))
+    .collect();
+    let mut evidence = Evidence {
+        verdict: Verdict::Held,
+        reasons: Vec::new(),
+        plan: storm.plan.clone(),
+        faults: spans,
+        kept: seen.kept,
+        windows,
+        buckets: measures::buckets(&outcomes),
+        strays: strays(&judgement),
+        judgement,
+        healed_ms: u64::try_from(seen.healed.as_millis()).unwrap_or(u64::MAX),
+        leaders,
+    };
+    decide(&mut evidence);
+    evidence
+}
+
+/// What the checkers said of single votes, sorted by what is wrong with them.
+fn strays(judgement: &Judgement) -> Strays {
+    let mut strays = Strays::default();
+    for violation in &judgement.violations {
+        let sentence = violation.sentence.clone();
+        match violation.checker {
+            Checker::Durability => strays.lost.push(sentence),
+            Checker::Biographies | Checker::Conservation => strays.doubled.push(sentence),
+            Checker::ClosingBell => strays.late.push(sentence),
+            _ => {}
+        }
+    }
+    strays
+}
+
+/// Broken where a checker found something or the cluster is not what it was; inconclusive where nothing was tested.
+fn decide(evidence: &mut Evidence) {
+    let mut broken: Vec<String> = evidence
+        .judgement
+        .violations
+        .iter()
+        .map(|violation| format!("{}: {}", violation.checker.name(), violation.sentence))
+        .collect();
+    let mut empty: Vec<String> = evidence.judgement.vacuous.clone();
+    for span in &evidence.faults {
+        match &span.trouble {
+            Some(trouble) => empty.push(format!("{} could not be had: {trouble}", span.nemesis)),
+            None if span.bites == 0 => empty.push(format!("{} never bit", span.nemesis)),
+            None => {}
+        }
+    }
+    if let Some(sentence) = unsteady(evidence, "before") {
+        empty.push(format!("not steady before the storm: {sentence}"));
+    } else if let Some(sentence) = unsteady(evidence, "after") {
+        broken.push(format!("not steady after the storm: {sentence}"));
+    }
+    let Kept { begun, late } = evidence.kept;
+    if late * 1_000 > begun * LOAD_LATE_PER_MILLE_MAX {
+        empty.push(format!("the harness began {late} of {begun} requests too late"));
+    }
+    evidence.verdict = match (broken.is_empty(), empty.is_empty()) {
+        (false, _) => Verdict::Broken,
+        (true, false) => Verdict::Inconclusive,
+        (true, true) => Verdict::Held,
+    };
+    evidence.reasons = broken.into_iter().chain(empty).collect();
+}
+
+/// The objectives of a cluster that nothing disturbs (shared with the API's contract): answers, and votes on the screen.
+fn unsteady(evidence: &Evidence, window: &str) -> Option<String> {
+    let window = evidence.windows.get(window)?;
+    if window.requests == 0 {
+        return Some("nothing was asked".to_owned());
+    }
+    if window.done * 1_000 < window.requests * STEADY_DONE_PER_MILLE_MIN {
+        return Some(format!(
+            "{} of {} requests were done",
+            window.done, window.requests
+        ));
+    }
+    if window.seen == 0 {
+        return Some("no vote was seen by a viewer".to_owned());
+    }
+    (window.end_to_end_ms_p99 > END_TO_END_MS_P99_MAX).then(|| {
+        format!(
+            "p99 from vote to screen was {:.0} ms, more than {END_TO_END_MS_P99_MAX} ms",
+            window.end_to_end_ms_p99
+        )
+    })
+}
