@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use super::operator_port::open;
-use super::{BackupArgs, runtime};
+use super::{BackupArgs, runtime, say};
 use crate::atomic_file::AtomicFile;
 use crate::backup::codec::{CodecError, Decoder, Encoder};
 use crate::backup::file::{BackupFile, Summary};
@@ -39,10 +39,10 @@ fn check(path: &Path, as_json: bool) -> Result<(), String> {
     let contents = file.contents().map_err(|error| error.to_string())?;
     let summary = contents.summary(file.header());
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&summary).expect("it is JSON"));
+        say(serde_json::to_string_pretty(&summary).expect("it is JSON"));
     } else {
-        print!("{}", told(&summary));
-        println!("The whole file was read: it can be restored.");
+        say(told(&summary).trim_end());
+        say(format_args!("The whole file was read: it can be restored."));
     }
     Ok(())
 }
@@ -85,51 +85,48 @@ pub(super) fn told(summary: &Summary) -> String {
 fn take(args: &BackupArgs, out: &Path) -> Result<(), String> {
     let secrets = args.with_secrets.as_deref().map(SecretsPart::read).transpose()?;
     let unwritable = |error: io::Error| format!("the backup cannot be written to {}: {error}", out.display());
-    let mut file = AtomicFile::create(out).map_err(unwritable)?;
-    let header = runtime()?.block_on(async {
-        let asked = open(&args.operator, Method::POST, "/v1/cluster/backup", json!({}));
-        let late = |_| {
-            format!(
-                "{} did not begin a backup within {BEGIN_TIMEOUT:?}",
-                args.operator
-            )
-        };
-        let body = tokio::time::timeout(BEGIN_TIMEOUT, asked)
-            .await
-            .map_err(late)?
-            .map_err(|failure| failure.sentence)?;
-        let (pieces, received) = mpsc::channel(PIECES_AHEAD);
-        let writing = tokio::task::spawn_blocking(move || {
-            let header = copy(Pieces::new(received), &mut file, secrets)?;
-            Ok::<_, String>((header, file))
-        });
-        receive(body, pieces).await;
-        writing.await.map_err(|error| error.to_string())?
-    });
-    let (header, file) = header.map_err(|sentence| {
-        format!(
-            "there is no backup in {}, because what came from {} was not whole: {sentence}",
-            out.display(),
-            args.operator
-        )
-    })?;
+    let file = AtomicFile::create(out).map_err(unwritable)?;
+    let (header, file) = runtime()?.block_on(fetch(args, file, secrets))?;
     // Read again before it gets its name: what is on this disk is what counts.
     let temporary = BackupFile::open(file.temporary()).and_then(|written| written.check_snapshots());
     temporary.map_err(|error| error.to_string())?;
     file.finish().map_err(unwritable)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&header).expect("it is JSON"));
+        say(serde_json::to_string_pretty(&header).expect("it is JSON"));
     } else {
         let bytes: u64 = header.parts.iter().map(|part| part.bytes).sum();
-        println!(
+        say(format_args!(
             "{}: {bytes} bytes of cluster {}; `ostraka backup --check` reads all of it.",
             out.display(),
             header
                 .cluster
                 .map_or("without a number".to_owned(), |id| id.to_string())
-        );
+        ));
     }
     Ok(())
+}
+
+/// Has a node take a backup, and writes what comes. The file is not finished yet.
+async fn fetch(
+    args: &BackupArgs,
+    mut file: AtomicFile,
+    secrets: Option<SecretsPart>,
+) -> Result<(Header, AtomicFile), String> {
+    let operator = &args.operator;
+    let asked = open(operator, Method::POST, "/v1/cluster/backup", json!({}));
+    let body = tokio::time::timeout(BEGIN_TIMEOUT, asked)
+        .await
+        .map_err(|_| format!("{operator} did not begin a backup within {BEGIN_TIMEOUT:?}"))?
+        .map_err(|failure| failure.sentence)?;
+    let (pieces, received) = mpsc::channel(PIECES_AHEAD);
+    let writing = tokio::task::spawn_blocking(move || {
+        let header = copy(Pieces::new(received), &mut file, secrets)?;
+        Ok::<_, String>((header, file))
+    });
+    receive(body, pieces).await;
+    let written = writing.await.map_err(|error| error.to_string())?;
+    written
+        .map_err(|sentence| format!("there is no backup, because of what came from {operator}: {sentence}"))
 }
 
 /// Hands the answer's body on, piece by piece; what ends it early too.

@@ -10,7 +10,7 @@ use ostraka_core::limits::{CLUSTER_CALL_MS_MAX, JOINING_NODE_LOOK_MS, MEMBERSHIP
 use tokio::time::Instant;
 
 use super::operator_port::{Failure, open, unreachable};
-use super::{ClusterAction, ClusterArgs, runtime};
+use super::{ClusterAction, ClusterArgs, runtime, say};
 use crate::operator::{ClusterStatus, Memberships};
 
 const LOOK_PAUSE: Duration = Duration::from_millis(JOINING_NODE_LOOK_MS);
@@ -31,9 +31,9 @@ pub(super) fn cluster(args: ClusterArgs) -> Result<(), String> {
     })?;
     match args.action {
         ClusterAction::Status { json: false } => {
-            print!("{}", status_in(&body, &args.operator)?);
+            say(status_in(&body, &args.operator)?.to_string().trim_end());
         }
-        _ => println!("{}", String::from_utf8_lossy(&body)),
+        _ => say(String::from_utf8_lossy(&body)),
     }
     Ok(())
 }

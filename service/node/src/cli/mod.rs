@@ -10,6 +10,7 @@ mod serve;
 mod verify;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -190,6 +191,11 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says something on stdout. Whoever reads it may have read enough (`| head`) and be gone.
+fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// For commands that are done when they are done.

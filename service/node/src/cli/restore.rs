@@ -3,7 +3,7 @@
 use ostraka_replication::{NodeNumber, PeerAddr};
 
 use super::backup::told;
-use super::{RestoreArgs, runtime};
+use super::{RestoreArgs, runtime, say};
 use crate::backup::restore::{Plan, Restored, restore as restore_from};
 use crate::env::OsEntropy;
 
@@ -19,7 +19,7 @@ pub(super) fn restore(args: RestoreArgs) -> Result<(), String> {
         .block_on(restore_from(&plan, &OsEntropy))
         .map_err(|error| error.to_string())?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&restored).expect("it is JSON"));
+        say(serde_json::to_string_pretty(&restored).expect("it is JSON"));
     } else {
         print(&plan, &restored);
     }
@@ -27,18 +27,20 @@ pub(super) fn restore(args: RestoreArgs) -> Result<(), String> {
 }
 
 fn print(plan: &Plan, restored: &Restored) {
-    print!("{}", told(&restored.backup));
+    say(told(&restored.backup).trim_end());
     let (node, folder) = (restored.node, plan.data_dir.display());
-    println!(
+    say(format_args!(
         "Restored into {folder}: cluster {}, node {node} alone, reached by others at {}.",
         restored.cluster, restored.peer
-    );
+    ));
     if restored.secrets_restored {
-        println!("Its secrets came out of the backup and lie in {folder}/secrets.json.");
+        say(format_args!(
+            "Its secrets came out of the backup and lie in {folder}/secrets.json."
+        ));
     }
-    println!(
+    say(format_args!(
         "Now start it (`ostraka serve --node-id {node} --data-dir {folder} …`, its peer port at that address), start the \
          others with empty data folders, --bootstrap wait and the same secrets, and add each with `ostraka cluster add`. \
          Nodes of the old cluster must not be started again."
-    );
+    ));
 }

@@ -1,15 +1,12 @@
 //! `ostraka verify`: prints what the audit found.
 
-use super::VerifyArgs;
+use super::{VerifyArgs, say};
 use crate::verify::{Report, verify as audit};
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), String> {
     let report = audit(&args.data_dir).map_err(|error| error.to_string())?;
     if args.json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&report).expect("a report is JSON")
-        );
+        say(serde_json::to_string_pretty(&report).expect("a report is JSON"));
     } else {
         print(&report);
     }
@@ -25,44 +22,44 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), String> {
 
 fn print(report: &Report) {
     if report.trusted_index > 0 {
-        println!(
+        say(format_args!(
             "The log before entry {} is purged; the snapshot there is taken on trust.",
             report.trusted_index
-        );
+        ));
     }
-    println!(
+    say(format_args!(
         "{} votes in the log up to entry {}: {} counted, {} duplicates, {} rejected, the rest retries or refused.",
         report.votes_submitted,
         report.last_index,
         report.votes_counted,
         report.votes_duplicate,
         report.votes_rejected
-    );
+    ));
     for event in &report.events {
-        println!(
+        say(format_args!(
             "  {} {:?}: {} votes {:?}",
             event.event_id, event.event_name, event.counted, event.totals
-        );
+        ));
     }
     if report.entries_after_committed > 0 {
-        println!(
+        say(format_args!(
             "{} entries at the end are durable here and not yet known to be committed.",
             report.entries_after_committed
-        );
+        ));
     }
-    println!(
+    say(format_args!(
         "{} snapshots compared, at {:?}.",
         report.snapshots_compared.len(),
         report.snapshots_compared
-    );
+    ));
     let identity = &report.identity;
     if identity.trusted_index > 0 {
-        println!(
+        say(format_args!(
             "Identity's log before entry {} is purged; the snapshot there is taken on trust.",
             identity.trusted_index
-        );
+        ));
     }
-    println!(
+    say(format_args!(
         "{} accounts in {} entries of identity's log; {}; its snapshots compared at {:?}.",
         identity.accounts,
         identity.entries,
@@ -71,8 +68,10 @@ fn print(report: &Report) {
             None => "those stored are made again at the next start".to_owned(),
         },
         identity.snapshots_compared
-    );
+    ));
     if report.agrees {
-        println!("The recount, the log applied again and the stored state agree.");
+        say(format_args!(
+            "The recount, the log applied again and the stored state agree."
+        ));
     }
 }

@@ -1,6 +1,7 @@
 //! `ostraka verify` on real folders: whole ones agree, and a planted difference is found.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use ostraka_core::{LogIndex, VoterNumber};
 use ostraka_node::identity::account::{Account, Email, Username};
@@ -9,7 +10,7 @@ use ostraka_node::identity::{AccountStore, SledAccounts};
 use serde_json::{Value, json};
 
 use crate::support::http::Call;
-use crate::support::process::{NodeOptions, NodeProcess, run_ostraka};
+use crate::support::process::{NodeOptions, NodeProcess, ostraka, run_ostraka};
 use crate::support::stage::Stage;
 
 /// A stopped node's folder with an operator and four voters in it; snapshots were taken on the way.
@@ -133,4 +134,21 @@ fn accounts_ahead_of_the_log_are_found() {
             .contains("identity's log ends at"),
         "{report}"
     );
+}
+
+/// `ostraka verify | head -1`.
+#[test]
+fn who_has_read_enough_may_go() {
+    let dir = stopped_with_accounts();
+    let data_dir = dir.path().join("data");
+    let mut child = ostraka()
+        .args(["verify", "--data-dir", data_dir.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.is_empty(), "{stderr}");
 }

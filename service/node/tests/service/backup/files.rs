@@ -155,7 +155,7 @@ fn what_comes_rotten_or_not_whole_makes_no_backup() {
             length,
             "the checksum does not match",
         ),
-        ("the node died", cut.clone(), length, "was not whole"),
+        ("the node died", cut.clone(), length, "it cannot be read"),
         ("cut, and HTTP does not know", cut, length / 2, "ends too early"),
     ] {
         let operator = false_operator(bytes, length);
