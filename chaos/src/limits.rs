@@ -128,3 +128,88 @@ pub const SAMPLE_CONTESTANTS: usize = 1_000;
 /// What of a data folder is compared over a power cut, bytes: reading it takes time, in which the kernel goes on writing
 /// what the cut is to catch.
 pub const CUT_COMPARES_BYTES_MAX: usize = 64 << 20;
+
+/// A vote that begins later than this after its time was held up by the load itself and not by the service.
+pub const LOAD_LATE_START: Duration = Duration::from_millis(100);
+
+/// Votes of a thousand that may begin so late: a p99 does not see them.
+pub const LOAD_LATE_PER_MILLE_MAX: u64 = 10;
+
+/// One try of a vote in a power-cut campaign: longer than an election, shorter than a reopening.
+pub const CUT_REQUEST_WAIT: Duration = Duration::from_secs(2);
+
+/// All tries of a vote: longer than a cluster that lost its power takes to serve again.
+pub const CUT_VOTE_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Votes without an outcome at one time in a power-cut campaign: 10 s of darkness at its usual load.
+pub const CUT_IN_FLIGHT_MAX: u32 = 4_096;
+
+/// Votes of one cluster in a power-cut campaign, at about 150 bytes of the harness's memory each.
+pub const CUT_CLUSTER_VOTES_MAX: usize = 1_000_000;
+
+/// Voters' numbers of a load begin here: accounts that the cluster itself has lie below.
+pub const LOAD_FIRST_VOTER: u32 = 1_000;
+
+/// Contestants of a load's event: enough that a vote counted for another one would show.
+pub const LOAD_CONTESTANTS: u16 = 5;
+
+/// Cuts of one cluster before it is recounted and a new one is built: old enough for snapshots and a log of some parts.
+pub const CUTS_PER_CLUSTER: u32 = 25;
+
+/// The load is on for a random time between these before a cut: from the middle of a start to a warm service.
+pub const CUT_AFTER: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(1_500));
+
+/// The power stays away for a random time between these.
+pub const CUT_DARK: (Duration, Duration) = (Duration::ZERO, Duration::from_millis(300));
+
+/// Votes whose status is asked for at one time.
+pub const STATUS_ASKED_AT_ONCE: usize = 32;
+
+/// How long a node that is ready may take to know an acknowledged vote: it may have to catch up first.
+pub const STATUS_KNOWN_WAIT: Duration = Duration::from_secs(20);
+
+/// How long all nodes may take to have applied the same entry once nobody votes.
+pub const SETTLED_WAIT: Duration = Duration::from_secs(60);
+
+/// Entries between two snapshots of every other cluster of a campaign: some are written in each of its lives, and cuts hit
+/// them.
+pub const CUT_SNAPSHOT_EVERY_ENTRIES: &str = "400";
+
+/// Findings that are kept and told; a broken log would give thousands.
+pub const FINDINGS_TOLD_MAX: usize = 20;
+
+/// A storm with its calm before and after at most, milliseconds: its history is held in memory.
+pub const STORM_MS_MAX: u64 = 600_000;
+/// Its requests a second at most: each is judged one by one.
+pub const STORM_REQUESTS_PER_S_MAX: u32 = 5_000;
+pub const STORM_VIEWERS_MAX: u16 = 2_000;
+
+/// What a drawn storm's crowd does: enough for every batch to hold several votes, and far from what a node can do, so that
+/// whatever is slow is slow for the fault.
+pub const STORM_REQUESTS_PER_S: u32 = 300;
+pub const STORM_VIEWERS: u16 = 40;
+
+/// Milliseconds without a fault, before and after: some thousand requests to measure a steady state by.
+pub const STORM_CALM_MS: u64 = 6_000;
+pub const STORM_AFTER_MS: u64 = 6_000;
+
+/// A composition: this long in all, this many faults, each for so long; milliseconds. Long enough for an election and for
+/// what follows it, short enough for several in a minute.
+pub const COMPOSITION_MS: u64 = 60_000;
+pub const COMPOSITION_FAULTS: (usize, usize) = (3, 5);
+pub const COMPOSITION_FAULT_MS: (u64, u64) = (3_000, 12_000);
+
+/// A request of a storm's crowd: longer than an election, shorter than a fault; milliseconds.
+pub const CROWD_PATIENCE_MS: u64 = 3_000;
+
+/// A curve's step, milliseconds.
+pub const MEASURE_BUCKET_MS: u64 = 500;
+
+/// A fault's cost is looked for until so long after it is over, milliseconds: an election and a reconnect.
+pub const FAILOVER_LOOK_MS: u64 = 3_000;
+
+/// Of a thousand requests to a cluster that nothing disturbs, so many are done (availability objective, 99.9 %).
+pub const STEADY_DONE_PER_MILLE_MIN: u64 = 999;
+
+/// From a vote to the screens, p99, milliseconds (objective of the API's contract).
+pub const END_TO_END_MS_P99_MAX: f64 = 1_000.0;

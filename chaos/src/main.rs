@@ -1,5 +1,7 @@
 //! The command line of the chaos harness.
 
+mod cli;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -39,6 +41,10 @@ enum Command {
         #[command(flatten)]
         chosen: Chosen,
     },
+    /// Storms: faults on a cluster under a crowd, judged vote by vote.
+    Run(cli::storm::Wanted),
+    /// Cut the power again and again under load: no acknowledged vote may be lost, none doubled, every node comes back.
+    Powercut(cli::powercut::Wanted),
 }
 
 /// What one fault is tried on.
@@ -68,6 +74,8 @@ fn main() -> ExitCode {
             name: Some(name),
             chosen,
         } => try_nemesis(&arguments, name, *chosen),
+        Command::Run(wanted) => cli::storm::run(&arguments.runs, &binary(&arguments), wanted),
+        Command::Powercut(wanted) => cli::powercut::run(&arguments.runs, binary(&arguments), wanted),
     };
     match done {
         Ok(verdict) => verdict.into(),

@@ -20,7 +20,7 @@ use crate::rig::{OPERATOR_PASSWORD, Rig};
 
 /// A user who is logged in.
 #[derive(Clone)]
-struct User {
+pub(crate) struct User {
     number: VoterNumber,
     token: String,
 }
@@ -50,16 +50,17 @@ pub struct Trickle {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-fn client(endpoints: Vec<String>) -> Client {
-    // Jitter need not be good chance here.
-    let random = || {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.map_or(1, |since| {
-            u64::from(since.subsec_nanos()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        })
-    };
-    let mut config = ClientConfig::new(Arc::new(random));
-    config.request_timeout = SAMPLE_REQUEST_WAIT;
+/// Spreads retries; it need not be good chance.
+pub(crate) fn jitter() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(1, |since| {
+        u64::from(since.subsec_nanos()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
+}
+
+pub(crate) fn client(endpoints: Vec<String>, request_wait: Duration) -> Client {
+    let mut config = ClientConfig::new(Arc::new(jitter));
+    config.request_timeout = request_wait;
     Client::new(Arc::new(TokioConnect), endpoints, config)
 }
 
@@ -68,7 +69,7 @@ fn now() -> UnixMs {
     UnixMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-async fn login(client: &Client, username: &str, password: &str) -> Result<User, ClientError> {
+pub(crate) async fn login(client: &Client, username: &str, password: &str) -> Result<User, ClientError> {
     let login = LoginRequest {
         username: username.to_string(),
         password: password.to_string(),
@@ -80,7 +81,11 @@ async fn login(client: &Client, username: &str, password: &str) -> Result<User, 
     })
 }
 
-async fn create_event(client: &Client, operator: &User, contestants: usize) -> Result<EventId, ClientError> {
+pub(crate) async fn create_event(
+    client: &Client,
+    operator: &User,
+    contestants: usize,
+) -> Result<EventId, ClientError> {
     let contestant = |number| ContestantDraft {
         contestant_name: format!("Contestant {number}"),
         contestant_description: String::new(),
@@ -134,7 +139,7 @@ async fn vote(client: &Client, voter: &User, event: EventId) -> Result<SubmitVot
 }
 
 /// Tries until it succeeds; the last error where it does not in time.
-async fn insist<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, ClientError>
+pub(crate) async fn insist<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, ClientError>
 where
     F: Future<Output = Result<T, ClientError>>,
 {
@@ -159,7 +164,7 @@ impl Sample {
             .enable_all()
             .build()
             .map_err(|error| Trouble::failed(format!("no runtime for the sample's clients: {error}")))?;
-        let client = client(rig.public_endpoints());
+        let client = client(rig.public_endpoints(), SAMPLE_REQUEST_WAIT);
         let begun = runtime.block_on(async {
             let operator = insist(|| login(&client, "operator", OPERATOR_PASSWORD)).await?;
             let mut voters = Vec::new();
@@ -200,10 +205,12 @@ impl Sample {
         for endpoint in rig.public_endpoints() {
             let (operator, voters) = (self.operator.clone(), self.voters.clone());
             let counts = trickle.counts.clone();
-            trickle.tasks.push(
-                self.runtime
-                    .spawn(go_on(client(vec![endpoint]), operator, voters, counts)),
-            );
+            trickle.tasks.push(self.runtime.spawn(go_on(
+                client(vec![endpoint], SAMPLE_REQUEST_WAIT),
+                operator,
+                voters,
+                counts,
+            )));
         }
         trickle
     }
@@ -213,7 +220,7 @@ impl Sample {
     pub fn answers_again(&self, rig: &Rig) -> Result<Duration, String> {
         let begun = Instant::now();
         for endpoint in rig.public_endpoints() {
-            let client = client(vec![endpoint.clone()]);
+            let client = client(vec![endpoint.clone()], SAMPLE_REQUEST_WAIT);
             let fresh = self.runtime.block_on(insist(|| async {
                 let event = create_event(&client, &self.operator, 2).await?;
                 vote(&client, &self.voters[0], event).await

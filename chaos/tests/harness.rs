@@ -196,7 +196,7 @@ fn without_rights_nothing_passes() {
     let mut permissions = std::fs::metadata(runs.path()).unwrap().permissions();
     std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o777);
     std::fs::set_permissions(runs.path(), permissions).unwrap();
-    for arguments in [&["check"][..], &["nemesis", "kill"]] {
+    for arguments in [&["check"][..], &["nemesis", "kill"], &["powercut", "--cuts", "2"]] {
         let output = chaos(runs.path(), arguments).uid(65_534).gid(65_534).output();
         let Ok(output) = output else {
             println!(
@@ -212,6 +212,46 @@ fn without_rights_nothing_passes() {
             "{said}"
         );
     }
+}
+
+/// Two cuts, and the evidence on them.
+#[test]
+fn acknowledged_votes_survive_two_power_cuts() {
+    if !can(CLUSTER) {
+        return;
+    }
+    let Some(binary) = ostraka() else { return };
+    let runs = tempfile::tempdir().unwrap();
+    let evidence = runs.path().join("evidence");
+    let arguments = [
+        "--binary",
+        binary.to_str().unwrap(),
+        "powercut",
+        "--cuts",
+        "2",
+        // With this seed one cut is of the process first, so that what the disk dropped is told.
+        "--seed",
+        "1",
+        "--nodes",
+        "1",
+        "--evidence",
+        evidence.to_str().unwrap(),
+    ];
+    let output = chaos(runs.path(), &arguments).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("PASS: 2 power cuts"), "{said}");
+    let run = said
+        .strip_prefix("run ")
+        .and_then(|rest| rest.split(' ').next())
+        .unwrap();
+    assert_eq!(traces(run, runs.path()), [""; 0]);
+    let file = std::fs::read_dir(&evidence).unwrap().next().unwrap().unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
+    assert_eq!(value["verdict"], "PASS");
+    let figures = &value["figures"]["figures"];
+    assert_eq!(figures["cuts"], 2);
+    assert_eq!(figures["votes"]["processed"], figures["counted"]);
 }
 
 /// An isolated leader loses its place, and a node that lost its power comes back.

@@ -1,3 +1,4 @@
 //! The longer commands, one a file.
 
+pub(crate) mod powercut;
 pub(crate) mod storm;

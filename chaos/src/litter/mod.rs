@@ -160,6 +160,14 @@ impl Bag {
         state.file.removed(id)
     }
 
+    /// Removes everything, the newest first, and goes on: what one cluster left is away before the next one is made.
+    ///
+    /// # Errors
+    /// As [`Bag::empty`].
+    pub fn clear(&self) -> Result<(), Trouble> {
+        self.inner.remove_all()
+    }
+
     /// Removes everything, the newest first, and takes in nothing more.
     ///
     /// # Errors
@@ -196,6 +204,11 @@ impl Inner {
 
     fn empty(&self) -> Result<(), Trouble> {
         self.state().closed = true;
+        self.remove_all()?;
+        self.state().file.finish()
+    }
+
+    fn remove_all(&self) -> Result<(), Trouble> {
         let _nobody_makes = self.making.write().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.state();
         let mut complaints = Vec::new();
@@ -210,7 +223,7 @@ impl Inner {
         }
         state.left.reverse();
         if complaints.is_empty() {
-            state.file.finish()
+            Ok(())
         } else {
             Err(Trouble::failed(complaints.join("; ")))
         }
@@ -260,6 +273,19 @@ mod tests {
             .map(|entry| entry.file_name())
             .collect();
         assert_eq!(left, ["node1.log"]);
+    }
+
+    #[test]
+    fn a_bag_that_was_cleared_takes_in_more() {
+        let root = tempfile::tempdir().unwrap();
+        let bag = Bag::open(root.path()).unwrap();
+        let run = bag.folder().to_path_buf();
+        make_folder(&bag, "first").unwrap();
+        bag.clear().unwrap();
+        assert!(!run.join("first").exists());
+        make_folder(&bag, "second").unwrap();
+        drop(bag);
+        assert!(!run.join("second").exists());
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub use lost_snapshot::LostSnapshot;
 pub use one_way::{Lost, OneWay};
 pub use pause::Pause;
 pub use power_cut::{Blackout, PowerCut};
+pub(crate) use power_cut::{Cut, First};
 pub use reset::Reset;
 pub use restart::Restart;
 pub use slow_disk::SlowDisk;

@@ -1,8 +1,9 @@
 //! The power goes: a process and its file system stop at the same moment, and what no barrier covered is lost.
 //!
-//! The process is frozen first, so that it neither sees its disk fail nor says anything after the cut; then the file system is
-//! shut down without flushing its log, then the process is killed. What the disk itself had taken it keeps: the
-//! image's own cache is the machine's memory, and stands for a disk whose cache survives.
+//! As a nemesis the process is frozen first, so that it neither sees its disk fail nor says anything after the cut; then
+//! the file system is shut down without flushing its log, then the process is killed. A barrier that is under way when a
+//! process is frozen still ends, so campaigns also cut the other way round ([`First::Disk`]). What the disk itself had taken it keeps:
+//! the image's own cache is the machine's memory, and stands for a disk whose cache survives.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
@@ -38,8 +39,18 @@ pub struct Blackout {
     cut: Option<Cut>,
 }
 
-/// What every block was just before, as the processes saw it.
-struct Cut {
+/// What stops first when the power goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum First {
+    /// The process: it says nothing after the cut, and what was lost can be told.
+    Process,
+    /// The disk: it goes under the running process, which is killed some milliseconds later. Barriers break off in the middle,
+    /// and what they were to cover may not be acknowledged. What was lost cannot be told, for it changed until the end.
+    Disk,
+}
+
+/// What every block was just before, as the processes saw it; nothing where the disks went first.
+pub(crate) struct Cut {
     before: Vec<(NodeIndex, Blocks)>,
 }
 
@@ -58,12 +69,43 @@ impl Drop for Frozen {
 type Blocks = BTreeMap<PathBuf, Vec<u64>>;
 
 impl Cut {
-    fn make(rig: &Rig, nodes: &[NodeIndex]) -> Result<Self, Trouble> {
+    /// Takes the power from these nodes, at one moment.
+    ///
+    /// # Errors
+    /// [`Trouble::Missing`] where the rig has no disks that can be cut.
+    pub(crate) fn make(rig: &Rig, nodes: &[NodeIndex], first: First) -> Result<Self, Trouble> {
         if rig.options().fs == Fs::Host {
             return Err(Trouble::missing(
                 "a power cut needs a disk for each node: build the rig with xfs or ext4",
             ));
         }
+        match first {
+            First::Process => Self::processes_first(rig, nodes),
+            First::Disk => Self::disks_first(rig, nodes),
+        }
+    }
+
+    fn disks_first(rig: &Rig, nodes: &[NodeIndex]) -> Result<Self, Trouble> {
+        // At one moment, as nearly as threads are.
+        std::thread::scope(|scope| {
+            let cut = |index: &NodeIndex| rig.with_disk(*index, |disk| disk.cut());
+            let cutting: Vec<_> = nodes
+                .iter()
+                .map(|index| scope.spawn(move || cut(index)))
+                .collect();
+            let panicked = |_| Err(Trouble::failed("a thread that cuts a disk panicked"));
+            cutting
+                .into_iter()
+                .try_for_each(|thread| thread.join().unwrap_or_else(panicked))
+        })?;
+        for index in nodes {
+            rig.kill(*index)?;
+        }
+        let before = nodes.iter().map(|index| (*index, Blocks::new())).collect();
+        Ok(Self { before })
+    }
+
+    fn processes_first(rig: &Rig, nodes: &[NodeIndex]) -> Result<Self, Trouble> {
         let mut frozen = Frozen::default();
         for index in nodes {
             if let Some(pid) = rig.pid(*index)? {
@@ -90,14 +132,24 @@ impl Cut {
         Felt::new(self.before.len() as u64, OF)
     }
 
-    /// The power is back.
-    fn undo(self, rig: &Rig) -> Result<Felt, Trouble> {
-        let mut notes = Vec::new();
+    /// The power is back: the disks are mounted again, and nothing is started. What each of them lost.
+    ///
+    /// # Errors
+    /// Where one cannot be mounted any more.
+    pub(crate) fn power_back(&self, rig: &Rig) -> Result<Vec<(NodeIndex, Lost)>, Trouble> {
+        let mut losses = Vec::new();
         for (index, before) in &self.before {
             rig.with_disk(*index, |disk| disk.remount())?;
             let data = rig.data(*index)?;
-            let lost = Lost::between(before, &blocks_below(data.path()));
-            notes.push(format!("node {index} {}", lost.note(data.path())));
+            losses.push((*index, Lost::between(before, &blocks_below(data.path()))));
+        }
+        Ok(losses)
+    }
+
+    fn undo(self, rig: &Rig) -> Result<Felt, Trouble> {
+        let mut notes = Vec::new();
+        for (index, lost) in self.power_back(rig)? {
+            notes.push(format!("node {index} {}", lost.note(rig.data(index)?.path())));
         }
         for (index, _) in &self.before {
             rig.launch(*index)?;
@@ -147,10 +199,12 @@ fn digests(path: &Path, blocks_max: usize) -> std::io::Result<Vec<u64>> {
 
 /// What did not come back as it was.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Lost {
-    blocks: usize,
+pub(crate) struct Lost {
+    /// Blocks that are not what the process had written.
+    pub(crate) blocks: usize,
     of: usize,
-    files: Vec<PathBuf>,
+    /// How many in which file.
+    files: Vec<(PathBuf, usize)>,
 }
 
 impl Lost {
@@ -165,15 +219,24 @@ impl Lost {
             lost.blocks += gone;
             lost.of += digests.len();
             if gone > 0 {
-                lost.files.push(path.clone());
+                lost.files.push((path.clone(), gone));
             }
         }
         lost
     }
 
+    /// Of these, how many lay in this file.
+    pub(crate) fn blocks_in(&self, file: &Path) -> usize {
+        let found = self.files.iter().find(|(path, _)| path == file);
+        found.map_or(0, |(_, blocks)| *blocks)
+    }
+
     /// With the files' names below `folder`, as many as one likes to read.
     fn note(&self, folder: &Path) -> String {
-        let name = |path: &PathBuf| path.strip_prefix(folder).unwrap_or(path).display().to_string();
+        let name = |(path, _): &(PathBuf, usize)| {
+            let below = path.strip_prefix(folder).unwrap_or(path);
+            below.display().to_string()
+        };
         let names: Vec<_> = self.files.iter().take(NAMES_MAX).map(name).collect();
         let Self { blocks, of, .. } = self;
         match names.as_slice() {
@@ -191,7 +254,7 @@ impl Nemesis for PowerCut {
     fn begin(&mut self, rig: &Rig, target: Target) -> Result<Felt, Trouble> {
         let index = rig.resolve(target)?;
         rig.running(index)?;
-        let cut = self.cut.insert(Cut::make(rig, &[index])?);
+        let cut = self.cut.insert(Cut::make(rig, &[index], First::Process)?);
         Ok(cut.felt().noting(format!("node {index}")))
     }
 
@@ -207,7 +270,10 @@ impl Nemesis for Blackout {
 
     /// The target does not matter.
     fn begin(&mut self, rig: &Rig, _: Target) -> Result<Felt, Trouble> {
-        Ok(self.cut.insert(Cut::make(rig, &rig.indexes())?).felt())
+        Ok(self
+            .cut
+            .insert(Cut::make(rig, &rig.indexes(), First::Process)?)
+            .felt())
     }
 
     fn end(&mut self, rig: &Rig) -> Result<Felt, Trouble> {
@@ -233,5 +299,7 @@ mod tests {
         std::fs::remove_file(folder.path().join("b")).unwrap();
         let lost = Lost::between(&before, &blocks_below(folder.path()));
         assert_eq!(lost.note(folder.path()), "lost 3 of 4 blocks, in a and b");
+        assert_eq!(lost.blocks_in(&folder.path().join("a")), 2);
+        assert_eq!(lost.blocks_in(&folder.path().join("c")), 0);
     }
 }

@@ -187,6 +187,24 @@ impl Rig {
         self.inner.bag.empty()
     }
 
+    /// As [`Rig::take_down`], and another rig can be built in the same bag: a campaign has one run and one set of signals.
+    ///
+    /// # Errors
+    /// As [`Rig::take_down`].
+    pub fn clear_away(self) -> Result<(), Trouble> {
+        self.inner.bag.clear()
+    }
+
+    /// A stopped node's whole vote log, as `ostraka export` writes it.
+    ///
+    /// # Errors
+    /// Where it does not export, or the node is running.
+    pub fn export(&self, index: NodeIndex) -> Result<String, Trouble> {
+        let folder = self.data(index)?;
+        let folder = folder.path().display().to_string();
+        self.ostraka(&["export", "--data-dir", &folder])
+    }
+
     /// Where clients reach the nodes, `host:port`.
     pub fn public_endpoints(&self) -> Vec<String> {
         self.inner.network.places().iter().map(Place::public).collect()
