@@ -67,12 +67,17 @@ impl Polls {
         let event = opened.await.map_err(|error: ClientError| {
             Trouble::failed(format!("the cluster does not create an event: {error}"))
         })?;
-        Ok(Self {
-            clients: RwLock::new(clients),
+        Ok(Self::in_event(options, issuer, event))
+    }
+
+    /// In an event that is there already.
+    pub(super) fn in_event(options: PollsOptions, issuer: Issuer, event: EventId) -> Self {
+        Self {
+            clients: RwLock::new(clients(&options)),
             issuer,
             event,
             options,
-        })
+        }
     }
 
     pub fn event(&self) -> EventId {

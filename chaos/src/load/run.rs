@@ -180,27 +180,5 @@ impl Driving {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_load_that_did_not_keep_up_says_so() {
-        let mut sent = Sent::default();
-        for late_by in [0, 1, 400] {
-            sent.began(Duration::from_millis(late_by));
-        }
-        assert_eq!((sent.intended, sent.late, sent.latest_ms), (3, 1, 400));
-        assert_eq!(sent.missing(), None);
-        assert!(sent.too_late().unwrap().contains("1 of 3 votes"));
-        sent.unsent = 2;
-        assert!(sent.missing().unwrap().contains("2 of 3 votes were not sent"));
-        sent.ledger_full = true;
-        assert!(sent.missing().unwrap().contains("full"));
-        let on_time = Sent {
-            intended: 1_000,
-            late: 10,
-            ..Sent::default()
-        };
-        assert_eq!(on_time.too_late(), None, "one in a hundred is let pass");
-    }
-}
+#[path = "run_tests.rs"]
+mod tests;
