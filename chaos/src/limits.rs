@@ -191,7 +191,14 @@ pub const STORM_VIEWERS: u16 = 40;
 
 /// Milliseconds without a fault, before and after: some thousand requests to measure a steady state by.
 pub const STORM_CALM_MS: u64 = 6_000;
-pub const STORM_AFTER_MS: u64 = 6_000;
+pub const STORM_AFTER_MS: u64 = 9_000;
+
+/// What is asked so shortly before a storm, or after the cluster was formed, does not count for its steady state: it may
+/// still be in flight when the first fault begins. Milliseconds.
+pub const STEADY_EDGE_MS: u64 = 1_000;
+
+/// Once all nodes are up, watchers come back within this, and then the cluster must be as it was before; milliseconds.
+pub const STEADY_AGAIN_MS: u64 = 3_000;
 
 /// A composition: this long in all, this many faults, each for so long; milliseconds. Long enough for an election and for
 /// what follows it, short enough for several in a minute.
@@ -213,3 +220,6 @@ pub const STEADY_DONE_PER_MILLE_MIN: u64 = 999;
 
 /// From a vote to the screens, p99, milliseconds (objective of the API's contract).
 pub const END_TO_END_MS_P99_MAX: f64 = 1_000.0;
+
+/// The service's own shortest election timeout, milliseconds: its default, which rigs do not change.
+pub const SERVICE_ELECTION_MS_MIN: u64 = 200;

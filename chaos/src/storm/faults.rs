@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ostraka_sim_model::history::Happening;
-use ostraka_sim_model::ids::{FaultId, NodeIndex, SimMs};
-use ostraka_sim_model::plan::{FaultKind, Target};
+use ostraka_sim_model::ids::{NodeIndex, SimMs};
+use ostraka_sim_model::plan::{Fault, FaultKind, Target};
 
 use super::evidence::FaultSpan;
 use super::stage::SharedStage;
-use super::{StormFault, StormPlan, workload};
+use super::{StormFault, StormPlan, likeness};
 use crate::nemesis::{self, StreamOf};
 use crate::rig::Rig;
 
@@ -47,47 +47,44 @@ fn one(fault: &StormFault, stage: &SharedStage, rig: &Rig, stream: StreamOf) -> 
     };
     let mut nemesis = kind.make(stream);
     let mut span = FaultSpan::new(fault, node, stage.now());
-    let begun = nemesis.begin(rig, Target::Node(node));
-    tell_clocks(stage, fault, |fault| Happening::FaultBegan {
-        fault,
-        node: clock_node(stage, fault),
+    // From before its first harm to after its last: nobody is to be judged by less.
+    tell(stage, fault, |like| Happening::FaultBegan {
+        fault: like.id,
+        node: hit(like, node),
     });
-    if let Err(trouble) = begun {
-        span.trouble = Some(trouble.to_string());
-        span.ended = stage.now();
-        return span;
-    }
-    sleep_until(stage, fault.ends_at());
-    let ended = nemesis.end(rig);
-    span.ended = stage.now();
+    let ended = nemesis.begin(rig, Target::Node(node)).and_then(|_| {
+        sleep_until(stage, fault.ends_at());
+        nemesis.end(rig)
+    });
     match ended {
         Ok(felt) => {
-            let bites = felt.bites;
-            tell_clocks(stage, fault, |fault| Happening::FaultEnded { fault, bites });
             span.bites = felt.bites;
             span.felt = felt.to_string();
         }
         Err(trouble) => span.trouble = Some(trouble.to_string()),
     }
+    span.ended = stage.now();
+    tell(stage, fault, |like| Happening::FaultEnded {
+        fault: like.id,
+        bites: span.bites,
+    });
     span
 }
 
-/// Of the faults that checkers know: those that move clocks.
-fn tell_clocks(stage: &SharedStage, fault: &StormFault, what: impl Fn(FaultId) -> Happening) {
-    for clock in &stage.plan.faults {
-        if workload::storm_fault(clock.id) == fault.id {
-            stage.record(what(clock.id));
-        }
-    }
+fn tell(stage: &SharedStage, fault: &StormFault, what: impl Fn(&Fault) -> Happening) {
+    let all = stage.plan.faults.iter();
+    let like = all.filter(|like| likeness::storm_fault(like.id) == fault.id);
+    like.for_each(|like| stage.record(what(like)));
 }
 
-fn clock_node(stage: &SharedStage, fault: FaultId) -> Option<NodeIndex> {
-    let fault = stage.plan.faults.iter().find(|known| known.id == fault)?;
-    match fault.kind {
+/// Whom one of the checkers' faults hits: those at single clocks name their own.
+fn hit(like: &Fault, node: NodeIndex) -> Option<NodeIndex> {
+    match like.kind {
         FaultKind::ClockJump {
-            target: Target::Node(node),
+            target: Target::Node(own),
             ..
-        } => Some(node),
-        _ => None,
+        } => Some(own),
+        FaultKind::Blackout { .. } | FaultKind::Loss { .. } => None,
+        _ => Some(node),
     }
 }

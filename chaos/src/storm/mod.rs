@@ -10,6 +10,7 @@ mod draw;
 mod evidence;
 mod faults;
 mod journal;
+mod likeness;
 mod measures;
 mod plan;
 mod run;

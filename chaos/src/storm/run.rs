@@ -19,7 +19,10 @@ use super::stage::{SharedStage, Stage};
 use super::watch::{Sample, Watchers};
 use super::{StormPlan, audience, faults, journal, measures, settle, workload};
 use crate::books::{Exported, read};
-use crate::limits::{END_TO_END_MS_P99_MAX, LOAD_LATE_PER_MILLE_MAX, STEADY_DONE_PER_MILLE_MIN};
+use crate::limits::{
+    END_TO_END_MS_P99_MAX, LOAD_LATE_PER_MILLE_MAX, STEADY_AGAIN_MS, STEADY_DONE_PER_MILLE_MIN,
+    STEADY_EDGE_MS,
+};
 use crate::litter::Bag;
 use crate::nemesis::StreamOf;
 use crate::rig::{Rig, RigOptions};
@@ -92,8 +95,16 @@ pub fn run(storm: &Storm, bag: Bag, say: &dyn Fn(&str)) -> Result<Ran, Trouble> 
     say("stopping the nodes and reading their logs");
     let logs = logs(&rig)?;
     rig.take_down()?;
-    let formed_at = stage.formed_at;
-    let history = journal::history(seen.records.clone(), &seen.samples, &logs, formed_at);
+    let leaders = measures::leaders(&seen.samples);
+    let led = leaders.iter().map(|leading| Record {
+        at: leading.at,
+        what: Happening::Node {
+            node: leading.node,
+            life: Life::Leads { term: leading.term },
+        },
+    });
+    let records = seen.records.iter().cloned().chain(led).collect();
+    let history = journal::history(records, &seen.samples, &logs, stage.formed_at);
     say("judging");
     let judgement = judge(&stage.plan, &history);
     let evidence = evidence(storm, &stage, seen, judgement);
@@ -221,9 +232,14 @@ fn evidence(storm: &Storm, stage: &SharedStage, seen: Seen, judgement: Judgement
     }
     let (calm, storm_ms) = (storm.plan.calm_ms.micros(), plan.knobs.storm_ms.micros());
     let windows: BTreeMap<String, _> = [
-        ("before", SimMicros(1_000_000), calm),
+        // What is asked just before the storm may be hit by it.
+        (
+            "before",
+            SimMicros(STEADY_EDGE_MS * 1_000),
+            SimMicros(calm.0.saturating_sub(STEADY_EDGE_MS * 1_000)),
+        ),
         ("during", calm, storm_ms),
-        ("after", over, SimMicros(u64::MAX)),
+        ("after", over.plus_ms(STEADY_AGAIN_MS), SimMicros(u64::MAX)),
     ]
     .into_iter()
     .map(|(name, from, to)| (name.to_owned(), measures::window(&outcomes, &sights, from, to)))

@@ -2,15 +2,15 @@
 
 use ostraka_core::ids::VoterNumber;
 use ostraka_sim_model::ids::{
-    ClientIndex, EventSlot, FaultId, NodeIndex, OperationId, SimMs, SubmissionTag, ViewerIndex,
+    ClientIndex, EventSlot, NodeIndex, OperationId, SimMs, SubmissionTag, ViewerIndex,
 };
 use ostraka_sim_model::names::VOTER_FIRST;
-use ostraka_sim_model::plan::{Action, Fault, FaultKind, Operation, Plan, Profile, Target, Viewer};
+use ostraka_sim_model::plan::{Action, Operation, Plan, Profile, Viewer};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::StormPlan;
-use crate::limits::{CLOCK_JUMP_S, CLOCK_SKEW_STEP_S, CROWD_PATIENCE_MS, LOAD_CONTESTANTS};
+use super::{StormPlan, likeness};
+use crate::limits::{CROWD_PATIENCE_MS, LOAD_CONTESTANTS, SERVICE_ELECTION_MS_MIN};
 
 /// The event that stays open, one that closes at a time given beforehand, and one that its owner closes.
 const LASTING: EventSlot = EventSlot(0);
@@ -22,8 +22,7 @@ const VOTING_FROM_MS: u64 = 1_000;
 /// How much earlier a fresh vote must have been sent for its status to be asked for.
 const STATUS_AFTER_MS: u64 = 1_500;
 
-/// The crowd's plan, and the clock faults among the storm's, which the checkers must know to judge stamps. All other faults
-/// are the harness's to count.
+/// The crowd's plan, and the storm's faults as the checkers know them.
 pub(super) fn of(storm: &StormPlan) -> Plan {
     let mut plan = Plan::of_profile(storm.seed, Profile::Calm);
     plan.knobs.nodes = storm.nodes;
@@ -33,7 +32,8 @@ pub(super) fn of(storm: &StormPlan) -> Plan {
     plan.knobs.clock_skew_ms = vec![0; usize::from(storm.nodes)];
     plan.knobs.clock_drift_ppm = vec![0; usize::from(storm.nodes)];
     plan.knobs.client_patience_ms = SimMs(CROWD_PATIENCE_MS);
-    plan.faults = clock_faults(storm);
+    plan.faults = likeness::of(storm);
+    plan.knobs.election_ms = SERVICE_ELECTION_MS_MIN;
     let mut writer = Writer {
         storm,
         chance: Xoshiro256PlusPlus::seed_from_u64(storm.seed.0 ^ 0x0c70_3d00),
@@ -49,45 +49,6 @@ pub(super) fn of(storm: &StormPlan) -> Plan {
     plan.operations = operations;
     plan.viewers = viewers(storm);
     plan
-}
-
-fn clock_faults(storm: &StormPlan) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for fault in &storm.faults {
-        let jumps: Vec<(Target, i64)> = match fault.nemesis.as_str() {
-            "clock-jump" => vec![(fault.target, CLOCK_JUMP_S)],
-            "clock-skew" => (0..storm.nodes)
-                .map(|node| (Target::Node(NodeIndex(node)), i64::from(node) * CLOCK_SKEW_STEP_S))
-                .filter(|(_, by_s)| *by_s != 0)
-                .collect(),
-            _ => Vec::new(),
-        };
-        faults.extend(
-            jumps
-                .into_iter()
-                .enumerate()
-                .map(|(place, (target, by_s))| Fault {
-                    id: clock_fault(fault.id, place),
-                    at_ms: fault.at_ms,
-                    for_ms: fault.for_ms,
-                    kind: FaultKind::ClockJump {
-                        target,
-                        by_ms: by_s * 1_000,
-                    },
-                }),
-        );
-    }
-    faults
-}
-
-/// A storm's fault may move several clocks.
-fn clock_fault(of: FaultId, place: usize) -> FaultId {
-    FaultId(of.0 * 16 + u16::try_from(place).unwrap_or(0))
-}
-
-/// The storm's fault that moved the clock.
-pub(super) fn storm_fault(of_clock: FaultId) -> FaultId {
-    FaultId(of_clock.0 / 16)
 }
 
 fn viewers(storm: &StormPlan) -> Vec<Viewer> {
