@@ -9,6 +9,8 @@ use cargo_metadata::{Metadata, MetadataCommand};
 mod licences;
 #[path = "house/rooms.rs"]
 mod rooms;
+#[path = "house/runbooks.rs"]
+mod runbooks;
 #[path = "house/source.rs"]
 mod source;
 #[path = "house/tree.rs"]
@@ -144,6 +146,21 @@ fn documents_point_at_what_exists() {
     let found: Vec<_> = files
         .iter()
         .flat_map(|(path, text)| tree::check_links(path, text, exists))
+        .collect();
+    assert_none(&found);
+}
+
+#[test]
+fn runbooks_quote_what_the_service_says() {
+    let said = runbooks::Said::of(&files(".rs"));
+    let pages: Vec<_> = files(".md")
+        .into_iter()
+        .filter(|(path, _)| path.starts_with("docs/runbooks/"))
+        .collect();
+    assert!(pages.len() > 10, "hardly a runbook was found");
+    let found: Vec<_> = pages
+        .iter()
+        .flat_map(|(path, text)| runbooks::check(path, text, &said))
         .collect();
     assert_none(&found);
 }

@@ -8,6 +8,8 @@ use bytes::{Buf, Bytes};
 use http::Method;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use ostraka_api::wire::format_rfc3339;
+use ostraka_core::UnixMs;
 use ostraka_core::limits::{BACKUP_BEGIN_MS_MAX, BACKUP_PIECE_BYTES, BACKUP_STALL_MS_MAX};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -54,8 +56,10 @@ pub(super) fn told(summary: &Summary) -> String {
         .cluster
         .map_or("without a number".to_owned(), |id| id.to_string());
     let mut text = format!(
-        "Cluster {cluster}, backed up through node {} by ostraka {}, at {} ms since 1970.\n",
-        header.node, header.ostraka, header.taken_at
+        "Cluster {cluster}, backed up through node {} by ostraka {} at {}.\n",
+        header.node,
+        header.ostraka,
+        format_rfc3339(UnixMs(header.taken_at))
     );
     if let Some(point) = summary.votes_at {
         text.push_str(&format!(
