@@ -244,6 +244,12 @@ pub const PEER_HELLO_MS_MAX: u64 = 5_000;
 /// traffic. A change of leader takes 600, and is no reason to send clients elsewhere; a lost quorum is.
 pub const QUORUM_SILENCE_MS_MAX: u64 = 2_000;
 
+/// Milliseconds without a word from a leader with a quorum behind it after which a node holds itself for cut off, and
+/// between two looks at that: it has nothing new to show and can commit nothing, so watchers and voters are better off
+/// with another node. A change of leader takes 600 to 700, and is no reason to send anybody away.
+pub const CUT_OFF_MS: u64 = 1_000;
+pub const CUT_OFF_LOOK_MS: u64 = 100;
+
 /// Milliseconds that one attempt of a submission waits before the next looks for a leader anew. A change of leader ends
 /// it earlier.
 pub const SUBMIT_ATTEMPT_MS_MAX: u64 = 2_000;
@@ -362,8 +368,8 @@ pub const HEARTBEAT_MS: u64 = 10_000;
 
 /// Milliseconds after which a cut-off watcher comes back, at least and at most: spread, so that the watchers of a node
 /// that went away do not all come at once.
-pub const STREAM_RETRY_MS_MIN: u64 = 1_000;
-pub const STREAM_RETRY_MS_MAX: u64 = 3_000;
+pub const STREAM_RETRY_MS_MIN: u64 = 250;
+pub const STREAM_RETRY_MS_MAX: u64 = 1_750;
 
 /// Milliseconds after which a watcher comes back to an event that is closed, at least and at most: there is no more news,
 /// but a browser does come back by itself if its page does not stop it.

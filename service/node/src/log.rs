@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ostraka_core::LogIndex;
 use ostraka_replication::env::BoxFuture;
+use ostraka_replication::runtime::watch;
 use ostraka_replication::{Group, SubmitError, Submitted};
 
 /// A replicated log. Meaning and errors are those of [`Group`]'s methods of the same names.
@@ -16,6 +17,8 @@ pub trait Log: Send + Sync + 'static {
     fn is_leader(&self) -> bool;
     /// The cluster does not count this node as a member any more: what it shows is old, and gets older.
     fn is_expelled(&self) -> bool;
+    /// Whether no leader with a quorum was heard for a while, as it changes.
+    fn cut_off(&self) -> watch::Receiver<bool>;
 }
 
 impl Log for Group {
@@ -41,5 +44,9 @@ impl Log for Group {
 
     fn is_expelled(&self) -> bool {
         Group::is_expelled(self)
+    }
+
+    fn cut_off(&self) -> watch::Receiver<bool> {
+        Group::cut_off(self)
     }
 }

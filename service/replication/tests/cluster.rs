@@ -210,6 +210,34 @@ async fn a_node_knows_when_no_leader_with_a_quorum_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_cut_off_gives_up_at_once() {
+    let mut cluster = Cluster::of(3, |_| {}).await;
+    let leader = cluster.leader().await;
+    let others: Vec<usize> = (0..3).filter(|place| *place != leader).collect();
+    others.iter().for_each(|place| cluster.nodes[*place].kill());
+    let long = 10 * WAIT;
+    // In its log, and then nobody was there to agree.
+    assert_eq!(
+        cluster.nodes[leader].submit(1, long).await,
+        Err(SubmitError::Unknown)
+    );
+    // Known to be cut off: not even tried.
+    assert!(*cluster.nodes[leader].group().cut_off().borrow());
+    assert_eq!(
+        cluster.nodes[leader].submit(2, long).await,
+        Err(SubmitError::NoLeader)
+    );
+    cluster.nodes[others[0]].start().await;
+    wait_until("somebody leads again", || {
+        !*cluster.nodes[leader].group().cut_off().borrow()
+    })
+    .await;
+    cluster.nodes[leader].submit(3, WAIT).await.expect("applied");
+    cluster.nodes[others[1]].start().await;
+    assert!(!cluster.settled().await.counted.contains_key(&2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_node_catches_up_by_the_log() {
     let mut cluster = Cluster::of(1, |_| {}).await;
     for key in 0..200 {

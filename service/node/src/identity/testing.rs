@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ostraka_core::{EntryMeta, LogIndex, UnixMs};
 use ostraka_replication::env::{BoxFuture, Offload};
+use ostraka_replication::runtime::watch;
 use ostraka_replication::{Clock, Machine, SharedMachine, SubmitError, Submitted};
 use parking_lot::{Mutex, RwLock};
 
@@ -168,6 +169,10 @@ impl Log for TestLog {
 
     fn is_expelled(&self) -> bool {
         false
+    }
+
+    fn cut_off(&self) -> watch::Receiver<bool> {
+        watch::channel(false).1
     }
 }
 

@@ -7,7 +7,9 @@ use axum::extract::FromRef;
 use ostraka_api::{Consistency, Durability, ErrorCode};
 use ostraka_core::limits::{READ_BARRIER_MS_MAX, STORAGE_RETRY_AFTER_S};
 use ostraka_core::{Command, LogIndex, Outcome};
+use ostraka_replication::runtime::watch;
 use ostraka_replication::{Refusal, SharedMachine, SubmitError};
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +50,9 @@ pub struct VoteService {
     pub(super) entropy: SharedEntropy,
     pub(super) durability: Durability,
     pub(super) metrics: VoteMetrics,
-    pub(super) leaving: CancellationToken,
+    leaving: CancellationToken,
+    /// Cancelled, and replaced, when this node is cut off: there is more to see elsewhere.
+    moving: Arc<Mutex<CancellationToken>>,
     authenticator: Authenticator,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -81,6 +85,9 @@ impl VoteService {
             ingest.clone(),
             Arc::clone(&env.clock),
         );
+        let leaving = CancellationToken::new();
+        let moving = Arc::new(Mutex::new(leaving.child_token()));
+        let mover = move_when_cut_off(log.cut_off(), leaving.clone(), Arc::clone(&moving));
         Arc::new(Self {
             log,
             machine,
@@ -90,9 +97,14 @@ impl VoteService {
             entropy: Arc::clone(&env.entropy),
             durability,
             metrics,
-            leaving: CancellationToken::new(),
+            leaving,
+            moving,
             authenticator,
-            tasks: vec![tokio::spawn(publisher), tokio::spawn(scheduler)],
+            tasks: vec![
+                tokio::spawn(publisher),
+                tokio::spawn(scheduler),
+                tokio::spawn(mover),
+            ],
         })
     }
 
@@ -100,6 +112,17 @@ impl VoteService {
     /// connections open.
     pub fn end_streams(&self) {
         self.leaving.cancel();
+    }
+
+    /// Whether no stream should be begun here.
+    pub(super) fn ends_streams(&self) -> bool {
+        self.leaving.is_cancelled() || self.log.is_expelled()
+    }
+
+    /// Cancelled when a stream that is begun now should end: the node goes away, or is cut off later than now. A node that
+    /// is cut off already shows what it has to whoever insists; perhaps the others are no better off.
+    pub(super) fn streams_end(&self) -> CancellationToken {
+        self.moving.lock().child_token()
     }
 
     /// Takes nothing more in, answers what was taken in, and stops. Call it when the HTTP server has been shut down and
@@ -162,5 +185,20 @@ fn problem_of(error: IngestError) -> Problem {
             "It may have been recorded or not. Send the same request again to find out; it will not count twice.",
         )
         .retry_after_s(1),
+    }
+}
+
+/// Ends the streams of a node each time that it is cut off.
+async fn move_when_cut_off(
+    mut cut_off: watch::Receiver<bool>,
+    leaving: CancellationToken,
+    moving: Arc<Mutex<CancellationToken>>,
+) {
+    while cut_off.changed().await.is_ok() {
+        if *cut_off.borrow_and_update() {
+            tracing::warn!("this node is cut off from the cluster: its streams are sent elsewhere");
+            let ended = std::mem::replace(&mut *moving.lock(), leaving.child_token());
+            ended.cancel();
+        }
     }
 }

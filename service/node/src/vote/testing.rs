@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ostraka_core::{EntryMeta, LogIndex, UnixMs};
 use ostraka_replication::env::{BoxFuture, BoxIo};
+use ostraka_replication::runtime::watch;
 use ostraka_replication::{Clock, Listener, Machine, Net, SharedMachine, SubmitError, Submitted};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
@@ -27,6 +28,7 @@ pub(crate) struct LocalLog {
     pub(crate) quorum_index: AtomicU64,
     pub(crate) no_quorum: AtomicBool,
     pub(crate) expelled: AtomicBool,
+    pub(crate) cut_off: watch::Sender<bool>,
     pub(crate) submissions: AtomicUsize,
     applied: Notify,
 }
@@ -42,6 +44,7 @@ impl LocalLog {
             quorum_index: AtomicU64::new(0),
             no_quorum: AtomicBool::new(false),
             expelled: AtomicBool::new(false),
+            cut_off: watch::channel(false).0,
             submissions: AtomicUsize::new(0),
             applied: Notify::new(),
         })
@@ -126,6 +129,10 @@ impl Log for LocalLog {
 
     fn is_expelled(&self) -> bool {
         self.expelled.load(Ordering::SeqCst)
+    }
+
+    fn cut_off(&self) -> watch::Receiver<bool> {
+        self.cut_off.subscribe()
     }
 }
 

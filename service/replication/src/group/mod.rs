@@ -192,6 +192,7 @@ struct Inner {
     /// Draws seeds and jitter, one number each.
     draws: AtomicU64,
     stopping: AtomicBool,
+    cut_off: watch::Sender<bool>,
     /// The sentence of a machine that found its state impossible.
     broken: watch::Receiver<Option<String>>,
     tasks: Mutex<Vec<OwnedTask<()>>>,

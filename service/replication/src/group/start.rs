@@ -14,12 +14,12 @@ use parking_lot::Mutex;
 
 use super::adapter::Adapter;
 use super::budget::Budget;
-use super::{Group, GroupConfig, GroupError, Inner, RaftHandle, reads, sentence};
+use super::{Group, GroupConfig, GroupError, Inner, RaftHandle, contact, reads, sentence};
 use crate::env::SharedClock;
 use crate::log_store::LogStore;
 use crate::machine::{Machine, SharedMachine};
 use crate::peer::{PeerClient, PeerNetwork, Voters};
-use crate::runtime::{self, OwnedTask};
+use crate::runtime::{self, OwnedTask, watch};
 use crate::snapshot_store::SnapshotStore;
 
 /// Pauses between two attempts to replicate to a peer that cannot be reached.
@@ -69,6 +69,7 @@ pub(super) async fn start<M: Machine, L: LogStore>(
         turns: tokio::sync::Mutex::default(),
         draws: AtomicU64::new(0),
         stopping: AtomicBool::new(false),
+        cut_off: watch::channel(false).0,
         broken,
         tasks: Mutex::default(),
     };
@@ -76,11 +77,11 @@ pub(super) async fn start<M: Machine, L: LogStore>(
         inner: Arc::new(inner),
     };
     let rounds = runtime::seeded(group.next_seed(), reads::run_rounds(group.clone(), read_queue));
-    group
-        .inner
-        .tasks
-        .lock()
-        .push(OwnedTask::new(runtime::spawn(rounds)));
+    let contact = runtime::seeded(group.next_seed(), contact::keep_watch(group.clone()));
+    group.inner.tasks.lock().extend([
+        OwnedTask::new(runtime::spawn(rounds)),
+        OwnedTask::new(runtime::spawn(contact)),
+    ]);
     lead_alone(&group, held).await?;
     Ok(group)
 }

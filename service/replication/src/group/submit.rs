@@ -22,11 +22,34 @@ use crate::types::{NodeNumber, PeerAddr, Proposal, Types};
 
 impl Group {
     /// Submits from any node: proposes here if this is the leader, else forwards the bytes to it; after a change of
-    /// leader submits the same bytes again, until `within` is over. Safe because every command carries its own key.
+    /// leader submits the same bytes again, until `within` is over or this node is cut off. Safe because every command
+    /// carries its own key.
     pub async fn submit(&self, body: Bytes, within: Duration) -> Result<Submitted, SubmitError> {
         if body.len() > PROPOSAL_BYTES_MAX {
             return Err(SubmitError::Refused(Refusal::TooLarge));
         }
+        if *self.inner.cut_off.borrow() {
+            return Err(SubmitError::NoLeader);
+        }
+        let under_way = AtomicBool::new(false);
+        tokio::select! {
+            biased;
+            submitted = self.submit_again_and_again(body, within, &under_way) => submitted,
+            () = self.until_cut_off() => Err(if under_way.load(Ordering::Relaxed) {
+                SubmitError::Unknown
+            } else {
+                SubmitError::NoLeader
+            }),
+        }
+    }
+
+    /// `under_way`: whether an attempt may put it, or have put it, into a log.
+    async fn submit_again_and_again(
+        &self,
+        body: Bytes,
+        within: Duration,
+        under_way: &AtomicBool,
+    ) -> Result<Submitted, SubmitError> {
         let deadline = runtime::now() + within;
         let mut leader = self.watch_leader();
         let mut pauses = Pauses::default();
@@ -49,6 +72,7 @@ impl Group {
                 hint.take().or_else(|| view.leader.clone())
             };
             let asked_node = asked.as_ref().map(|(node, _)| *node);
+            under_way.store(handed_over || asked.is_some() || view.leads, Ordering::Relaxed);
             let answer = match asked {
                 None if view.leads => self.propose_here(body.clone(), left).await,
                 None => ProposeAnswer::NotLeader(None),
@@ -77,6 +101,7 @@ impl Group {
                 }
                 ProposeAnswer::Stopped(_) => {}
             }
+            under_way.store(handed_over, Ordering::Relaxed);
             pauses.pause(self, &mut leader, &view, deadline).await;
         }
     }
@@ -159,6 +184,7 @@ impl Group {
             biased;
             answer = answer => answer.unwrap_or(ProposeAnswer::Unknown),
             () = leader.differs_from(&view) => ProposeAnswer::Unknown,
+            () = self.until_cut_off() => ProposeAnswer::Unknown,
             () = runtime::sleep(within) => ProposeAnswer::Unknown,
         }
     }

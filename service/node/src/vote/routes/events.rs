@@ -309,7 +309,7 @@ pub(super) async fn stream(
     ResumeFrom(resume_from): ResumeFrom,
     Context(context): Context,
 ) -> Result<Response, Problem> {
-    if service.leaving.is_cancelled() || service.log.is_expelled() {
+    if service.ends_streams() {
         return Err(Problem::new(ErrorCode::Draining, "This node is going away.").retry_after_s(1));
     }
     let known = service.machine.read().state().event(event).is_some();
@@ -329,7 +329,7 @@ pub(super) async fn stream(
         entropy: Arc::clone(&service.entropy),
         progress: context.progress,
         open_streams: service.metrics.subscribers.clone(),
-        leaving: service.leaving.child_token(),
+        leaving: service.streams_end(),
     }))
 }
 

@@ -1,7 +1,8 @@
 //! A cluster of three is lost and comes back from its backup.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use crate::support::cluster::Cluster;
 use crate::support::http::Call;
 use crate::support::load::{Cast, Crowd, cast};
 use crate::support::process::{NodeOptions, NodeProcess, OPERATOR_PASSWORD, assert_verified, run_ostraka};
-use crate::support::stage::login;
+use crate::support::stage::{Stage, login};
 
 /// Takes a cluster of three away and brings it back from its backup on three new nodes.
 #[test]
@@ -157,4 +158,60 @@ fn a_cluster_comes_back_from_its_backup() {
         let report = assert_verified(&data_dir);
         assert_eq!(report["votes_counted"], kept.len() as u64 + 4, "{report}");
     }
+}
+
+/// Everybody registers, then votes. In a backup that is taken meanwhile, each voter must have an account: if its number were
+/// free, the next person would get it and be told "duplicate".
+#[test]
+fn every_voter_in_a_backup_has_an_account_in_it() {
+    let stage = Stage::new();
+    let event = stage.event(&["Ada", "Bo"]);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for crowd in 0..4 {
+            let (stage, event, stop) = (&stage, &event, &stop);
+            scope.spawn(move || {
+                for person in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let name = format!("crowd{crowd}-person{person}");
+                    let person = json!({
+                        "username": name,
+                        "email": format!("{name}@example.org"),
+                        "date_of_birth": "1990-01-02",
+                    });
+                    let call = Call::post("/v1/auth/register", &person).token(&stage.operator_token);
+                    let answer = stage.send(&call);
+                    if answer.status == 429 {
+                        std::thread::sleep(Duration::from_millis(10));
+                        continue;
+                    }
+                    assert_eq!(answer.status, 201, "{answer:?}");
+                    let number = number_of(answer.json()["user_id"].as_str().unwrap());
+                    assert!(
+                        cast(stage.public(), event, &stage.issuer, number)
+                            .acknowledged
+                            .is_some()
+                    );
+                }
+            });
+        }
+        let mut votes_before = 0;
+        for round in 0..8 {
+            std::thread::sleep(Duration::from_millis(150));
+            let file = stage.dir.path().join(format!("backup{round}"));
+            backup(&stage.node.options.operator, &file, &[]);
+            let checked = check(&file).unwrap();
+            let (votes, accounts) = (checked["votes_counted"].as_u64(), checked["accounts"].as_u64());
+            // One account is the operator's, who does not vote.
+            assert!(votes < accounts, "round {round}: {checked}");
+            assert!(
+                votes > Some(votes_before),
+                "round {round} tested nothing: {checked}"
+            );
+            votes_before = votes.unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }

@@ -60,7 +60,7 @@ async fn a_watcher_sees_snapshot_tallies_and_the_final_result_and_then_the_end()
     let app = App::start();
     let event = app.event(json!({})).await;
     let mut reader = Reader::open(&app, "/v1/event/e1/stream", None).await;
-    assert!(matches!(reader.next().await, Some(Decoded::Retry(1_000..=3_000))));
+    assert!(matches!(reader.next().await, Some(Decoded::Retry(250..=1_750))));
     assert_eq!(app.service.metrics.subscribers.get(), 1);
     let (name, data) = reader.event().await.unwrap();
     assert_eq!(
@@ -186,4 +186,27 @@ async fn streams_of_a_node_that_was_removed_end_and_none_begin() {
         began.elapsed() < Duration::from_secs(12),
         "at the next sign of life"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_of_a_node_that_is_cut_off_end_once() {
+    let app = App::start();
+    app.event(json!({})).await;
+    let mut reader = Reader::open(&app, "/v1/event/e1/stream", None).await;
+    reader.event().await.unwrap();
+    app.log.cut_off.send_replace(true);
+    assert!(matches!(reader.next().await, Some(Decoded::Comment(_))));
+    assert!(matches!(reader.next().await, Some(Decoded::Retry(_))));
+    assert_eq!(reader.next().await, None);
+    // Perhaps the others are no better off: whoever insists is shown what is known here, and stays.
+    let mut insisting = Reader::open(&app, "/v1/event/e1/stream", None).await;
+    insisting.event().await.unwrap();
+    app.log.cut_off.send_replace(false);
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    assert!(matches!(insisting.next().await, Some(Decoded::Comment(alive)) if alive == "alive"));
+    // The next time is another time.
+    app.log.cut_off.send_replace(true);
+    assert!(matches!(insisting.next().await, Some(Decoded::Comment(_))));
+    assert!(matches!(insisting.next().await, Some(Decoded::Retry(_))));
+    assert_eq!(insisting.next().await, None);
 }
