@@ -1,12 +1,15 @@
 //! What goes wrong.
 
-use super::{Draw, any_node};
+use super::{Draw, any_node, fresh_from_ms};
 use crate::ids::{EventSlot, FaultId, NodeIndex, SimMs};
 use crate::plan::profile::Family;
 use crate::plan::{Fault, FaultKind, Knobs, Profile, Target, validate};
 
 /// No fault begins earlier: something must have happened that can be lost.
 const FIRST_MS: u64 = 400;
+
+/// An operator takes a node out, gives it empty disks and adds it, in milliseconds.
+const REPLACEMENT_MS: u64 = 1_500;
 
 pub(super) fn draw(draw: &mut Draw, profile: Profile, knobs: &Knobs, slots: &[EventSlot]) -> Vec<Fault> {
     let (few, many) = profile.faults();
@@ -72,8 +75,25 @@ fn span(draw: &mut Draw, family: Family, knobs: &Knobs) -> (u64, u64) {
         }
     };
     let for_ms = draw.between(short, long);
-    let at_ms = draw.between(FIRST_MS, knobs.storm_ms.0 - 1 - for_ms);
+    let at_ms = draw.between(
+        FIRST_MS,
+        (knobs.storm_ms.0 - 1 - for_ms).min(latest(family, knobs)),
+    );
     (at_ms, for_ms)
+}
+
+/// A node whose disks have rotted is replaced when there is a leader again, and the fresh questions go to it as well: a
+/// lease, a timeout and a split vote are up to two of the shortest election timeout each (seed 3010171).
+fn latest(family: Family, knobs: &Knobs) -> u64 {
+    match family {
+        Family::Rot => {
+            let leaderless_ms = 6 * knobs.election_ms;
+            fresh_from_ms(knobs)
+                .saturating_sub(leaderless_ms + REPLACEMENT_MS)
+                .max(FIRST_MS + 1)
+        }
+        _ => u64::MAX,
+    }
 }
 
 fn target(draw: &mut Draw, knobs: &Knobs) -> Target {
