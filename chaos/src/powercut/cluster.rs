@@ -57,6 +57,8 @@ pub(super) struct AfterCut {
 pub(super) struct Reckoned {
     pub(super) sent: Sent,
     pub(super) tallied: Tallied,
+    /// Votes that took more than one try with their key.
+    pub(super) retried: u64,
     /// Votes of which nobody knew when the load was over, and that were asked for again.
     pub(super) asked_again: u64,
     pub(super) counted: u64,
@@ -190,6 +192,8 @@ impl<'a> Cluster<'a> {
             .block_on(ask_again(self.polls.clone(), self.ledger.clone()));
         let ledger = self.ledger.lock();
         reckoned.tallied = ledger.tallied();
+        let retried = ledger.ballots().iter().filter(|ballot| ballot.attempts > 1);
+        reckoned.retried = retried.count() as u64;
         let Some(tip) = settled(&self.rig) else {
             let sentence = "nobody votes, and the nodes do not come to have applied the same entry";
             reckoned.findings.add(Finding::LogsDiffer, sentence);

@@ -66,6 +66,8 @@ pub struct Figures {
     pub votes_intended: u64,
     /// Acknowledged votes that a node that was cut was asked for after the cut.
     pub asked_after_cuts: u64,
+    /// Votes that took more than one try with their key, mostly because of a cut.
+    pub retried: u64,
     /// Votes of which nobody knew at a load's end, sent again with their keys.
     pub asked_again: u64,
     /// Distinct voters with a counted vote, as the logs say.
@@ -104,6 +106,7 @@ impl Figures {
     pub(super) fn reckoned(&mut self, reckoned: Reckoned) {
         self.votes(reckoned.tallied);
         self.votes_intended += reckoned.sent.intended;
+        self.retried += reckoned.retried;
         self.asked_again += reckoned.asked_again;
         self.counted += reckoned.counted;
         self.log_entries += reckoned.entries;
