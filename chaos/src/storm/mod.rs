@@ -16,6 +16,8 @@ mod plan;
 mod run;
 mod settle;
 mod stage;
+#[cfg(test)]
+pub(crate) mod testing;
 mod watch;
 mod workload;
 

@@ -1,0 +1,163 @@
+//! What the checkers compared and found, and what became of single votes.
+
+use ostraka_sim_model::checkers::{Checker, Class};
+
+use super::html::Html;
+use super::numbers::{count, counted};
+use super::words;
+use crate::storm::Evidence;
+
+/// Sentences that stand open; further ones are folded away.
+const OPEN_SENTENCES: usize = 8;
+
+/// One way in which a vote can go astray, and who would have found it.
+struct Kind<'a> {
+    name: &'static str,
+    sentences: &'a [String],
+    checkers: &'static [Checker],
+}
+
+pub(super) fn write_strays(html: &mut Html, evidence: &Evidence) {
+    let amounts = &evidence.judgement.amounts;
+    html.leaf(
+        "p",
+        &[],
+        format_args!(
+            "{} in the nodes' logs, of which {} in the result. The others are duplicates, or came before the opening or \
+             after the close, and were told so.",
+            counted(amounts.votes_recorded, "vote stands", "votes stand"),
+            counted(amounts.votes_counted, "is counted", "are counted")
+        ),
+    );
+    let strays = &evidence.strays;
+    let kinds = [
+        Kind {
+            name: "Lost",
+            sentences: &strays.lost,
+            checkers: &[Checker::Durability],
+        },
+        Kind {
+            name: "Doubled, or counted for another",
+            sentences: &strays.doubled,
+            checkers: &[Checker::Biographies, Checker::Conservation],
+        },
+        Kind {
+            name: "Late",
+            sentences: &strays.late,
+            checkers: &[Checker::ClosingBell],
+        },
+    ];
+    html.element("dl", &[("class", &"strays")], |html| {
+        for kind in kinds {
+            html.leaf("dt", &[], kind.name);
+            html.element("dd", &[], |html| stray(html, evidence, &kind));
+        }
+    });
+}
+
+fn stray(html: &mut Html, evidence: &Evidence, kind: &Kind<'_>) {
+    let facts_of = |checker| evidence.judgement.compared.get(checker).copied().unwrap_or(0);
+    let blind: Vec<&str> = kind
+        .checkers
+        .iter()
+        .filter(|checker| facts_of(checker) == 0)
+        .map(|checker| checker.name())
+        .collect();
+    if !kind.sentences.is_empty() {
+        let found = counted(kind.sentences.len() as u64, "finding", "findings");
+        html.leaf("p", &[("class", &"bad")], format_args!("✗ {found}"));
+        sentences(html, kind.sentences.iter().map(String::as_str));
+    } else if evidence.judgement.amounts.votes_recorded == 0 {
+        html.leaf("p", &[("class", &"open")], "? not known: there was no vote");
+    } else if blind.is_empty() {
+        let votes = counted(evidence.judgement.amounts.votes_recorded, "vote", "votes");
+        html.leaf("p", &[("class", &"good")], format_args!("✓ none of {votes}"));
+    } else {
+        let who = blind.join(", ");
+        html.leaf(
+            "p",
+            &[("class", &"open")],
+            format_args!("? not known: the checker {who} compared nothing"),
+        );
+    }
+}
+
+fn sentences<'a>(html: &mut Html, all: impl Iterator<Item = &'a str>) {
+    let all: Vec<&str> = all.collect();
+    let (open, folded) = all.split_at(all.len().min(OPEN_SENTENCES));
+    let list = |html: &mut Html, some: &[&str]| {
+        html.element("ul", &[], |html| {
+            some.iter().for_each(|sentence| html.leaf("li", &[], sentence));
+        });
+    };
+    list(html, open);
+    if !folded.is_empty() {
+        html.element("details", &[], |html| {
+            html.leaf(
+                "summary",
+                &[],
+                format_args!("{} more", count(folded.len() as u64)),
+            );
+            list(html, folded);
+        });
+    }
+}
+
+pub(super) fn write(html: &mut Html, evidence: &Evidence) {
+    html.leaf(
+        "p",
+        &[],
+        "Every answer that a client got and every count that a viewer saw is held against the logs that the stopped nodes \
+         left. The programs that do so share nothing with the service but the format of its messages.",
+    );
+    html.element("ul", &[("class", &"checkers")], |html| {
+        for checker in Checker::ALL {
+            html.element("li", &[], |html| verdict_of(html, evidence, checker));
+        }
+    });
+    if !evidence.judgement.missed.is_empty() {
+        html.leaf("p", &[], "Faults that did nothing, and could not help it:");
+        sentences(html, evidence.judgement.missed.iter().map(String::as_str));
+    }
+}
+
+fn verdict_of(html: &mut Html, evidence: &Evidence, checker: Checker) {
+    let judgement = &evidence.judgement;
+    let facts = judgement.compared.get(&checker).copied().unwrap_or(0);
+    let violations: Vec<_> = judgement
+        .violations
+        .iter()
+        .filter(|violation| violation.checker == checker)
+        .collect();
+    html.leaf("b", &[], checker.name());
+    html.leaf("p", &[], words::question(checker));
+    let compared = counted(facts, "fact", "facts");
+    if violations.is_empty() {
+        let (class, found) = match facts {
+            0 => ("open", "? compared nothing, so nothing is known".to_owned()),
+            _ => ("good", format!("✓ {compared} compared, no violation")),
+        };
+        html.leaf("p", &[("class", &class)], found);
+        return;
+    }
+    let found = counted(violations.len() as u64, "violation", "violations");
+    html.leaf(
+        "p",
+        &[("class", &"bad")],
+        format_args!("✗ {compared} compared, {found}"),
+    );
+    let told: Vec<String> = violations
+        .iter()
+        .map(|violation| {
+            let class = match violation.class {
+                Class::Safety => "never may happen",
+                Class::Liveness => "should have happened",
+            };
+            match violation.record {
+                Some(record) => format!("{} ({class}; record {record} of the history)", violation.sentence),
+                None => format!("{} ({class})", violation.sentence),
+            }
+        })
+        .collect();
+    sentences(html, told.iter().map(String::as_str));
+}
