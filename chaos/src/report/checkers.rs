@@ -3,12 +3,9 @@
 use ostraka_sim_model::checkers::{Checker, Class};
 
 use super::html::Html;
-use super::numbers::{count, counted};
+use super::numbers::counted;
 use super::words;
 use crate::storm::Evidence;
-
-/// Sentences that stand open; further ones are folded away.
-const OPEN_SENTENCES: usize = 8;
 
 /// One way in which a vote can go astray, and who would have found it.
 struct Kind<'a> {
@@ -66,7 +63,7 @@ fn stray(html: &mut Html, evidence: &Evidence, kind: &Kind<'_>) {
     if !kind.sentences.is_empty() {
         let found = counted(kind.sentences.len() as u64, "finding", "findings");
         html.leaf("p", &[("class", &"bad")], format_args!("✗ {found}"));
-        sentences(html, kind.sentences.iter().map(String::as_str));
+        html.sentences("", kind.sentences);
     } else if evidence.judgement.amounts.votes_recorded == 0 {
         html.leaf("p", &[("class", &"open")], "? not known: there was no vote");
     } else if blind.is_empty() {
@@ -82,27 +79,6 @@ fn stray(html: &mut Html, evidence: &Evidence, kind: &Kind<'_>) {
     }
 }
 
-fn sentences<'a>(html: &mut Html, all: impl Iterator<Item = &'a str>) {
-    let all: Vec<&str> = all.collect();
-    let (open, folded) = all.split_at(all.len().min(OPEN_SENTENCES));
-    let list = |html: &mut Html, some: &[&str]| {
-        html.element("ul", &[], |html| {
-            some.iter().for_each(|sentence| html.leaf("li", &[], sentence));
-        });
-    };
-    list(html, open);
-    if !folded.is_empty() {
-        html.element("details", &[], |html| {
-            html.leaf(
-                "summary",
-                &[],
-                format_args!("{} more", count(folded.len() as u64)),
-            );
-            list(html, folded);
-        });
-    }
-}
-
 pub(super) fn write(html: &mut Html, evidence: &Evidence) {
     html.leaf(
         "p",
@@ -112,12 +88,23 @@ pub(super) fn write(html: &mut Html, evidence: &Evidence) {
     );
     html.element("ul", &[("class", &"checkers")], |html| {
         for checker in Checker::ALL {
-            html.element("li", &[], |html| verdict_of(html, evidence, checker));
+            let violations = evidence.judgement.violations.iter();
+            // Sentences want room.
+            let class = match violations
+                .filter(|violation| violation.checker == checker)
+                .count()
+            {
+                0 => "",
+                _ => "wide",
+            };
+            html.element("li", &[("class", &class)], |html| {
+                verdict_of(html, evidence, checker)
+            });
         }
     });
     if !evidence.judgement.missed.is_empty() {
         html.leaf("p", &[], "Faults that did nothing, and could not help it:");
-        sentences(html, evidence.judgement.missed.iter().map(String::as_str));
+        html.sentences("", &evidence.judgement.missed);
     }
 }
 
@@ -159,5 +146,5 @@ fn verdict_of(html: &mut Html, evidence: &Evidence, checker: Checker) {
             }
         })
         .collect();
-    sentences(html, told.iter().map(String::as_str));
+    html.sentences("", &told);
 }

@@ -28,9 +28,7 @@ pub(super) fn write(html: &mut Html, evidence: &Evidence, about: &About, outcome
         } else {
             outcome.reasons.clone()
         };
-        html.element("ul", &[("class", &"reasons")], |html| {
-            reasons.iter().for_each(|reason| html.leaf("li", &[], reason));
-        });
+        html.sentences("reasons", &reasons);
     });
     html.section("What was run", |html| {
         html.element("dl", &[("class", &"facts")], |html| {

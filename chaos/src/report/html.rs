@@ -2,6 +2,9 @@
 
 use std::fmt::{Display, Write};
 
+/// Sentences of a list that stand open.
+const OPEN_SENTENCES: usize = 8;
+
 /// A page as far as it is written.
 #[derive(Default)]
 pub(super) struct Html(String);
@@ -58,6 +61,23 @@ impl Html {
     /// The page's own style, which holds nothing that would have to be escaped.
     pub(super) fn style(&mut self, css: &'static str) {
         self.element("style", &[], |html| html.push(css));
+    }
+
+    /// A list, of which all but the first are folded away where there are many.
+    pub(super) fn sentences(&mut self, class: &str, all: &[String]) {
+        let (open, folded) = all.split_at(all.len().min(OPEN_SENTENCES));
+        let list = |html: &mut Self, some: &[String]| {
+            html.element("ul", &[("class", &class)], |html| {
+                some.iter().for_each(|sentence| html.leaf("li", &[], sentence));
+            });
+        };
+        list(self, open);
+        if !folded.is_empty() {
+            self.element("details", &[], |html| {
+                html.leaf("summary", &[], format_args!("{} more", folded.len()));
+                list(html, folded);
+            });
+        }
     }
 
     /// A heading over what `inside` writes.

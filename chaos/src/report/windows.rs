@@ -69,7 +69,7 @@ fn row(html: &mut Html, name: &str, objective: &str, cells: [Option<&Cell>; WIND
 
 /// Names and objectives, in the order of [`column`].
 fn lines() -> [(&'static str, String); LINES] {
-    let at_most = |ms: f64| format!("≤ {}", latency(ms));
+    let at_most = |ms: f64| format!("≤ {ms} ms");
     let none = String::new;
     [
         ("Requests", none()),

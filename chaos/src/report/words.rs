@@ -79,15 +79,15 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ),
     (
         "shed",
-        "The service said 503 with Retry-After: not now, come again. It refuses early rather than being slow; nothing happened to the vote.",
+        "The service said 503 with Retry-After: not now, come again. It has too much to do, no leader, no room on its disk, or is about to stop. It refuses early rather than being slow; nothing happened to the vote.",
     ),
     (
         "refused",
-        "Another refusal that is not for good: too many requests, or a failure inside the service.",
+        "Another refusal that is not for good: the node could not be reached, or said that there were too many requests or that something failed inside it.",
     ),
     (
         "unknown",
-        "No answer came in time, or the connection broke. The vote may be counted or not; only asking again finds out. It is never taken for lost.",
+        "No answer came in time, the connection broke, or the service said that it does not know itself. The vote may be counted or not; only asking again finds out. It is never taken for lost.",
     ),
     (
         "leader, term",
