@@ -174,6 +174,10 @@ fn faults_and_leaders_are_drawn_twice_and_told_once() {
     assert_eq!((bands(&before), changes(&before)), (4, 2));
     assert!(before.contains("<b>1. isolate</b>") && before.contains("10.0 – 15.0"));
     assert!(before.contains("1 change of leader"));
+    // Seconds 10 to 15 of 60, on 1,048 pixels from 58 on.
+    let band = &before[before.find("class=\"band\"").expect("a band")..];
+    assert!(band.starts_with("class=\"band\" x=\"232.7\""), "{}", &band[..60]);
+    assert!(band[..band.find('>').expect("ends")].contains("width=\"87.3\""));
     evidence.leaders.push(testing::leading(31_000, 2, 9));
     evidence.faults.push(testing::fault(2, "flap", 1, (40, 44), None));
     let after = shown(&evidence);
