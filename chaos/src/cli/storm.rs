@@ -36,6 +36,9 @@ pub(crate) struct Wanted {
     /// Requests a second of the crowd, if not what the plan says.
     #[arg(long)]
     requests_per_s: Option<u32>,
+    /// This machine is too noisy for figures: a cluster that is slower than its objectives is inconclusive, not broken.
+    #[arg(long)]
+    noisy: bool,
     /// Folder of the evidence.
     #[arg(long, default_value = "target/evidence")]
     evidence: PathBuf,
@@ -107,6 +110,7 @@ fn one(runs: &Path, binary: &Path, plan: StormPlan, wanted: &Wanted) -> Result<V
     let storm = Storm {
         plan,
         binary: binary.to_path_buf(),
+        noisy: wanted.noisy,
     };
     let bag = Bag::open(runs)?;
     bag.empty_on_signals()?;

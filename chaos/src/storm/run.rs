@@ -32,6 +32,8 @@ use crate::{Trouble, Verdict};
 pub struct Storm {
     pub plan: StormPlan,
     pub binary: PathBuf,
+    /// The machine is too noisy to hold the cluster to its objectives.
+    pub noisy: bool,
 }
 
 /// What a storm left.
@@ -257,7 +259,7 @@ fn evidence(storm: &Storm, stage: &SharedStage, seen: Seen, judgement: Judgement
         healed_ms: u64::try_from(seen.healed.as_millis()).unwrap_or(u64::MAX),
         leaders,
     };
-    decide(&mut evidence);
+    decide(&mut evidence, storm.noisy);
     evidence
 }
 
@@ -277,7 +279,7 @@ fn strays(judgement: &Judgement) -> Strays {
 }
 
 /// Broken where a checker found something or the cluster is not what it was; inconclusive where nothing was tested.
-fn decide(evidence: &mut Evidence) {
+fn decide(evidence: &mut Evidence, noisy: bool) {
     let mut broken: Vec<String> = evidence
         .judgement
         .violations
@@ -295,7 +297,8 @@ fn decide(evidence: &mut Evidence) {
     if let Some(sentence) = unsteady(evidence, "before") {
         empty.push(format!("not steady before the storm: {sentence}"));
     } else if let Some(sentence) = unsteady(evidence, "after") {
-        broken.push(format!("not steady after the storm: {sentence}"));
+        let of = if noisy { &mut empty } else { &mut broken };
+        of.push(format!("not steady after the storm: {sentence}"));
     }
     let Kept { begun, late } = evidence.kept;
     if late * 1_000 > begun * LOAD_LATE_PER_MILLE_MAX {
