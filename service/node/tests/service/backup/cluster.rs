@@ -197,6 +197,8 @@ fn every_voter_in_a_backup_has_an_account_in_it() {
                 }
             });
         }
+        // Also when the checks below fail: or the crowd is waited for in vain.
+        let _stop = StopWhenDropped(&stop);
         let mut votes_before = 0;
         for round in 0..8 {
             std::thread::sleep(Duration::from_millis(150));
@@ -212,6 +214,13 @@ fn every_voter_in_a_backup_has_an_account_in_it() {
             );
             votes_before = votes.unwrap();
         }
-        stop.store(true, Ordering::Relaxed);
     });
+}
+
+struct StopWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for StopWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
