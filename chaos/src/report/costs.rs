@@ -75,7 +75,11 @@ fn row(html: &mut Html, number: usize, fault: &FaultSpan) {
     });
     cell(html, "", &|html| {
         if was {
-            html.text(format_args!("{} – {}", moment(fault.began), moment(fault.ended)));
+            html.text(format_args!(
+                "{}\u{a0}–\u{a0}{}",
+                moment(fault.began),
+                moment(fault.ended)
+            ));
         } else {
             html.text("never began");
         }

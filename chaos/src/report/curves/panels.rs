@@ -79,7 +79,7 @@ pub(super) fn latencies(html: &mut Html, frame: &Frame, evidence: &Evidence, top
             }
         },
     );
-    silences(html, frame, &panel, &p99);
+    silences(html, frame, &panel, evidence);
     html.void("path", &[("class", &"p50"), ("d", &path(frame, &panel, &p50))]);
     html.void("path", &[("class", &"p99"), ("d", &path(frame, &panel, &p99))]);
     // Over the curves, which would cross out their names.
@@ -219,12 +219,14 @@ fn area(frame: &Frame, panel: &Panel, curve: &Curve) -> String {
     path
 }
 
-/// Bars at the foot where nothing that was due was acknowledged: a percentile of nothing is no point of a curve.
-fn silences(html: &mut Html, frame: &Frame, panel: &Panel, p99: &Curve) {
-    let silent: Curve = p99
-        .iter()
-        .map(|(at_ms, value)| (*at_ms, value.is_none().then_some(0.0)))
-        .collect();
+/// Bars at the foot where nothing that was due was acknowledged: a percentile of nothing is no point of a curve. Where all
+/// that was asked was done, and none of it was an acknowledgement, no vote was due.
+fn silences(html: &mut Html, frame: &Frame, panel: &Panel, evidence: &Evidence) {
+    let buckets = evidence.buckets.iter().map(|bucket| {
+        let is_silent = bucket.ack_ms_p99 <= 0.0 && bucket.shed + bucket.refused + bucket.unknown > 0;
+        (bucket.at_ms, is_silent.then_some(0.0))
+    });
+    let silent: Curve = buckets.collect();
     for stretch in stretches(&silent) {
         let (Some((first, _)), Some((last, _))) = (stretch.first(), stretch.last()) else {
             continue;

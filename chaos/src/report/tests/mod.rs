@@ -172,7 +172,7 @@ fn faults_and_leaders_are_drawn_twice_and_told_once() {
     let changes = |page: &str| page.matches("<line class=\"leader-change\"").count();
     let before = shown(&evidence);
     assert_eq!((bands(&before), changes(&before)), (4, 2));
-    assert!(before.contains("<b>1. isolate</b>") && before.contains("10.0 – 15.0"));
+    assert!(before.contains("<b>1. isolate</b>") && before.contains("10.0\u{a0}–\u{a0}15.0"));
     assert!(before.contains("1 change of leader"));
     // Seconds 10 to 15 of 60, on 1,048 pixels from 58 on.
     let band = &before[before.find("class=\"band\"").expect("a band")..];
@@ -196,6 +196,12 @@ fn errors_and_silence_are_drawn_where_they_were() {
     assert!(!page.contains("13.0 s: 140 a second shed"));
     let silence = "no vote that was due from 10.0 to 11.0 s was acknowledged";
     assert_eq!(page.matches(silence).count(), 2);
+    // Where all was done and nothing was to be acknowledged, nobody was left waiting.
+    let mut quiet = testing::sample();
+    for bucket in &mut quiet.buckets[..6] {
+        (bucket.ack_ms_p50, bucket.ack_ms_p99) = (0.0, 0.0);
+    }
+    assert_eq!(shown(&quiet).matches("no vote that was due from").count(), 2);
     assert!(shown(&testing::empty()).contains(">nothing was asked</text>"));
 }
 
