@@ -223,3 +223,75 @@ pub const END_TO_END_MS_P99_MAX: f64 = 1_000.0;
 
 /// The service's own shortest election timeout, milliseconds: its default, which rigs do not change.
 pub const SERVICE_ELECTION_MS_MIN: u64 = 200;
+
+/// Unused connections that a client of a load keeps open to each node: what a few hundred votes a second need at once.
+pub const LOAD_IDLE_CONNECTIONS_MAX: usize = 64;
+
+/// The same for the load of a failover measurement, whose stalls leave thousands of votes at once; those that were opened in
+/// one are kept for the next.
+pub const FAILOVER_IDLE_CONNECTIONS_MAX: usize = 2_048;
+
+/// Writes are taken again after so long without a leader, median and worst of all rounds (objectives of a failover).
+pub const FAILOVER_RESUME_MEDIAN_MAX: Duration = Duration::from_secs(1);
+pub const FAILOVER_RESUME_MAX: Duration = Duration::from_secs(2);
+
+/// Rounds, votes a second and length of the window for which these objectives are stated. What is less answers less, and
+/// says so.
+pub const FAILOVER_ROUNDS: u32 = 50;
+pub const FAILOVER_VOTES_PER_S: u32 = 5_000;
+pub const FAILOVER_WINDOW_S: u64 = 60;
+
+/// From the intended start to the acknowledgement, p99, and from there to the screens, p95; milliseconds (objectives of the
+/// service where nobody leads the cluster anew).
+pub const ACK_MS_P99_MAX: f64 = 50.0;
+pub const END_TO_END_MS_P95_MAX: f64 = 500.0;
+
+/// Of a thousand packets that a follower of the objective "5 % packet loss" sends and is sent, so many are lost.
+pub const FAILOVER_LOSS_PER_MILLE: u32 = 50;
+
+/// One try of a vote: whoever waits longer has missed the objective of 1 s to the screens already.
+pub const FAILOVER_REQUEST_WAIT: Duration = Duration::from_secs(1);
+
+/// All tries of a vote: some times the worst failover that is allowed.
+pub const FAILOVER_VOTE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Votes without an outcome at one time: 3 s of silence at the full load. Each may have a connection of its own, and a
+/// process may have 20,000 open files on the smallest machines.
+pub const FAILOVER_IN_FLIGHT_MAX: u32 = 15_000;
+
+/// Votes of one cluster, at about 200 bytes of the harness's memory each, and as many again while they are recounted.
+pub const FAILOVER_CLUSTER_VOTES_MAX: usize = 2_000_000;
+
+/// Each node's own disk, bytes: the votes of a cluster in a log that is kept whole, some times over.
+pub const FAILOVER_DISK_BYTES: u64 = 2 << 30;
+
+/// What of a round's time is not its window: spreading the clients, and becoming itself again. Seconds, for sharing rounds
+/// out to clusters.
+pub const FAILOVER_BETWEEN_S: u64 = 8;
+
+/// From the viewers' first look, and from clients spread anew, to the window: connections are made meanwhile.
+pub const FAILOVER_WARM_UP: Duration = Duration::from_secs(2);
+
+/// Part of the window that lies before the fault, as a divisor, and at most so long: the steady state by which is told
+/// whether this machine can carry the load at all.
+pub const FAILOVER_LEAD_DIVISOR: u32 = 4;
+pub const FAILOVER_LEAD_MAX: Duration = Duration::from_secs(10);
+
+/// Viewers of each node: every pair of vote and viewer is counted, so a few give a million.
+pub const FAILOVER_VIEWERS_PER_NODE: usize = 2;
+
+/// How long viewers may take to be shown the last vote of a window; one not shown by then counts as never shown.
+pub const FAILOVER_SHOWN_WAIT: Duration = Duration::from_secs(5);
+
+/// How late the load may begin votes itself where the p99 of their acknowledgement is judged, p99, milliseconds: a fifth of that
+/// objective.
+pub const FAILOVER_LOAD_LATE_MS_P99_MAX: f64 = 10.0;
+
+/// How long a round waits for the outcome of its last votes: their patience, and a little.
+pub const FAILOVER_ANSWERS_WAIT: Duration = Duration::from_secs(12);
+
+/// Entries of the log that are kept where all of it is to be recounted: more than any run writes.
+pub const LOG_KEEP_ALL: &str = "1000000000";
+
+/// Entries between two snapshots for faults that concern snapshots.
+pub const SNAPSHOTS_OFTEN: &str = "1000";

@@ -45,6 +45,8 @@ enum Command {
     Run(cli::storm::Wanted),
     /// Cut the power again and again under load: no acknowledged vote may be lost, none doubled, every node comes back.
     Powercut(cli::powercut::Wanted),
+    /// Measure what a fault costs under load: when writes resume, and every vote's way to the screens.
+    Failover(cli::failover::Wanted),
 }
 
 /// What one fault is tried on.
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
             chosen,
         } => try_nemesis(&arguments, name, *chosen),
         Command::Run(wanted) => cli::storm::run(&arguments.runs, &binary(&arguments), wanted),
+        Command::Failover(wanted) => cli::failover::run(&arguments.runs, binary(&arguments), wanted),
         Command::Powercut(wanted) => cli::powercut::run(&arguments.runs, binary(&arguments), wanted),
     };
     match done {

@@ -1,7 +1,7 @@
 //! What the kernel says of processes.
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,32 @@ fn fields(stat: &str) -> Vec<&str> {
 
 fn start_ticks(stat: &str) -> Option<u64> {
     fields(stat).get(19)?.parse().ok()
+}
+
+/// User and system time that it has had; none if it is gone.
+pub(crate) fn cpu_time(pid: ProcessId) -> Option<Duration> {
+    cpu_ticks(&stat(pid)?).map(of_ticks)
+}
+
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    let fields = fields(stat);
+    let [user, system] = [fields.get(11)?, fields.get(12)?];
+    Some(user.parse::<u64>().ok()? + system.parse::<u64>().ok()?)
+}
+
+fn of_ticks(ticks: u64) -> Duration {
+    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// Time that all of the machine's cores had nothing to do (proc_stat(5): idle and iowait), since its start.
+pub(crate) fn idle_time() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let fields: Vec<u64> = line
+        .split_whitespace()
+        .map_while(|field| field.parse().ok())
+        .collect();
+    Some(of_ticks(fields.get(3)? + fields.get(4)?))
 }
 
 fn state(pid: ProcessId) -> Option<char> {
@@ -124,7 +150,7 @@ pub(crate) fn signal(pid: ProcessId, signal: Signal) -> bool {
 }
 
 /// Waits until `condition` holds; false where it does not within `patience`.
-pub(crate) fn wait_until(patience: std::time::Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_until(patience: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + patience;
     loop {
         if condition() {
@@ -160,6 +186,8 @@ mod tests {
         let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 777 1 2";
         assert_eq!(fields(stat)[0], "S");
         assert_eq!(start_ticks(stat), Some(777));
+        let busy = "42 (a b) S 1 42 42 0 -1 4194560 1 0 0 0 30 12 5 5 20 0 1 0 777 1 2";
+        assert_eq!(cpu_ticks(busy), Some(42));
         assert_eq!(start_ticks("garbage"), None);
     }
 

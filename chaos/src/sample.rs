@@ -59,8 +59,20 @@ pub(crate) fn jitter() -> u64 {
 }
 
 pub(crate) fn client(endpoints: Vec<String>, request_wait: Duration) -> Client {
+    client_of(endpoints, request_wait, |_| ())
+}
+
+/// One that keeps so many unused connections to each endpoint open.
+pub(crate) fn client_keeping(endpoints: Vec<String>, request_wait: Duration, connections: usize) -> Client {
+    client_of(endpoints, request_wait, |config| {
+        config.idle_connections_per_endpoint_max = connections;
+    })
+}
+
+fn client_of(endpoints: Vec<String>, request_wait: Duration, set: impl FnOnce(&mut ClientConfig)) -> Client {
     let mut config = ClientConfig::new(Arc::new(jitter));
     config.request_timeout = request_wait;
+    set(&mut config);
     Client::new(Arc::new(TokioConnect), endpoints, config)
 }
 

@@ -1,5 +1,6 @@
 //! What a command came to, and its exit code.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -13,6 +14,16 @@ pub enum Verdict {
     Broken,
     /// 2: it could not be tested, or did not bite.
     Inconclusive,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Held => "PASS",
+            Verdict::Broken => "FAIL",
+            Verdict::Inconclusive => "INCONCLUSIVE",
+        })
+    }
 }
 
 impl From<Verdict> for ExitCode {

@@ -196,7 +196,12 @@ fn without_rights_nothing_passes() {
     let mut permissions = std::fs::metadata(runs.path()).unwrap().permissions();
     std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o777);
     std::fs::set_permissions(runs.path(), permissions).unwrap();
-    for arguments in [&["check"][..], &["nemesis", "kill"], &["powercut", "--cuts", "2"]] {
+    for arguments in [
+        &["check"][..],
+        &["nemesis", "kill"],
+        &["powercut", "--cuts", "2"],
+        &["failover", "--rounds", "1"],
+    ] {
         let output = chaos(runs.path(), arguments).uid(65_534).gid(65_534).output();
         let Ok(output) = output else {
             println!(
@@ -252,6 +257,61 @@ fn acknowledged_votes_survive_two_power_cuts() {
     let figures = &value["figures"]["figures"];
     assert_eq!(figures["cuts"], 2);
     assert_eq!(figures["votes"]["processed"], figures["counted"]);
+}
+
+/// One killed leader under a load that any machine carries: what it cost is in the evidence, and nothing was lost. How long
+/// it takes on a busy machine is not this test's to judge, so what is told by a clock may fail.
+#[test]
+fn a_killed_leader_is_measured() {
+    if !can(CLUSTER) {
+        return;
+    }
+    let Some(binary) = ostraka() else { return };
+    let runs = tempfile::tempdir().unwrap();
+    let evidence = runs.path().join("evidence");
+    let arguments = [
+        "--binary",
+        binary.to_str().unwrap(),
+        "failover",
+        "--rounds",
+        "1",
+        "--window-s",
+        "8",
+        "--votes-per-s",
+        "200",
+        "--evidence",
+        evidence.to_str().unwrap(),
+    ];
+    let output = chaos(runs.path(), &arguments).output().unwrap();
+    let said = text(&output);
+    assert!(said.contains("the objectives are stated for 50 rounds"), "{said}");
+    let file = std::fs::read_dir(&evidence).unwrap().next().unwrap().unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
+    let figures = &value["figures"]["figures"];
+    assert_eq!(figures["findings"]["counts"], serde_json::json!({}), "{said}");
+    assert_eq!(figures["folders_verified"], 3, "{said}");
+    assert_eq!(figures["votes"]["processed"], figures["counted"]);
+    let round = &figures["rounds"][0];
+    assert_eq!(round["bites"], 1);
+    assert!(
+        round["resume_ms"].as_u64().unwrap() >= 100,
+        "an election takes longer: {said}"
+    );
+    assert!(round["another_leader_ms"].as_u64().is_some(), "{said}");
+    let (sent, pairs) = (
+        &round["window"]["votes"]["sent"],
+        &round["window"]["to_screen"]["samples"],
+    );
+    assert!(sent.as_u64().unwrap() > 1_000, "{said}");
+    assert!(
+        pairs.as_u64().unwrap() > 6_000,
+        "two viewers of each node see each vote: {said}"
+    );
+    let run = said
+        .strip_prefix("run ")
+        .and_then(|rest| rest.split(' ').next())
+        .unwrap();
+    assert_eq!(traces(run, runs.path()), [""; 0]);
 }
 
 /// An isolated leader loses its place, and a node that lost its power comes back.

@@ -5,7 +5,7 @@ use ostraka_core::{Batch, Command, EventKind, NewContestant, NewEvent, ResultsPo
 use ostraka_sim_model::disks::CommittedLog;
 use ostraka_sim_model::history::LoggedEntry;
 
-use super::super::place::tests::id_of;
+use super::super::id_of;
 use super::*;
 use crate::load::Told;
 
@@ -65,6 +65,7 @@ fn ballot(voter: u32, fate: Fate) -> Ballot {
         voter: VoterNumber(voter),
         contestant: ContestantIndex(0),
         intended: Duration::ZERO,
+        late: Duration::ZERO,
         answered: Some(Duration::from_millis(1)),
         attempts: 1,
         fate,

@@ -8,3 +8,5 @@ mod place;
 pub use audit::{Board, Finding, Findings, Truth, audit};
 pub use export::{Exported, agreed, read};
 pub use place::place_of;
+#[cfg(test)]
+pub(crate) use place::tests::id_of;

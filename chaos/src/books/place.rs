@@ -21,7 +21,7 @@ pub fn place_of(id: &VoteId) -> Option<(EventId, VotePosition)> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn id_of(event: EventId, at: VotePosition) -> VoteId {

@@ -1,4 +1,5 @@
 //! The longer commands, one a file.
 
+pub(crate) mod failover;
 pub(crate) mod powercut;
 pub(crate) mod storm;

@@ -89,6 +89,8 @@ pub struct Ballot {
     pub contestant: ContestantIndex,
     /// From the load's beginning.
     pub intended: Duration,
+    /// How much later than intended the load itself began it.
+    pub late: Duration,
     /// From the load's beginning; none as long as it is under way.
     pub answered: Option<Duration>,
     /// Tries of the client.
@@ -134,13 +136,19 @@ impl Ledger {
     }
 
     /// Takes down a vote that is to begin. `None` once the ledger is full.
-    pub fn open(&mut self, contestant: ContestantIndex, intended: Duration) -> Option<(Slot, VoterNumber)> {
+    pub fn open(
+        &mut self,
+        contestant: ContestantIndex,
+        intended: Duration,
+        late: Duration,
+    ) -> Option<(Slot, VoterNumber)> {
         let voter = self.next_voter()?;
         let place = voter.0 - self.first_voter;
         self.ballots.push(Ballot {
             voter,
             contestant,
             intended,
+            late,
             answered: None,
             attempts: 0,
             fate: Fate::UnderWay,
@@ -243,7 +251,9 @@ pub(crate) mod tests {
     #[test]
     fn votes_are_taken_down_up_to_the_bound_each_with_its_own_voter() {
         let mut ledger = Ledger::new(VoterNumber(10), 2);
-        let opened: Vec<_> = (0..3).map(|at| ledger.open(ContestantIndex(0), ms(at))).collect();
+        let opened: Vec<_> = (0..3)
+            .map(|at| ledger.open(ContestantIndex(0), ms(at), ms(0)))
+            .collect();
         let first_two = [(Slot(0), VoterNumber(10)), (Slot(1), VoterNumber(11))];
         assert_eq!(opened, [Some(first_two[0]), Some(first_two[1]), None]);
     }
@@ -251,7 +261,7 @@ pub(crate) mod tests {
     #[test]
     fn a_latency_counts_from_the_intended_start() {
         let mut ledger = Ledger::new(VoterNumber(1), 9);
-        let (slot, _) = ledger.open(ContestantIndex(0), ms(100)).unwrap();
+        let (slot, _) = ledger.open(ContestantIndex(0), ms(100), ms(50)).unwrap();
         assert_eq!(ledger.ballot(slot).unwrap().latency(), None);
         // Sent late, at 150, answered at 160: the voter has waited for 60.
         ledger.close(slot, ms(160), 1, acked("a"));
@@ -262,7 +272,7 @@ pub(crate) mod tests {
     fn fresh_acknowledgements_are_told_once_and_in_their_order() {
         let mut ledger = Ledger::new(VoterNumber(1), 9);
         let slots: Vec<_> = (0..3)
-            .map(|at| ledger.open(ContestantIndex(0), ms(at)).unwrap().0)
+            .map(|at| ledger.open(ContestantIndex(0), ms(at), ms(0)).unwrap().0)
             .collect();
         ledger.close(slots[2], ms(9), 1, acked("late"));
         ledger.close(slots[0], ms(10), 1, unknown());

@@ -10,8 +10,10 @@ use ostraka_client::{CallOptions, Client, ClientError, SubmitReport};
 use ostraka_core::ids::{ContestantId, ContestantIndex, EventId, VoterNumber};
 
 use crate::Trouble;
+use crate::limits::LOAD_IDLE_CONNECTIONS_MAX;
+use crate::nemesis::StreamOf;
 use crate::rig::{OPERATOR_PASSWORD, Rig};
-use crate::sample::{client, create_event, insist, login};
+use crate::sample::{client, client_keeping, create_event, insist, login};
 
 /// How an event is to be voted in.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct PollsOptions {
     pub request_wait: Duration,
     /// All tries of a vote.
     pub patience: Duration,
+    /// Unused connections that each client keeps open to each node.
+    pub idle_connections_max: usize,
 }
 
 impl PollsOptions {
@@ -36,6 +40,7 @@ impl PollsOptions {
             contestants,
             request_wait,
             patience,
+            idle_connections_max: LOAD_IDLE_CONNECTIONS_MAX,
         }
     }
 }
@@ -82,6 +87,20 @@ impl Polls {
 
     pub fn event(&self) -> EventId {
         self.event
+    }
+
+    /// The event's stream, for somebody to watch.
+    pub fn stream(&self) -> StreamOf {
+        StreamOf {
+            event: self.event,
+            token: self.token(VoterNumber(1)),
+        }
+    }
+
+    /// A client that asks the node at this place first, and the others after it.
+    pub fn client_from(&self, place: usize) -> Client {
+        let clients = clients(&self.options);
+        clients[place % clients.len()].clone()
     }
 
     /// Whom a voter votes for.
@@ -161,7 +180,8 @@ fn clients(options: &PollsOptions) -> Arc<[Client]> {
     (0..endpoints.len())
         .map(|first| {
             let (after, before) = (&endpoints[first..], &endpoints[..first]);
-            client([after, before].concat(), options.request_wait)
+            let endpoints = [after, before].concat();
+            client_keeping(endpoints, options.request_wait, options.idle_connections_max)
         })
         .collect()
 }

@@ -50,6 +50,17 @@ impl Sent {
         self.latest_ms = self.latest_ms.max(ms);
     }
 
+    /// What came after `before`, of the same load; `latest_ms` is of the whole.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            intended: self.intended - before.intended,
+            unsent: self.unsent - before.unsent,
+            late: self.late - before.late,
+            ..*self
+        }
+    }
+
     /// Why fewer votes came than were asked for, if so.
     pub fn missing(&self) -> Option<String> {
         if self.ledger_full {
@@ -79,6 +90,7 @@ impl Sent {
 
 /// A load that is on. Dropping it ends it at once; [`Load::end`] waits for the answers.
 pub struct Load {
+    begun: Instant,
     ledger: SharedLedger,
     sent: Arc<Mutex<Sent>>,
     stopping: Arc<AtomicBool>,
@@ -90,17 +102,24 @@ impl Load {
     pub fn begin(handle: &Handle, polls: Arc<Polls>, options: LoadOptions) -> Self {
         let ledger = Ledger::new(VoterNumber(options.first_voter), options.votes_max);
         let driving = Driving {
+            begun: Instant::now(),
             polls,
             ledger: SharedLedger::new(ledger),
             sent: Arc::default(),
             stopping: Arc::default(),
         };
         Self {
+            begun: driving.begun,
             ledger: driving.ledger.clone(),
             sent: driving.sent.clone(),
             stopping: driving.stopping.clone(),
             driver: handle.spawn(driving.drive(options)),
         }
+    }
+
+    /// What the ledger's times count from.
+    pub fn begun(&self) -> std::time::Instant {
+        self.begun.into_std()
     }
 
     pub fn ledger(&self) -> SharedLedger {
@@ -128,6 +147,7 @@ impl Drop for Load {
 }
 
 struct Driving {
+    begun: Instant,
     polls: Arc<Polls>,
     ledger: SharedLedger,
     sent: Arc<Mutex<Sent>>,
@@ -140,19 +160,20 @@ impl Driving {
     }
 
     async fn drive(self, options: LoadOptions) {
-        let begun = Instant::now();
+        let begun = self.begun;
         let permits = Arc::new(Semaphore::new(options.in_flight_max as usize));
         for intended in Arrivals::new(options.votes_per_s, options.pace, options.seed) {
             sleep_until(begun + intended).await;
             if self.stopping.load(Ordering::Relaxed) {
                 break;
             }
-            self.note(|sent| sent.began(begun.elapsed().saturating_sub(intended)));
+            let late = begun.elapsed().saturating_sub(intended);
+            self.note(|sent| sent.began(late));
             let Ok(permit) = permits.clone().try_acquire_owned() else {
                 self.note(|sent| sent.unsent += 1);
                 continue;
             };
-            let Some((slot, voter, choice)) = self.open(intended) else {
+            let Some((slot, voter, choice)) = self.open(intended, late) else {
                 self.note(|sent| sent.ledger_full = true);
                 break;
             };
@@ -171,10 +192,11 @@ impl Driving {
     fn open(
         &self,
         intended: Duration,
+        late: Duration,
     ) -> Option<(super::Slot, VoterNumber, ostraka_core::ids::ContestantIndex)> {
         let mut ledger = self.ledger.lock();
         let choice = self.polls.choice_of(ledger.next_voter()?);
-        let (slot, voter) = ledger.open(choice, intended)?;
+        let (slot, voter) = ledger.open(choice, intended, late)?;
         Some((slot, voter, choice))
     }
 }

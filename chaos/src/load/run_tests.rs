@@ -69,6 +69,7 @@ async fn load_on(endpoint: String, in_flight_max: u32, votes_max: usize) -> Load
         contestants: 2,
         request_wait: Duration::from_secs(5),
         patience: Duration::from_secs(5),
+        idle_connections_max: 64,
     };
     let polls = Polls::in_event(polls, Issuer::new(&[7; 32], "k1", 1), EventId(1));
     let options = LoadOptions {

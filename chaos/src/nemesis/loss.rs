@@ -17,8 +17,14 @@ pub struct Loss {
 
 impl Default for Loss {
     fn default() -> Self {
+        Self::of_per_mille(LOSS_PER_MILLE)
+    }
+}
+
+impl Loss {
+    pub(crate) fn of_per_mille(per_mille: u32) -> Self {
         Self {
-            per_mille: LOSS_PER_MILLE,
+            per_mille,
             firewall: None,
         }
     }

@@ -7,11 +7,12 @@ use loadtest::evidence::{self, Evidence, Machine};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use super::cluster::{AfterCut, Cluster, Wanted, keep_folders};
+use super::cluster::{AfterCut, Cluster, Wanted};
 use super::figures::Figures;
 use super::plan::{Mix, Plan, Stage, shares};
 use crate::litter::Bag;
 use crate::nemesis::First;
+use crate::reckon::keep_folders;
 use crate::rig::Fs;
 use crate::{Trouble, Verdict, tools};
 
@@ -84,7 +85,7 @@ impl Campaign {
             println!("  {line}");
         }
         self.leave_evidence(&progress, verdict, &sentence)?;
-        println!("{}: {sentence}", word(verdict));
+        println!("{verdict}: {sentence}");
         emptied?;
         Ok(verdict)
     }
@@ -176,14 +177,6 @@ impl Campaign {
             .map_err(Trouble::with_file(&self.evidence))?;
         println!("evidence: {}", path.display());
         Ok(())
-    }
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Held => "PASS",
-        Verdict::Broken => "FAIL",
-        Verdict::Inconclusive => "INCONCLUSIVE",
     }
 }
 

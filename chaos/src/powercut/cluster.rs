@@ -5,26 +5,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ostraka_client::{Client, ClientError};
-use ostraka_core::ids::{LogIndex, VoterNumber};
+use ostraka_core::ids::VoterNumber;
 use ostraka_sim_model::ids::NodeIndex;
-use ostraka_sim_model::oracle::Oracle;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::plan::{Plan, Round, Stage};
-use crate::books::{self, Board, Finding, Findings, Truth};
+use crate::Trouble;
+use crate::books::{Finding, Findings};
 use crate::limits::{
     CUT_CLUSTER_VOTES_MAX, CUT_IN_FLIGHT_MAX, CUT_REQUEST_WAIT, CUT_SNAPSHOT_EVERY_ENTRIES,
-    CUT_VOTE_PATIENCE, LOAD_CONTESTANTS, LOAD_FIRST_VOTER, POLL_PAUSE, SETTLED_WAIT, STATUS_ASKED_AT_ONCE,
+    CUT_VOTE_PATIENCE, LOAD_CONTESTANTS, LOAD_FIRST_VOTER, POLL_PAUSE, STATUS_ASKED_AT_ONCE,
     STATUS_KNOWN_WAIT,
 };
 use crate::litter::Bag;
-use crate::load::{Fate, Load, LoadOptions, Pace, Polls, PollsOptions, Sent, SharedLedger, Tallied, Told};
+use crate::load::{Load, LoadOptions, Pace, Polls, PollsOptions, SharedLedger, Tallied, Told};
 use crate::nemesis::{Cut, First};
-use crate::proc::wait_until;
+use crate::reckon::{self, Reckoned};
 use crate::rig::{Fs, Rig, RigOptions};
-use crate::{Trouble, tools};
 
 /// What a campaign wants of each of its clusters.
 #[derive(Clone)]
@@ -49,21 +48,6 @@ pub(super) struct AfterCut {
     pub(super) serving: Option<Duration>,
     /// Acknowledged votes that one of them was asked for.
     pub(super) asked: usize,
-    pub(super) findings: Findings,
-}
-
-/// What the recount came to.
-#[derive(Debug, Default)]
-pub(super) struct Reckoned {
-    pub(super) sent: Sent,
-    pub(super) tallied: Tallied,
-    /// Votes that took more than one try with their key.
-    pub(super) retried: u64,
-    /// Votes of which nobody knew when the load was over, and that were asked for again.
-    pub(super) asked_again: u64,
-    pub(super) counted: u64,
-    pub(super) entries: u64,
-    pub(super) folders_verified: u64,
     pub(super) findings: Findings,
 }
 
@@ -183,57 +167,7 @@ impl<'a> Cluster<'a> {
 
     /// Ends the load and compares everything with everything; the nodes are down afterwards.
     pub(super) fn reckon(self) -> Result<(Reckoned, Rig), Trouble> {
-        let mut reckoned = Reckoned {
-            sent: self.runtime.block_on(self.load.end()),
-            ..Reckoned::default()
-        };
-        reckoned.asked_again = self
-            .runtime
-            .block_on(ask_again(self.polls.clone(), self.ledger.clone()));
-        let ledger = self.ledger.lock();
-        reckoned.tallied = ledger.tallied();
-        let retried = ledger.ballots().iter().filter(|ballot| ballot.attempts > 1);
-        reckoned.retried = retried.count() as u64;
-        let Some(tip) = settled(&self.rig) else {
-            let sentence = "nobody votes, and the nodes do not come to have applied the same entry";
-            reckoned.findings.add(Finding::LogsDiffer, sentence);
-            return Ok((reckoned, self.rig));
-        };
-        let mut boards = Vec::new();
-        for endpoint in self.rig.public_endpoints() {
-            let client = self.polls.client_at(&endpoint);
-            let shown = self.runtime.block_on(self.polls.leaderboard(&client));
-            boards.push(board(endpoint, shown)?);
-        }
-        let logs = folders(&self.rig, &mut reckoned)?;
-        if !reckoned.findings.is_empty() {
-            return Ok((reckoned, self.rig));
-        }
-        let (log, quarrels) = books::agreed(&logs, tip);
-        for quarrel in quarrels {
-            reckoned.findings.add(Finding::LogsDiffer, quarrel);
-        }
-        if let Some(purged) = logs
-            .iter()
-            .map(|(_, log)| log.first_index)
-            .min()
-            .filter(|first| *first > 1)
-        {
-            return Err(Trouble::failed(format!(
-                "every log begins with entry {purged}, so it cannot be recounted"
-            )));
-        }
-        let oracle = Oracle::of(&log);
-        for index in log.missing.iter().chain(&oracle.unreadable) {
-            let sentence = format!("entry {} is missing or no batch", index.0);
-            reckoned.findings.add(Finding::AuditFailed, sentence);
-        }
-        let truth = Truth::of(&oracle, self.polls.event());
-        reckoned.counted = truth.counted();
-        reckoned.entries = log.entries.len() as u64;
-        let audited = books::audit(ledger.ballots(), &truth, self.polls.event(), &boards);
-        reckoned.findings.take_in(audited);
-        drop(ledger);
+        let reckoned = reckon::reckon(self.runtime, &self.rig, &self.polls, self.load)?;
         Ok((reckoned, self.rig))
     }
 
@@ -242,18 +176,6 @@ impl<'a> Cluster<'a> {
         let tallied = self.ledger.lock().tallied();
         (tallied, self.rig)
     }
-}
-
-/// Copies the data folders of a rig to where they stay, for whoever looks into what was found.
-pub(super) fn keep_folders(rig: &Rig, number: u32) -> Result<PathBuf, Trouble> {
-    let kept = rig.folder().join(format!("kept-{number}"));
-    std::fs::create_dir_all(&kept).map_err(Trouble::with_file(&kept))?;
-    for index in rig.indexes() {
-        rig.kill(index)?;
-        let (from, to) = (rig.data(index)?, kept.join(format!("node{index}")));
-        tools::run("cp", [std::path::Path::new("-a"), from.path(), &to])?;
-    }
-    Ok(kept)
 }
 
 /// Asks one node for these votes, and says what it should not have said.
@@ -302,91 +224,4 @@ async fn ask_for_one(
             Err(_) => tokio::time::sleep(POLL_PAUSE).await,
         }
     }
-}
-
-/// Sends every vote of which nobody knows once more with its key. How many these were.
-async fn ask_again(polls: Arc<Polls>, ledger: SharedLedger) -> u64 {
-    let unknown = ledger.lock().unknown();
-    let permits = Arc::new(Semaphore::new(STATUS_ASKED_AT_ONCE));
-    let mut asking = JoinSet::new();
-    for slot in &unknown {
-        let Some(ballot) = ledger.lock().ballot(*slot).cloned() else {
-            continue;
-        };
-        let (polls, ledger, permits, slot) = (polls.clone(), ledger.clone(), permits.clone(), *slot);
-        asking.spawn(async move {
-            let _permit = permits.acquire_owned().await;
-            let report = polls.submit(ballot.voter, ballot.contestant).await;
-            // When it was answered the first time is not known any more.
-            let answered = ballot.answered.unwrap_or(ballot.intended);
-            let fate = match Fate::of(&report) {
-                // What was unknown before stays so, whatever a later try could not do.
-                Fate::NotTaken { last_error } => Fate::Unknown { last_error },
-                fate => fate,
-            };
-            ledger.lock().close(slot, answered, report.attempts, fate);
-        });
-    }
-    asking.join_all().await;
-    unknown.len() as u64
-}
-
-/// The entry that all nodes have applied and that is the last of each. None where they do not come to that in time.
-fn settled(rig: &Rig) -> Option<LogIndex> {
-    let mut tip = None;
-    wait_until(SETTLED_WAIT, || {
-        let said: Vec<_> = rig
-            .indexes()
-            .into_iter()
-            .map(|index| {
-                let status = rig.status(index).ok()?;
-                let vote = status.vote()?;
-                (vote.applied_index == vote.last_log_index).then_some(vote.applied_index)
-            })
-            .collect();
-        tip = said[0].filter(|first| said.iter().all(|one| *one == Some(*first)));
-        tip.is_some()
-    });
-    tip.map(LogIndex)
-}
-
-fn board(
-    endpoint: String,
-    shown: Result<ostraka_api::LeaderboardResponse, ClientError>,
-) -> Result<Board, Trouble> {
-    let shown = shown
-        .map_err(|error| Trouble::failed(format!("{endpoint} does not show the leaderboard: {error}")))?;
-    let mut contestants = shown.contestants;
-    contestants.sort_by_key(|entry| entry.contestant_id.contestant);
-    Ok(Board {
-        of: endpoint,
-        totals: contestants
-            .iter()
-            .map(|entry| entry.total_votes.unwrap_or_default())
-            .collect(),
-    })
-}
-
-/// Stops all nodes, has each folder audited, and reads each log.
-fn folders(rig: &Rig, reckoned: &mut Reckoned) -> Result<Vec<(NodeIndex, books::Exported)>, Trouble> {
-    let mut logs = Vec::new();
-    for index in rig.indexes() {
-        rig.stop(index)?;
-    }
-    for index in rig.indexes() {
-        match rig.verify(index) {
-            Ok(_) => reckoned.folders_verified += 1,
-            Err(trouble) => reckoned.findings.add(Finding::AuditFailed, trouble),
-        }
-        match rig.export(index).and_then(|text| books::read(&text)) {
-            Ok(log) => {
-                for problem in &log.problems {
-                    reckoned.findings.add(Finding::AuditFailed, problem);
-                }
-                logs.push((index, log));
-            }
-            Err(trouble) => reckoned.findings.add(Finding::AuditFailed, trouble),
-        }
-    }
-    Ok(logs)
 }

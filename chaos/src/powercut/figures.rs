@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::cluster::{AfterCut, Reckoned};
+use super::cluster::AfterCut;
 use super::plan::Stage;
 use crate::Verdict;
 use crate::books::Findings;
 use crate::load::Tallied;
 use crate::nemesis::First;
+use crate::reckon::Reckoned;
 
 /// How long nodes took from their start after a cut until they were ready, ms.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -1,0 +1,121 @@
+//! One round on a cluster that is voted at.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ostraka_core::ids::LogIndex;
+use tokio::runtime::Runtime;
+
+use super::amounts::longest_gap;
+use super::audience::Audience;
+use super::costs::{Counted, Meter};
+use super::figures::{RoundFigures, Seen, Stretch, millis};
+use super::leaders::{Leaders, another_since};
+use super::plan::{Fault, lead};
+use crate::Trouble;
+use crate::limits::{FAILOVER_ANSWERS_WAIT, FAILOVER_WARM_UP};
+use crate::load::{Fate, Load, Polls};
+use crate::nemesis::Felt;
+use crate::proc::wait_until;
+use crate::rig::Rig;
+
+/// What every round of a cluster is done with.
+pub(super) struct Ground<'a> {
+    pub(super) runtime: &'a Runtime,
+    pub(super) rig: &'a Rig,
+    pub(super) polls: &'a Arc<Polls>,
+    pub(super) load: &'a Load,
+}
+
+/// Moments of a round, from the load's beginning on.
+struct Moments {
+    from: Duration,
+    fault: Duration,
+    to: Duration,
+}
+
+impl Ground<'_> {
+    fn begun(&self) -> Instant {
+        self.load.begun()
+    }
+
+    fn sleep_until(&self, moment: Duration) {
+        std::thread::sleep(moment.saturating_sub(self.begun().elapsed()));
+    }
+
+    /// A steady stretch, the fault, its end, and what is left of the window; then the cluster has to be whole again.
+    pub(super) fn round(&self, fault: &Fault, window: Duration) -> Result<RoundFigures, Trouble> {
+        self.polls.spread();
+        let nodes = self.rig.indexes().len();
+        let audience = Audience::begin(self.runtime, self.polls, nodes, self.begun());
+        std::thread::sleep(FAILOVER_WARM_UP);
+        let leaders = Leaders::begin(self.rig, self.begun());
+        let (counted, sent, meter) = (Counted::read(self.rig), self.load.sent(), Meter::read(self.rig));
+        let from = self.begun().elapsed();
+        self.sleep_until(from + lead(window));
+        let votes = self.load.sent().since(&sent).intended;
+        let costs = Meter::read(self.rig).since(&meter, votes);
+        let (fault_at, felt) = self.harm(fault)?;
+        self.sleep_until(from + window);
+        let moments = Moments {
+            from,
+            fault: fault_at,
+            to: self.begun().elapsed(),
+        };
+        let load = self.load.sent().since(&sent);
+        self.rig.all_up()?;
+        let seen = self.votes(&moments);
+        let last = seen
+            .iter()
+            .filter_map(|vote| vote.index)
+            .max()
+            .unwrap_or(LogIndex(0));
+        let screens = audience.end(last);
+        let acks = seen.iter().filter_map(|vote| vote.answered).collect();
+        let gap = longest_gap(acks, moments.fault, moments.to);
+        let another = another_since(&leaders.end(), moments.fault);
+        Ok(RoundFigures {
+            fault_at_ms: millis(moments.fault),
+            felt: felt.to_string(),
+            bites: felt.bites,
+            resume_ms: millis(gap.lasted),
+            silent_from_ms: millis(gap.began - moments.fault),
+            another_leader_ms: another.map(|led| millis(led.at - moments.fault)),
+            steady: Stretch::of(&seen, &screens, (moments.from, moments.fault)),
+            window: Stretch::of(&seen, &screens, (moments.from, moments.to)),
+            answers: Counted::read(self.rig).since(&counted),
+            load,
+            costs,
+        })
+    }
+
+    /// Does the harm and undoes it. When it began, and what was felt of it.
+    fn harm(&self, fault: &Fault) -> Result<(Duration, Felt), Trouble> {
+        let mut nemesis = fault.make(self.polls.stream());
+        let fault_at = self.begun().elapsed();
+        let at_once = nemesis.begin(self.rig, fault.target)?;
+        self.sleep_until(fault_at + fault.lasts);
+        let felt = nemesis.end(self.rig)?;
+        // Whom it hit is said at its beginning, how often it bit at its end.
+        let note = format!("{}; {}", at_once.note, felt.note);
+        Ok((fault_at, Felt { note, ..felt }))
+    }
+
+    /// The votes of the window, once all have their outcome or ran out of patience.
+    fn votes(&self, moments: &Moments) -> Vec<Seen> {
+        let ledger = self.load.ledger();
+        wait_until(FAILOVER_ANSWERS_WAIT, || {
+            let ledger = ledger.lock();
+            let ballots = ledger.ballots().iter().rev();
+            let mut ours = ballots
+                .skip_while(|ballot| ballot.intended >= moments.to)
+                .take_while(|ballot| ballot.intended >= moments.from);
+            !ours.any(|ballot| ballot.fate == Fate::UnderWay)
+        });
+        let ledger = ledger.lock();
+        let ballots = ledger.ballots();
+        let begin = ballots.partition_point(|ballot| ballot.intended < moments.from);
+        let end = ballots.partition_point(|ballot| ballot.intended < moments.to);
+        ballots[begin..end].iter().map(Seen::of).collect()
+    }
+}

@@ -1,0 +1,396 @@
+//! The objectives, round by round and over all of them, and what they amount to.
+
+use std::collections::BTreeMap;
+
+use super::amounts::Spread;
+use super::figures::{Figures, RoundFigures, Stretch};
+use super::plan::Expects;
+use crate::Verdict;
+use crate::limits::{
+    ACK_MS_P99_MAX, END_TO_END_MS_P95_MAX, END_TO_END_MS_P99_MAX, FAILOVER_LOAD_LATE_MS_P99_MAX,
+    FAILOVER_RESUME_MAX, FAILOVER_RESUME_MEDIAN_MAX, STEADY_DONE_PER_MILLE_MIN,
+};
+
+/// One objective on one round.
+struct Objective {
+    name: &'static str,
+    /// A load that was late itself, or that this machine cannot carry without a fault either, cannot tell.
+    is_latency: bool,
+    /// What it was instead.
+    broken: fn(&RoundFigures) -> Option<String>,
+}
+
+const RESUME: Objective = Objective {
+    name: "writes resume",
+    is_latency: false,
+    broken: |round| {
+        let most = u64::try_from(FAILOVER_RESUME_MAX.as_millis()).unwrap_or(u64::MAX);
+        (round.resume_ms > most).then(|| format!("after {} ms, not {most}", round.resume_ms))
+    },
+};
+
+const ERRORS: Objective = Objective {
+    name: "no error besides 503",
+    is_latency: false,
+    broken: |round| {
+        let errors = round.errors_besides_503();
+        let (answers, votes) = (&round.answers, round.window.votes);
+        (errors > 0).then(|| format!("{errors}: answers by status {answers:?}, votes {votes:?}"))
+    },
+};
+
+const ACKED: Objective = Objective {
+    name: "availability",
+    is_latency: false,
+    broken: |round| {
+        let acked = round.acked_per_mille();
+        let least = STEADY_DONE_PER_MILLE_MIN;
+        (acked < least as f64).then(|| format!("{acked:.2} ‰ of the votes acknowledged, not {least}"))
+    },
+};
+
+const ACK_P99: Objective = Objective {
+    name: "ack p99",
+    is_latency: true,
+    broken: |round| above(&round.window.ack, |ack| ack.p99_ms, ACK_MS_P99_MAX),
+};
+
+const SCREEN_P95: Objective = Objective {
+    name: "vote to screen p95",
+    is_latency: true,
+    broken: |round| {
+        above(
+            &round.window.to_screen,
+            |screen| screen.p95_ms,
+            END_TO_END_MS_P95_MAX,
+        )
+    },
+};
+
+const SCREEN_P99: Objective = Objective {
+    name: "vote to screen p99",
+    is_latency: true,
+    broken: |round| {
+        above(
+            &round.window.to_screen,
+            |screen| screen.p99_ms,
+            END_TO_END_MS_P99_MAX,
+        )
+    },
+};
+
+/// Where one is above its limit, or where so many never happened that there is no such value, or nothing happened at all.
+fn above(spread: &Spread, rank: fn(&Spread) -> Option<f64>, most: f64) -> Option<String> {
+    match rank(spread) {
+        Some(ms) if ms <= most => None,
+        Some(ms) => Some(format!("{ms:.1} ms, not {most}")),
+        None => Some(format!("{} of {} never happened", spread.never, spread.samples)),
+    }
+}
+
+fn objectives(expects: Expects) -> &'static [Objective] {
+    match expects {
+        Expects::Failover => &[RESUME, SCREEN_P99, ERRORS],
+        Expects::Undisturbed => &[ACK_P99, SCREEN_P95, SCREEN_P99, ACKED],
+    }
+}
+
+/// Why a round shows nothing of what a fault does, if so.
+fn untested(round: &RoundFigures, expects: Expects) -> Option<String> {
+    if round.bites == 0 {
+        return Some("the fault did not bite".to_owned());
+    }
+    if round.window.votes.acked == 0 {
+        return Some("no vote was acknowledged at all".to_owned());
+    }
+    let is_led_on = expects == Expects::Failover && round.another_leader_ms.is_none();
+    is_led_on.then(|| "no other leader was seen, so nothing failed over".to_owned())
+}
+
+/// Why its latencies say more of the load or the machine than of the fault, if so.
+fn untold(round: &RoundFigures, expects: Expects) -> Option<String> {
+    if let Some(sentence) = round.load.missing().or_else(|| round.load.too_late()) {
+        return Some(sentence);
+    }
+    let before = RoundFigures {
+        window: round.steady.clone(),
+        ..round.clone()
+    };
+    for objective in objectives(expects)
+        .iter()
+        .filter(|objective| objective.is_latency)
+    {
+        if let Some(sentence) = (objective.broken)(&before) {
+            return Some(format!(
+                "before the fault already: {}: {sentence}",
+                objective.name
+            ));
+        }
+    }
+    let late = |stretch: &Stretch| {
+        above(
+            &stretch.load_late,
+            |late| late.p99_ms,
+            FAILOVER_LOAD_LATE_MS_P99_MAX,
+        )
+    };
+    match expects {
+        Expects::Undisturbed => {
+            late(&round.window).map(|sentence| format!("the load was late itself, p99 {sentence}"))
+        }
+        Expects::Failover => None,
+    }
+}
+
+/// What was asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) expects: Expects,
+    pub(super) rounds: u32,
+    /// A word for what was done.
+    pub(super) what: &'a str,
+}
+
+/// What rounds and recounts amount to, in a sentence; how many rounds held each objective goes into the figures.
+pub(super) fn decide(figures: &mut Figures, asked: Asked<'_>) -> (Verdict, String) {
+    let mut broken = BTreeMap::<&str, (u64, String)>::new();
+    let mut doubts = Vec::new();
+    figures.rounds_that_held = objectives(asked.expects)
+        .iter()
+        .map(|one| (one.name, 0))
+        .collect();
+    for (number, round) in (1..).zip(&figures.rounds) {
+        if let Some(sentence) = untested(round, asked.expects) {
+            doubts.push(format!("round {number}: {sentence}"));
+            continue;
+        }
+        let untold = untold(round, asked.expects);
+        doubts.extend(
+            untold
+                .iter()
+                .map(|sentence| format!("round {number}: {sentence}")),
+        );
+        for objective in objectives(asked.expects) {
+            if objective.is_latency && untold.is_some() {
+                continue;
+            }
+            match (objective.broken)(round) {
+                Some(sentence) => {
+                    let first = || (0, format!("first in round {number}: {sentence}"));
+                    broken.entry(objective.name).or_insert_with(first).0 += 1;
+                }
+                None => *figures.rounds_that_held.entry(objective.name).or_default() += 1,
+            }
+        }
+    }
+    doubts.append(&mut figures.doubts);
+    let rounds = figures.rounds.len();
+    if rounds < asked.rounds as usize {
+        doubts.push(format!("only {rounds} of {} rounds were made", asked.rounds));
+    }
+    figures.doubts = doubts;
+    let mut sentences: Vec<_> = figures
+        .findings
+        .counts
+        .iter()
+        .map(|(what, count)| format!("{count} {what}"))
+        .collect();
+    sentences.extend(
+        broken
+            .iter()
+            .map(|(name, (times, first))| format!("{name}: not in {times} of {rounds} rounds, {first}")),
+    );
+    sentences.extend(median_above(figures, asked.expects));
+    if !sentences.is_empty() {
+        return (
+            Verdict::Broken,
+            format!("{}: {}", asked.what, sentences.join("; ")),
+        );
+    }
+    match figures.doubts.first() {
+        Some(doubt) => (Verdict::Inconclusive, format!("{}: {doubt}", asked.what)),
+        None => (Verdict::Held, held(figures, asked)),
+    }
+}
+
+fn median_above(figures: &Figures, expects: Expects) -> Option<String> {
+    let most = u64::try_from(FAILOVER_RESUME_MEDIAN_MAX.as_millis()).unwrap_or(u64::MAX);
+    let median = figures.resume_ms_median.filter(|median| *median > most)?;
+    (expects == Expects::Failover)
+        .then(|| format!("writes resume after {median} ms in the median, not {most}"))
+}
+
+fn held(figures: &Figures, asked: Asked<'_>) -> String {
+    let rounds = figures.rounds.len();
+    let names: Vec<_> = objectives(asked.expects).iter().map(|one| one.name).collect();
+    let resume = match (figures.resume_ms_median, figures.resume_ms_worst) {
+        (Some(median), Some(worst)) => format!("{median} ms in the median, {worst} at worst"),
+        _ => "no time".to_owned(),
+    };
+    let counted = figures.counted;
+    format!(
+        "{}: {} held in {rounds} of {rounds} rounds; no vote acknowledged for {resume}; {counted} votes recounted: 0 lost, 0 doubled",
+        asked.what,
+        names.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::figures::tests::{ms, round};
+    use super::*;
+    use crate::books::Finding;
+
+    fn of(rounds: Vec<RoundFigures>, expects: Expects) -> (Verdict, String, Figures) {
+        let mut figures = Figures::default();
+        let asked = Asked {
+            expects,
+            rounds: u32::try_from(rounds.len()).unwrap(),
+            what: "kill",
+        };
+        rounds.into_iter().for_each(|round| figures.round(round));
+        let (verdict, sentence) = decide(&mut figures, asked);
+        (verdict, sentence, figures)
+    }
+
+    fn slow(millis: u64) -> Spread {
+        // Two of a hundred are so slow: the p99, and not the p95.
+        let mut took = vec![ms(10); 98];
+        took.extend([ms(millis); 2]);
+        Spread::of(took, 0)
+    }
+
+    #[test]
+    fn rounds_that_hold_pass_and_say_what_they_were() {
+        let (verdict, sentence, figures) = of(vec![round(700), round(900)], Expects::Failover);
+        assert_eq!(verdict, Verdict::Held, "{sentence}");
+        assert!(
+            sentence.contains("900 ms in the median, 900 at worst"),
+            "{sentence}"
+        );
+        assert_eq!(figures.rounds_that_held["writes resume"], 2);
+        assert_eq!(of(vec![round(700)], Expects::Undisturbed).0, Verdict::Held);
+    }
+
+    #[test]
+    fn each_objective_that_does_not_hold_is_named_with_its_figure() {
+        let broken = |change: fn(&mut RoundFigures), expects, words: &str| {
+            let mut worse = round(700);
+            change(&mut worse);
+            let (verdict, sentence, _) = of(vec![round(700), worse, round(700)], expects);
+            assert_eq!(verdict, Verdict::Broken, "{words}");
+            assert!(sentence.contains(words), "{sentence} does not say {words}");
+        };
+        let (failover, undisturbed) = (Expects::Failover, Expects::Undisturbed);
+        broken(
+            |round| round.resume_ms = 2_001,
+            failover,
+            "first in round 2: after 2001 ms",
+        );
+        broken(
+            |round| round.window.to_screen = slow(1_200),
+            failover,
+            "vote to screen p99: not in 1 of 3 rounds",
+        );
+        broken(
+            |round| {
+                round.answers.insert(500, 3);
+            },
+            failover,
+            "no error besides 503",
+        );
+        broken(
+            |round| round.window.ack = slow(60),
+            undisturbed,
+            "ack p99: not in 1 of 3 rounds, first in round 2: 60.0 ms",
+        );
+        let never =
+            |round: &mut RoundFigures| round.window.to_screen = Spread::of(vec![Duration::ZERO; 90], 10);
+        broken(never, undisturbed, "10 of 100 never happened");
+        broken(
+            |round| round.window.votes.acked = 998,
+            undisturbed,
+            "availability",
+        );
+    }
+
+    #[test]
+    fn the_median_has_a_limit_of_its_own() {
+        let (verdict, sentence, _) = of(vec![round(1_100), round(1_200), round(500)], Expects::Failover);
+        assert_eq!(verdict, Verdict::Broken);
+        assert!(sentence.contains("1100 ms in the median"), "{sentence}");
+    }
+
+    #[test]
+    fn what_tested_nothing_or_cannot_be_told_is_inconclusive() {
+        let doubtful = |change: fn(&mut RoundFigures), expects, words: &str| {
+            let mut worse = round(700);
+            change(&mut worse);
+            let (verdict, sentence, _) = of(vec![worse], expects);
+            assert_eq!(verdict, Verdict::Inconclusive, "{sentence}");
+            assert!(sentence.contains(words), "{sentence} does not say {words}");
+        };
+        let (failover, undisturbed) = (Expects::Failover, Expects::Undisturbed);
+        doubtful(|round| round.bites = 0, failover, "did not bite");
+        doubtful(
+            |round| round.another_leader_ms = None,
+            failover,
+            "no other leader",
+        );
+        doubtful(|round| round.window.votes.acked = 0, failover, "no vote");
+        let unsent = |round: &mut RoundFigures| {
+            round.load.unsent = 5;
+            round.window.to_screen = slow(5_000);
+        };
+        doubtful(unsent, failover, "5 of 1000 votes were not sent");
+        doubtful(
+            |round| round.steady.to_screen = slow(1_500),
+            failover,
+            "before the fault already",
+        );
+        doubtful(
+            |round| round.steady.ack = slow(60),
+            undisturbed,
+            "before the fault already",
+        );
+        doubtful(
+            |round| round.window.load_late = slow(30),
+            undisturbed,
+            "late itself",
+        );
+        let (verdict, sentence, _) = of(Vec::new(), failover);
+        assert_eq!(verdict, Verdict::Held, "nothing was asked for: {sentence}");
+    }
+
+    #[test]
+    fn what_is_seen_without_latencies_is_judged_whatever_the_load_did() {
+        let mut worse = round(5_000);
+        worse.load.unsent = 5;
+        assert_eq!(of(vec![worse], Expects::Failover).0, Verdict::Broken);
+        let mut figures = Figures::default();
+        figures.findings.add(Finding::Lost, "voter 1");
+        let asked = Asked {
+            expects: Expects::Failover,
+            rounds: 9,
+            what: "kill",
+        };
+        let (verdict, sentence) = decide(&mut figures, asked);
+        assert_eq!((verdict, sentence.as_str()), (Verdict::Broken, "kill: 1 lost"));
+    }
+
+    #[test]
+    fn fewer_rounds_than_asked_for_are_inconclusive() {
+        let mut figures = Figures::default();
+        figures.round(round(700));
+        let asked = Asked {
+            expects: Expects::Failover,
+            rounds: 2,
+            what: "kill",
+        };
+        let (verdict, sentence) = decide(&mut figures, asked);
+        assert_eq!(verdict, Verdict::Inconclusive);
+        assert!(sentence.contains("only 1 of 2"), "{sentence}");
+    }
+}
