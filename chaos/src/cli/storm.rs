@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chaos::litter::Bag;
+use chaos::report::{self, About};
 use chaos::rig::Fs;
 use chaos::storm::{self, Storm, StormPlan};
 use chaos::{Trouble, Verdict, nemesis};
@@ -165,8 +166,8 @@ fn one(runs: &Path, binary: &Path, plan: StormPlan, wanted: &Wanted) -> Result<V
     Ok(evidence.verdict)
 }
 
-/// Writes the evidence, and beside it what a run that did not hold is to be replayed and understood with: its plan, its
-/// crowd and its history.
+/// Writes the evidence, its page and its plan, and beside them what a run that did not hold is to be understood with: its
+/// crowd and its history. Returns the page's path.
 fn leave(folder: &Path, binary: &Path, ran: &storm::Ran) -> Result<PathBuf, Trouble> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let verdict = ran.evidence.verdict;
@@ -189,15 +190,31 @@ fn leave(folder: &Path, binary: &Path, ran: &storm::Ran) -> Result<PathBuf, Trou
         },
     };
     let path = evidence::write(folder, "chaos", &whole).map_err(Trouble::with_file(folder))?;
+    let plan_path = path.with_extension("plan.json");
+    let machine = &whole.machine;
+    let about = About {
+        at_s: Some(whole.at_s),
+        commit: whole.commit.clone(),
+        machine: Some(format!(
+            "{} cores, {}",
+            machine.cores,
+            machine.cpu.as_deref().unwrap_or("of an unknown kind")
+        )),
+        binary_sha256: whole.figures.binary_sha256.clone(),
+        plan_file: Some(plan_path.display().to_string()),
+    };
+    let page_path = path.with_extension("html");
+    std::fs::write(&page_path, report::page(&ran.evidence, &about))
+        .map_err(Trouble::with_file(&page_path))?;
+    let beside = |name: &str, text: Result<String, serde_json::Error>| {
+        let path = path.with_extension(name);
+        let text = text.map_err(|error| Trouble::failed(error.to_string()))?;
+        std::fs::write(&path, text).map_err(Trouble::with_file(&path))
+    };
+    beside("plan.json", serde_json::to_string_pretty(&ran.evidence.plan))?;
     if verdict != Verdict::Held {
-        let beside = |name: &str, text: Result<String, serde_json::Error>| {
-            let path = path.with_extension(name);
-            let text = text.map_err(|error| Trouble::failed(error.to_string()))?;
-            std::fs::write(&path, text).map_err(Trouble::with_file(&path))
-        };
-        beside("plan.json", serde_json::to_string_pretty(&ran.evidence.plan))?;
         beside("crowd.json", serde_json::to_string(&ran.crowd))?;
         beside("history.json", serde_json::to_string(&ran.history))?;
     }
-    Ok(path)
+    Ok(page_path)
 }

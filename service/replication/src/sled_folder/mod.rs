@@ -21,6 +21,8 @@ use std::time::Duration;
 use ostraka_core::limits::{ENGINE_LOCK_LOOK_MS, ENGINE_LOCK_MS_MAX};
 use walk::{Finding, walk};
 
+use crate::durable_fs;
+
 /// The copy's folder, in the folder that was copied: the same disk, and gone with it.
 pub const REHEARSAL_FOLDER: &str = "REHEARSAL";
 
@@ -99,6 +101,16 @@ pub fn explain(error: &sled::Error) -> String {
         sled::Error::CollectionNotFound(_) => "one of its trees is missing".to_owned(),
         sled::Error::ReportableBug(_) => "the storage engine found its pages in disorder".to_owned(),
     }
+}
+
+/// Makes what an open database consists of survive a power cut: sled writes `conf` without syncing it, and renames its
+/// `snap.*` files without syncing the folder.
+pub fn sync_engine_files(folder: &Path) -> io::Result<()> {
+    for file in ["conf", "db"] {
+        File::open(folder.join(file))?.sync_all()?;
+    }
+    durable_fs::sync_dir(&folder.join("blobs"))?;
+    durable_fs::sync_dir(folder)
 }
 
 /// Copies a folder of the engine's files, without what an interrupted start left in it.

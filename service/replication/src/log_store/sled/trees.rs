@@ -1,6 +1,6 @@
 //! sled's trees of a log, and opening them.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -368,16 +368,8 @@ fn open_trees(folder: &Path) -> Result<Trees, Trouble> {
             .map_err(Trouble::from)
     };
     let trees = sled_folder::while_locked(|trouble| matches!(trouble, Trouble::InUse), open)?;
-    sync_engine_files(folder)?;
+    sled_folder::sync_engine_files(folder)?;
     Ok(trees)
-}
-
-/// sled writes `conf` without syncing it, and renames its `snap.*` files without syncing the folder.
-fn sync_engine_files(folder: &Path) -> io::Result<()> {
-    File::open(folder.join("conf"))?.sync_all()?;
-    File::open(db_path(folder))?.sync_all()?;
-    durable_fs::sync_dir(&folder.join("blobs"))?;
-    durable_fs::sync_dir(folder)
 }
 
 pub(super) fn io_error(folder: &Path, source: io::Error) -> OpenError {

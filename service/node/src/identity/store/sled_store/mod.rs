@@ -152,6 +152,8 @@ impl SledAccounts {
 
     fn open_here(folder: &Path) -> Result<SledAccounts, Trouble> {
         let db = open_database(folder)?;
+        // Else each start after a power cut finds it unfinished, and opens it by way of a copy.
+        sled_folder::sync_engine_files(folder).map_err(RehearsalError::Io)?;
         let number = current_generation(&db)?;
         remove_leftovers(&db, number)?;
         let tree = db.open_tree(tree_name(number))?;
