@@ -37,6 +37,9 @@ pub(crate) struct Wanted {
     /// Requests a second of the crowd, if not what the plan says.
     #[arg(long)]
     requests_per_s: Option<u32>,
+    /// Another build of the service, for rolling-upgrade.
+    #[arg(long)]
+    upgrade_to: Option<PathBuf>,
     /// This machine is too noisy for figures: a cluster that is slower than its objectives is inconclusive, not broken.
     #[arg(long)]
     noisy: bool,
@@ -111,6 +114,7 @@ fn one(runs: &Path, binary: &Path, plan: StormPlan, wanted: &Wanted) -> Result<V
     let storm = Storm {
         plan,
         binary: binary.to_path_buf(),
+        upgrade_to: wanted.upgrade_to.clone(),
         noisy: wanted.noisy,
     };
     let bag = Bag::open(runs)?;

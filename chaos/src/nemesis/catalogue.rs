@@ -9,7 +9,7 @@ use ostraka_sim_model::plan::Target;
 use super::{
     Bandwidth, BitFlip, Blackout, ClockJump, ClockSkew, ConnectionFlood, CpuQuota, CrashLoop, DiskError,
     DiskFull, Flap, Isolate, Kill, Loss, Lost, LostSnapshot, Nemesis, On, OneWay, Pause, PowerCut, Reset,
-    Restart, SlowDisk, SlowLinks, SlowReaders, TornTail,
+    Restart, Rolling, SlowDisk, SlowLinks, SlowReaders, TornTail,
 };
 
 /// A stream that somebody may watch.
@@ -29,6 +29,8 @@ pub struct Needs {
     pub clocks: bool,
     /// Snapshots after a few entries already.
     pub snapshots: bool,
+    /// Another build of the service.
+    pub upgrade: bool,
 }
 
 /// One nemesis as it is when nobody says otherwise.
@@ -51,6 +53,7 @@ const NOTHING: Needs = Needs {
     disks: false,
     clocks: false,
     snapshots: false,
+    upgrade: false,
 };
 const DISKS: Needs = Needs {
     disks: true,
@@ -62,6 +65,11 @@ const CLOCKS: Needs = Needs {
 };
 const SNAPSHOTS: Needs = Needs {
     snapshots: true,
+    ..NOTHING
+};
+
+const UPGRADE: Needs = Needs {
+    upgrade: true,
     ..NOTHING
 };
 
@@ -99,6 +107,12 @@ pub const ALL: &[Kind] = &[
     }),
     kind("restart", Target::Leader, 2, NOTHING, |_| {
         Box::new(Restart::default())
+    }),
+    kind("rolling-restart", ANYBODY, 8, NOTHING, |_| {
+        Box::new(Rolling::restart())
+    }),
+    kind("rolling-upgrade", ANYBODY, 8, UPGRADE, |_| {
+        Box::new(Rolling::upgrade())
     }),
     kind("isolate", Target::Leader, 4, NOTHING, |_| {
         Box::new(Isolate::default())

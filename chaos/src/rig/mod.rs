@@ -239,6 +239,30 @@ impl Rig {
         self.node(index)?.start()
     }
 
+    /// Whether there is another build to upgrade to.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn check_upgrade(&self) -> Result<&Path, Trouble> {
+        let build = self
+            .inner
+            .options
+            .upgrade_to
+            .as_deref()
+            .filter(|build| build.is_file());
+        build.ok_or_else(|| Trouble::missing("another build of the service: name one with --upgrade-to"))
+    }
+
+    /// From its next start on the node runs the other build.
+    ///
+    /// # Errors
+    /// Where there is no such node or build.
+    pub fn upgrade(&self, index: NodeIndex) -> Result<(), Trouble> {
+        let build = self.check_upgrade()?;
+        self.node(index)?.set_binary(build);
+        Ok(())
+    }
+
     /// SIGKILL; true where it was running.
     ///
     /// # Errors

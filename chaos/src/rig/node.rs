@@ -127,6 +127,10 @@ impl Node {
         Ok(command)
     }
 
+    pub(super) fn set_binary(&mut self, binary: &Path) {
+        self.binary = binary.to_path_buf();
+    }
+
     /// Nothing happens where it is running.
     pub(super) fn start(&mut self) -> Result<(), Trouble> {
         if self.pid().is_some() {

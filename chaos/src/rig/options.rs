@@ -13,6 +13,8 @@ pub struct RigOptions {
     pub disk_bytes: u64,
     /// The service's program.
     pub binary: PathBuf,
+    /// Another build, for a rolling upgrade.
+    pub upgrade_to: Option<PathBuf>,
     /// Further flags of `ostraka serve`, the same for all nodes.
     pub flags: Vec<String>,
     /// Whether each node's wall clock can be moved (libfaketime, which costs each look at a clock).
@@ -26,6 +28,7 @@ impl RigOptions {
             fs,
             disk_bytes: DISK_BYTES,
             binary,
+            upgrade_to: None,
             flags: Vec::new(),
             clocks: false,
         }

@@ -47,12 +47,14 @@ pub fn composition(seed: Seed, nodes: u8, fs: Fs) -> StormPlan {
     let mut plan = empty(seed, nodes, fs);
     plan.storm_ms = SimMs(COMPOSITION_MS - plan.after_ms.0);
     let wanted = chance.random_range(COMPOSITION_FAULTS.0..=COMPOSITION_FAULTS.1);
+    // Another build is not everybody's to give.
+    let kinds: Vec<&Kind> = nemesis::ALL.iter().filter(|kind| !kind.needs.upgrade).collect();
     // A fault that has found no place after so many attempts is left out.
     for _ in 0..wanted * 20 {
         if plan.faults.len() >= wanted {
             break;
         }
-        let kind = nemesis::ALL.choose(&mut chance).expect("there are nemeses");
+        let kind = kinds.choose(&mut chance).expect("there are nemeses");
         let for_ms = chance.random_range(COMPOSITION_FAULT_MS.0..=COMPOSITION_FAULT_MS.1);
         let latest = plan.storm_ms.0 - for_ms;
         let fault = StormFault {
@@ -74,8 +76,9 @@ pub fn composition(seed: Seed, nodes: u8, fs: Fs) -> StormPlan {
 }
 
 /// Faults that nothing else may lie over.
-const ALONE: [&str; 6] = [
+const ALONE: [&str; 7] = [
     "blackout",
+    "rolling-restart",
     "clock-skew",
     "clock-jump",
     "bit-flip",

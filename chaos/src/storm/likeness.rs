@@ -49,7 +49,7 @@ fn kinds(fault: &StormFault, nodes: u8) -> Vec<FaultKind> {
             target,
             period_ms: SimMs(millis(CRASH_LOOP_PERIOD)),
         },
-        "restart" => FaultKind::Restart { target },
+        "restart" | "rolling-restart" | "rolling-upgrade" => FaultKind::Restart { target },
         "isolate" | "one-way" | "one-way-in" | "reset" => FaultKind::Isolate { target },
         "flap" => FaultKind::Flap {
             target,

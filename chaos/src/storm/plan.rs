@@ -141,6 +141,7 @@ impl StormPlan {
             disks: sum.disks || needs.disks,
             clocks: sum.clocks || needs.clocks,
             snapshots: sum.snapshots || needs.snapshots,
+            upgrade: sum.upgrade || needs.upgrade,
         })
     }
 }

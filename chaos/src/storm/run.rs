@@ -32,6 +32,8 @@ use crate::{Trouble, Verdict};
 pub struct Storm {
     pub plan: StormPlan,
     pub binary: PathBuf,
+    /// Another build, for plans that upgrade.
+    pub upgrade_to: Option<PathBuf>,
     /// The machine is too noisy to hold the cluster to its objectives.
     pub noisy: bool,
 }
@@ -62,6 +64,7 @@ impl Storm {
         let needs = self.plan.needs();
         let mut options = RigOptions::new(self.plan.nodes, self.plan.fs, self.binary.clone())
             .with_flags(&["--log-keep-entries", KEEP_ALL]);
+        options.upgrade_to.clone_from(&self.upgrade_to);
         if needs.clocks {
             options = options.with_clocks();
         }

@@ -1,0 +1,82 @@
+//! Each node in turn is told to stop and started again, of the same build or of another one.
+
+use std::thread::JoinHandle;
+
+use ostraka_sim_model::plan::Target;
+
+use super::{Felt, Nemesis, not_begun};
+use crate::Trouble;
+use crate::rig::{Exit, Rig};
+
+/// The round goes to its end however soon the nemesis is ended: half an upgrade is none.
+pub struct Rolling {
+    upgrades: bool,
+    round: Option<JoinHandle<Result<Felt, Trouble>>>,
+}
+
+impl Rolling {
+    pub fn restart() -> Self {
+        Self {
+            upgrades: false,
+            round: None,
+        }
+    }
+
+    /// To the build that the rig was given for it.
+    pub fn upgrade() -> Self {
+        Self {
+            upgrades: true,
+            round: None,
+        }
+    }
+}
+
+/// One after the other, each once the one before it is ready, as the runbook has it.
+fn go_round(rig: &Rig, upgrades: bool) -> Result<Felt, Trouble> {
+    let mut graceful = 0;
+    let mut exits = Vec::new();
+    for index in rig.indexes() {
+        let exit = rig.stop(index)?;
+        graceful += u64::from(exit == Exit::Ended(Some(0)));
+        exits.push(format!("node {index}: {exit:?}"));
+        if upgrades {
+            rig.upgrade(index)?;
+        }
+        rig.start(index)?;
+    }
+    Ok(Felt::new(graceful, "graceful stops").noting(exits.join(", ")))
+}
+
+impl Nemesis for Rolling {
+    fn name(&self) -> &'static str {
+        if self.upgrades {
+            "rolling-upgrade"
+        } else {
+            "rolling-restart"
+        }
+    }
+
+    fn begin(&mut self, rig: &Rig, _target: Target) -> Result<Felt, Trouble> {
+        if self.upgrades {
+            rig.check_upgrade()?;
+        }
+        let (rig, upgrades) = (rig.clone(), self.upgrades);
+        self.round = Some(std::thread::spawn(move || go_round(&rig, upgrades)));
+        Ok(Felt::new(0, "graceful stops"))
+    }
+
+    fn end(&mut self, _rig: &Rig) -> Result<Felt, Trouble> {
+        let round = self.round.take().ok_or_else(|| not_begun(self.name()))?;
+        let ended = round.join();
+        ended.unwrap_or_else(|_| Err(Trouble::failed("the thread of a rolling restart panicked")))
+    }
+}
+
+impl Drop for Rolling {
+    fn drop(&mut self) {
+        if let Some(round) = self.round.take() {
+            // What came of it nobody asks any more; its nodes are not to be touched behind the next one's back.
+            let _ = round.join();
+        }
+    }
+}
