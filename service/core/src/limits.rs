@@ -369,7 +369,7 @@ pub const HEARTBEAT_MS: u64 = 10_000;
 /// Milliseconds after which a cut-off watcher comes back, at least and at most: spread, so that the watchers of a node
 /// that went away do not all come at once.
 pub const STREAM_RETRY_MS_MIN: u64 = 250;
-pub const STREAM_RETRY_MS_MAX: u64 = 1_750;
+pub const STREAM_RETRY_MS_MAX: u64 = 1_250;
 
 /// Milliseconds after which a watcher comes back to an event that is closed, at least and at most: there is no more news,
 /// but a browser does come back by itself if its page does not stop it.

@@ -60,7 +60,7 @@ async fn a_watcher_sees_snapshot_tallies_and_the_final_result_and_then_the_end()
     let app = App::start();
     let event = app.event(json!({})).await;
     let mut reader = Reader::open(&app, "/v1/event/e1/stream", None).await;
-    assert!(matches!(reader.next().await, Some(Decoded::Retry(250..=1_750))));
+    assert!(matches!(reader.next().await, Some(Decoded::Retry(250..=1_250))));
     assert_eq!(app.service.metrics.subscribers.get(), 1);
     let (name, data) = reader.event().await.unwrap();
     assert_eq!(
