@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub(crate) struct Load {
     pub(crate) addr: SocketAddr,
     pub(crate) template: VoteTemplate,
     pub(crate) issuer: Issuer,
+    /// Who votes, once each; where they are all through, the load is over.
+    pub(crate) voters: Range<u32>,
     pub(crate) connections: usize,
     /// Requests sent together on a connection before their answers are awaited.
     pub(crate) pipeline: usize,
@@ -105,42 +108,47 @@ impl LoadReport {
 pub(crate) fn run(load: Load) -> Result<LoadReport, LoadError> {
     let threads = load.threads;
     let (warmup, window, server_pid) = (load.warmup, load.window, load.server_pid);
-    let shared = Arc::new(Shared {
-        load,
-        next_voter: AtomicU32::new(1),
-        start: Instant::now(),
-    });
-    probe(&shared.load)?;
-    let workers: Vec<_> = (0..threads)
-        .map(|thread| {
-            let shared = Arc::clone(&shared);
-            std::thread::spawn(move || work(&shared, thread))
-        })
-        .collect();
+    let shared = Shared::begin(load)?;
+    let workers = workers(&shared, threads);
     std::thread::sleep((shared.start + warmup).saturating_duration_since(Instant::now()));
     let before = cpu::Reading::take(server_pid);
     std::thread::sleep((shared.start + warmup + window).saturating_duration_since(Instant::now()));
     let cpu = cpu::Reading::take(server_pid).since(&before);
-    let mut report = LoadReport {
-        counts: Counts::default(),
+    let whole = join(workers)?;
+    Ok(LoadReport {
+        counts: whole.counts,
         window,
-        acked_in_window: 0,
-        latencies_micros: latencies(),
+        acked_in_window: whole.acked_in_window,
+        latencies_micros: whole.latencies_micros,
         cpu,
+    })
+}
+
+/// Has all voters vote, without measuring. Blocks; ends before its time (warm-up and window) only where all are through or
+/// all connections are broken.
+pub(crate) fn cast(load: Load) -> Result<Counts, LoadError> {
+    let threads = load.threads;
+    let shared = Shared::begin(load)?;
+    Ok(join(workers(&shared, threads))?.counts)
+}
+
+type Worker = std::thread::JoinHandle<std::io::Result<Part>>;
+
+fn workers(shared: &Arc<Shared>, threads: usize) -> Vec<Worker> {
+    let begin = |thread| {
+        let shared = Arc::clone(shared);
+        std::thread::spawn(move || work(&shared, thread))
     };
+    (0..threads).map(begin).collect()
+}
+
+fn join(workers: Vec<Worker>) -> Result<Part, LoadError> {
+    let mut whole = Part::new();
     for worker in workers {
-        let part = worker
-            .join()
-            .expect("a worker does not panic")
-            .map_err(LoadError::Runtime)?;
-        report.counts.add(part.counts);
-        report.acked_in_window += part.acked_in_window;
-        report
-            .latencies_micros
-            .add(&part.latencies_micros)
-            .expect("all histograms have the same bounds");
+        let part = worker.join().expect("a worker does not panic");
+        whole.add(part.map_err(LoadError::Runtime)?);
     }
-    Ok(report)
+    Ok(whole)
 }
 
 /// One connection ahead of all others: a server that is not there is one sentence, not 64.
@@ -159,6 +167,26 @@ struct Shared {
 }
 
 impl Shared {
+    fn begin(load: Load) -> Result<Arc<Self>, LoadError> {
+        probe(&load)?;
+        Ok(Arc::new(Self {
+            next_voter: AtomicU32::new(load.voters.start),
+            start: Instant::now(),
+            load,
+        }))
+    }
+
+    /// The next voters, as many as a connection sends at once; none where all have voted.
+    fn next_voters(&self) -> Range<u32> {
+        let end = self.load.voters.end;
+        let many = u32::try_from(self.load.pipeline).expect("a pipeline is short");
+        let claim = |next: u32| (next < end).then(|| next.saturating_add(many).min(end));
+        let claimed = self
+            .next_voter
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim);
+        claimed.map_or(end..end, |next| next..next.saturating_add(many).min(end))
+    }
+
     fn end(&self) -> Instant {
         self.start + self.load.warmup + self.load.window
     }
@@ -179,6 +207,14 @@ impl Part {
             latencies_micros: latencies(),
         }
     }
+
+    fn add(&mut self, other: Self) {
+        self.counts.add(other.counts);
+        self.acked_in_window += other.acked_in_window;
+        self.latencies_micros
+            .add(&other.latencies_micros)
+            .expect("all histograms have the same bounds");
+    }
 }
 
 fn work(shared: &Arc<Shared>, thread: usize) -> std::io::Result<Part> {
@@ -192,13 +228,7 @@ fn work(shared: &Arc<Shared>, thread: usize) -> std::io::Result<Part> {
         }
         let mut whole = Part::new();
         while let Some(part) = connections.join_next().await {
-            let part = part.expect("a connection does not panic");
-            whole.counts.add(part.counts);
-            whole.acked_in_window += part.acked_in_window;
-            whole
-                .latencies_micros
-                .add(&part.latencies_micros)
-                .expect("all histograms have the same bounds");
+            whole.add(part.expect("a connection does not panic"));
         }
         whole
     }))
@@ -240,15 +270,18 @@ async fn converse(shared: &Shared, part: &mut Part, awaited: &mut u64) -> Result
     let mut buffer = Vec::with_capacity(READ_BYTES);
     while Instant::now() < shared.end() {
         request.clear();
-        for _ in 0..shared.load.pipeline {
-            let voter = shared.next_voter.fetch_add(1, Ordering::Relaxed);
+        let voters = shared.next_voters();
+        if voters.is_empty() {
+            break;
+        }
+        *awaited = voters.len() as u64;
+        for voter in voters {
             shared
                 .load
                 .template
                 .render_into(&shared.load.issuer, voter, &mut request);
         }
         let sent = Instant::now();
-        *awaited = shared.load.pipeline as u64;
         let sending = timeout(ANSWER_TIMEOUT, stream.write_all(request.as_bytes())).await;
         sending.map_err(|_| Broken::Late)?.map_err(Broken::Send)?;
         while *awaited > 0 {

@@ -13,6 +13,7 @@ fn load(addr: SocketAddr, connections: usize, pipeline: usize) -> Load {
         addr,
         template: VoteTemplate::new("h", "e1", "e1-c0", "2026-01-01T00:00:00Z"),
         issuer: Issuer::new(&[7; 32], "k1", 1),
+        voters: 1..u32::MAX,
         connections,
         pipeline,
         threads: 2,
@@ -100,4 +101,19 @@ fn a_server_that_is_not_there_is_one_error() {
     let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = run(load(addr, 64, 1)).unwrap_err();
     assert!(error.to_string().contains("cannot be reached"), "{error}");
+}
+
+#[test]
+fn so_many_voters_vote_once_each_and_no_more() {
+    for (pipeline, voters) in [(1, 1..2), (4, 10..110), (7, 1..51), (4, 5..5)] {
+        let (addr, served) = server(|_| Some((200, PROCESSED)));
+        let load = Load {
+            voters: voters.clone(),
+            window: Duration::from_secs(60),
+            ..load(addr, 3, pipeline)
+        };
+        let counts = cast(load).unwrap();
+        assert_eq!(counts.acked, voters.len() as u64);
+        assert_eq!(served.load(Ordering::Relaxed), voters.len() as u64);
+    }
 }

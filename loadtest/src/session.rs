@@ -198,6 +198,7 @@ pub(crate) fn load(
         // Any moment will do: the votes are told apart by their voters.
         template: VoteTemplate::new(&addr.to_string(), event, contestant, "2026-01-01T00:00:00.000Z"),
         issuer,
+        voters: 1..u32::MAX,
         connections: pressure.connections,
         pipeline: pressure.pipeline,
         threads: pressure.threads,
