@@ -132,6 +132,10 @@ pub const CUT_COMPARES_BYTES_MAX: usize = 64 << 20;
 /// A vote that begins later than this after its time was held up by the load itself and not by the service.
 pub const LOAD_LATE_START: Duration = Duration::from_millis(100);
 
+/// A vote that should have begun so long ago is not sent any more, and counted as such: a load that sent all it owes would be the
+/// later the longer it goes on.
+pub const LOAD_GIVE_UP: Duration = Duration::from_secs(5);
+
 /// Votes of a thousand that may begin so late: a p99 does not see them.
 pub const LOAD_LATE_PER_MILLE_MAX: u64 = 10;
 
@@ -249,15 +253,16 @@ pub const END_TO_END_MS_P95_MAX: f64 = 500.0;
 /// Of a thousand packets that a follower of the objective "5 % packet loss" sends and is sent, so many are lost.
 pub const FAILOVER_LOSS_PER_MILLE: u32 = 50;
 
-/// One try of a vote: whoever waits longer has missed the objective of 1 s to the screens already.
-pub const FAILOVER_REQUEST_WAIT: Duration = Duration::from_secs(1);
+/// One try of a vote: the longest that writes may stand still. With less, every vote of a stalled second would be asked twice,
+/// over a second connection, which can keep an overload alive by itself.
+pub const FAILOVER_REQUEST_WAIT: Duration = Duration::from_secs(2);
 
 /// All tries of a vote: some times the worst failover that is allowed.
 pub const FAILOVER_VOTE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Votes without an outcome at one time: 3 s of silence at the full load. Each may have a connection of its own, and a
-/// process may have 20,000 open files on the smallest machines.
-pub const FAILOVER_IN_FLIGHT_MAX: u32 = 15_000;
+/// Votes without an outcome at one time: the longest that writes may stand still, at the full load. Each may have a connection
+/// of its own, and a process may have 20,000 open files on the smallest machines.
+pub const FAILOVER_IN_FLIGHT_MAX: u32 = 10_000;
 
 /// Votes of one cluster, at about 200 bytes of the harness's memory each, and as many again while they are recounted.
 pub const FAILOVER_CLUSTER_VOTES_MAX: usize = 2_000_000;
@@ -295,3 +300,9 @@ pub const LOG_KEEP_ALL: &str = "1000000000";
 
 /// Entries between two snapshots for faults that concern snapshots.
 pub const SNAPSHOTS_OFTEN: &str = "1000";
+
+/// How long a round waits at its beginning for the load to be on time, and for what waits from before to have its outcome.
+pub const FAILOVER_CALM_WAIT: Duration = Duration::from_secs(20);
+
+/// Votes without an outcome that a calm load may have, as a divisor of its votes a second: latency is far below 200 ms then.
+pub const FAILOVER_CALM_DIVISOR: u32 = 5;

@@ -77,6 +77,7 @@ impl Campaign {
         let asked = Asked {
             expects: self.fault.expects(),
             rounds: self.rounds,
+            window: self.window,
             what: &what,
         };
         let (mut verdict, mut sentence) = decide(&mut figures, asked);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ostraka_core::ids::LogIndex;
 use serde::Serialize;
 
-use super::amounts::{Sights, Spread, median, to_screens};
+use super::amounts::{Sights, Spread, to_screens};
 use super::costs::Costs;
 use crate::books::{Findings, place_of};
 use crate::load::{Ballot, Fate, Sent, Tallied};
@@ -161,6 +161,7 @@ impl RoundFigures {
 pub struct Figures {
     pub rounds: Vec<RoundFigures>,
     pub clusters: u64,
+    /// Of the rounds that tested something.
     pub resume_ms_median: Option<u64>,
     pub resume_ms_worst: Option<u64>,
     /// How many of the rounds held each objective, by its name.
@@ -179,13 +180,6 @@ pub struct Figures {
 impl Figures {
     pub(super) fn round(&mut self, round: RoundFigures) {
         self.rounds.push(round);
-        let resumes: Vec<_> = self
-            .rounds
-            .iter()
-            .map(|round| Duration::from_millis(round.resume_ms))
-            .collect();
-        self.resume_ms_worst = resumes.iter().max().copied().map(millis);
-        self.resume_ms_median = median(resumes).map(millis);
     }
 
     pub(super) fn reckoned(&mut self, reckoned: Reckoned) {

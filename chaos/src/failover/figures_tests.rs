@@ -116,18 +116,6 @@ pub(crate) fn round(resume_ms: u64) -> RoundFigures {
 }
 
 #[test]
-fn the_median_and_the_worst_are_of_all_rounds() {
-    let mut figures = Figures::default();
-    for resume_ms in [700, 2_500, 600] {
-        figures.round(round(resume_ms));
-    }
-    assert_eq!(
-        (figures.resume_ms_median, figures.resume_ms_worst),
-        (Some(700), Some(2_500))
-    );
-}
-
-#[test]
 fn a_503_is_no_error_and_everything_else_is() {
     let mut round = round(1);
     round.answers.insert(503, 40);

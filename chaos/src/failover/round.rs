@@ -13,7 +13,9 @@ use super::figures::{RoundFigures, Seen, Stretch, millis};
 use super::leaders::{Leaders, another_since};
 use super::plan::{Fault, lead};
 use crate::Trouble;
-use crate::limits::{FAILOVER_ANSWERS_WAIT, FAILOVER_WARM_UP};
+use crate::limits::{
+    FAILOVER_ANSWERS_WAIT, FAILOVER_CALM_DIVISOR, FAILOVER_CALM_WAIT, FAILOVER_WARM_UP, LOAD_LATE_START,
+};
 use crate::load::{Fate, Load, Polls};
 use crate::nemesis::Felt;
 use crate::proc::wait_until;
@@ -45,6 +47,7 @@ impl Ground<'_> {
 
     /// A steady stretch, the fault, its end, and what is left of the window; then the cluster has to be whole again.
     pub(super) fn round(&self, fault: &Fault, window: Duration) -> Result<RoundFigures, Trouble> {
+        self.calm();
         self.polls.spread();
         let nodes = self.rig.indexes().len();
         let audience = Audience::begin(self.runtime, self.polls, nodes, self.begun());
@@ -71,8 +74,7 @@ impl Ground<'_> {
             .max()
             .unwrap_or(LogIndex(0));
         let screens = audience.end(last);
-        let acks = seen.iter().filter_map(|vote| vote.answered).collect();
-        let gap = longest_gap(acks, moments.fault, moments.to);
+        let gap = longest_gap(self.acks(), moments.fault, moments.to);
         let another = another_since(&leaders.end(), moments.fault);
         Ok(RoundFigures {
             fault_at_ms: millis(moments.fault),
@@ -87,6 +89,32 @@ impl Ground<'_> {
             load,
             costs,
         })
+    }
+
+    /// Waits until the load is on time again, and little is under way. A round that begins without that says so by its figures.
+    fn calm(&self) {
+        let (ledger, of) = (self.load.ledger(), self.load.options());
+        let few = f64::from(of.in_flight_max).min(of.votes_per_s / f64::from(FAILOVER_CALM_DIVISOR));
+        wait_until(FAILOVER_CALM_WAIT, || {
+            let ledger = ledger.lock();
+            let newest = || ledger.ballots().iter().rev().take(2 * of.in_flight_max as usize);
+            let under_way = newest().filter(|ballot| ballot.fate == Fate::UnderWay).count();
+            let is_late = newest()
+                .next()
+                .is_some_and(|ballot| ballot.late > LOAD_LATE_START);
+            !is_late && under_way as f64 <= few.max(1.0)
+        });
+    }
+
+    /// When any vote was acknowledged, in no order.
+    fn acks(&self) -> Vec<Duration> {
+        let ledger = self.load.ledger();
+        let ledger = ledger.lock();
+        let acked = ledger
+            .ballots()
+            .iter()
+            .filter(|ballot| matches!(ballot.fate, Fate::Acked(_)));
+        acked.filter_map(|ballot| ballot.answered).collect()
     }
 
     /// Does the harm and undoes it. When it began, and what was felt of it.

@@ -1,14 +1,15 @@
 //! The objectives, round by round and over all of them, and what they amount to.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::amounts::Spread;
-use super::figures::{Figures, RoundFigures, Stretch};
+use super::amounts::{Spread, median};
+use super::figures::{Figures, RoundFigures, Stretch, millis};
 use super::plan::Expects;
 use crate::Verdict;
 use crate::limits::{
     ACK_MS_P99_MAX, END_TO_END_MS_P95_MAX, END_TO_END_MS_P99_MAX, FAILOVER_LOAD_LATE_MS_P99_MAX,
-    FAILOVER_RESUME_MAX, FAILOVER_RESUME_MEDIAN_MAX, STEADY_DONE_PER_MILLE_MIN,
+    FAILOVER_RESUME_MAX, FAILOVER_RESUME_MEDIAN_MAX, FAILOVER_WINDOW_S, STEADY_DONE_PER_MILLE_MIN,
 };
 
 /// One objective on one round.
@@ -16,6 +17,9 @@ struct Objective {
     name: &'static str,
     /// A load that was late itself, or that this machine cannot carry without a fault either, cannot tell.
     is_latency: bool,
+    /// Stated for a whole minute: in a shorter window the fault has a greater share, so that it may hold there, but cannot be
+    /// broken.
+    is_of_a_minute: bool,
     /// What it was instead.
     broken: fn(&RoundFigures) -> Option<String>,
 }
@@ -23,6 +27,7 @@ struct Objective {
 const RESUME: Objective = Objective {
     name: "writes resume",
     is_latency: false,
+    is_of_a_minute: false,
     broken: |round| {
         let most = u64::try_from(FAILOVER_RESUME_MAX.as_millis()).unwrap_or(u64::MAX);
         (round.resume_ms > most).then(|| format!("after {} ms, not {most}", round.resume_ms))
@@ -32,6 +37,7 @@ const RESUME: Objective = Objective {
 const ERRORS: Objective = Objective {
     name: "no error besides 503",
     is_latency: false,
+    is_of_a_minute: false,
     broken: |round| {
         let errors = round.errors_besides_503();
         let (answers, votes) = (&round.answers, round.window.votes);
@@ -42,6 +48,7 @@ const ERRORS: Objective = Objective {
 const ACKED: Objective = Objective {
     name: "availability",
     is_latency: false,
+    is_of_a_minute: false,
     broken: |round| {
         let acked = round.acked_per_mille();
         let least = STEADY_DONE_PER_MILLE_MIN;
@@ -52,12 +59,14 @@ const ACKED: Objective = Objective {
 const ACK_P99: Objective = Objective {
     name: "ack p99",
     is_latency: true,
+    is_of_a_minute: false,
     broken: |round| above(&round.window.ack, |ack| ack.p99_ms, ACK_MS_P99_MAX),
 };
 
 const SCREEN_P95: Objective = Objective {
     name: "vote to screen p95",
     is_latency: true,
+    is_of_a_minute: false,
     broken: |round| {
         above(
             &round.window.to_screen,
@@ -70,6 +79,7 @@ const SCREEN_P95: Objective = Objective {
 const SCREEN_P99: Objective = Objective {
     name: "vote to screen p99",
     is_latency: true,
+    is_of_a_minute: false,
     broken: |round| {
         above(
             &round.window.to_screen,
@@ -77,6 +87,12 @@ const SCREEN_P99: Objective = Objective {
             END_TO_END_MS_P99_MAX,
         )
     },
+};
+
+/// Of the minute that holds a failover.
+const MINUTE_P99: Objective = Objective {
+    is_of_a_minute: true,
+    ..SCREEN_P99
 };
 
 /// Where one is above its limit, or where so many never happened that there is no such value, or nothing happened at all.
@@ -90,7 +106,7 @@ fn above(spread: &Spread, rank: fn(&Spread) -> Option<f64>, most: f64) -> Option
 
 fn objectives(expects: Expects) -> &'static [Objective] {
     match expects {
-        Expects::Failover => &[RESUME, SCREEN_P99, ERRORS],
+        Expects::Failover => &[RESUME, MINUTE_P99, ERRORS],
         Expects::Undisturbed => &[ACK_P99, SCREEN_P95, SCREEN_P99, ACKED],
     }
 }
@@ -99,6 +115,9 @@ fn objectives(expects: Expects) -> &'static [Objective] {
 fn untested(round: &RoundFigures, expects: Expects) -> Option<String> {
     if round.bites == 0 {
         return Some("the fault did not bite".to_owned());
+    }
+    if let Some(sentence) = round.load.too_late() {
+        return Some(sentence);
     }
     if round.window.votes.acked == 0 {
         return Some("no vote was acknowledged at all".to_owned());
@@ -109,7 +128,7 @@ fn untested(round: &RoundFigures, expects: Expects) -> Option<String> {
 
 /// Why its latencies say more of the load or the machine than of the fault, if so.
 fn untold(round: &RoundFigures, expects: Expects) -> Option<String> {
-    if let Some(sentence) = round.load.missing().or_else(|| round.load.too_late()) {
+    if let Some(sentence) = round.load.missing() {
         return Some(sentence);
     }
     let before = RoundFigures {
@@ -147,42 +166,72 @@ fn untold(round: &RoundFigures, expects: Expects) -> Option<String> {
 pub(super) struct Asked<'a> {
     pub(super) expects: Expects,
     pub(super) rounds: u32,
+    pub(super) window: Duration,
     /// A word for what was done.
     pub(super) what: &'a str,
 }
 
-/// What rounds and recounts amount to, in a sentence; how many rounds held each objective goes into the figures.
-pub(super) fn decide(figures: &mut Figures, asked: Asked<'_>) -> (Verdict, String) {
-    let mut broken = BTreeMap::<&str, (u64, String)>::new();
-    let mut doubts = Vec::new();
-    figures.rounds_that_held = objectives(asked.expects)
-        .iter()
-        .map(|one| (one.name, 0))
-        .collect();
-    for (number, round) in (1..).zip(&figures.rounds) {
+/// What the rounds amount to, objective by objective.
+#[derive(Default)]
+struct Weighed {
+    /// How many rounds held it.
+    held: BTreeMap<&'static str, u64>,
+    /// How many did not, and the first of these in words.
+    broken: BTreeMap<&'static str, (u64, String)>,
+    doubts: Vec<String>,
+    /// Of the rounds that tested something.
+    resumes: Vec<Duration>,
+}
+
+fn weigh(rounds: &[RoundFigures], asked: Asked<'_>) -> Weighed {
+    let mut weighed = Weighed::default();
+    for objective in objectives(asked.expects) {
+        weighed.held.insert(objective.name, 0);
+    }
+    let is_minute = asked.window.as_secs() >= FAILOVER_WINDOW_S;
+    for (number, round) in (1..).zip(rounds) {
+        let mut doubt = |sentence: &str| weighed.doubts.push(format!("round {number}: {sentence}"));
         if let Some(sentence) = untested(round, asked.expects) {
-            doubts.push(format!("round {number}: {sentence}"));
+            doubt(&sentence);
             continue;
         }
+        weighed.resumes.push(Duration::from_millis(round.resume_ms));
         let untold = untold(round, asked.expects);
-        doubts.extend(
-            untold
-                .iter()
-                .map(|sentence| format!("round {number}: {sentence}")),
-        );
+        untold.iter().for_each(|sentence| doubt(sentence));
         for objective in objectives(asked.expects) {
+            let name = objective.name;
             if objective.is_latency && untold.is_some() {
                 continue;
             }
             match (objective.broken)(round) {
+                None => *weighed.held.entry(name).or_default() += 1,
+                Some(sentence) if objective.is_of_a_minute && !is_minute => {
+                    let seconds = asked.window.as_secs();
+                    doubt(&format!(
+                        "{name}: {sentence}, over {seconds} s; what it is over {FAILOVER_WINDOW_S} s this does not tell"
+                    ));
+                }
                 Some(sentence) => {
                     let first = || (0, format!("first in round {number}: {sentence}"));
-                    broken.entry(objective.name).or_insert_with(first).0 += 1;
+                    weighed.broken.entry(name).or_insert_with(first).0 += 1;
                 }
-                None => *figures.rounds_that_held.entry(objective.name).or_default() += 1,
             }
         }
     }
+    weighed
+}
+
+/// What rounds and recounts amount to, in a sentence; how many rounds held each objective goes into the figures.
+pub(super) fn decide(figures: &mut Figures, asked: Asked<'_>) -> (Verdict, String) {
+    let Weighed {
+        held: rounds_that_held,
+        broken,
+        mut doubts,
+        resumes,
+    } = weigh(&figures.rounds, asked);
+    figures.rounds_that_held = rounds_that_held;
+    figures.resume_ms_worst = resumes.iter().max().copied().map(millis);
+    figures.resume_ms_median = median(resumes).map(millis);
     doubts.append(&mut figures.doubts);
     let rounds = figures.rounds.len();
     if rounds < asked.rounds as usize {
@@ -237,17 +286,18 @@ fn held(figures: &Figures, asked: Asked<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::figures::tests::{ms, round};
     use super::*;
     use crate::books::Finding;
+
+    const MINUTE: Duration = Duration::from_secs(60);
 
     fn of(rounds: Vec<RoundFigures>, expects: Expects) -> (Verdict, String, Figures) {
         let mut figures = Figures::default();
         let asked = Asked {
             expects,
             rounds: u32::try_from(rounds.len()).unwrap(),
+            window: MINUTE,
             what: "kill",
         };
         rounds.into_iter().for_each(|round| figures.round(round));
@@ -323,6 +373,23 @@ mod tests {
         assert!(sentence.contains("1100 ms in the median"), "{sentence}");
     }
 
+    /// A load that began its votes late makes a silence of its own.
+    #[test]
+    fn rounds_that_tested_nothing_have_no_part_in_the_median() {
+        let mut late = round(9_000);
+        late.load.late = 500;
+        let (verdict, sentence, figures) = of(vec![round(700), late, round(800)], Expects::Failover);
+        assert_eq!(verdict, Verdict::Inconclusive, "{sentence}");
+        assert!(
+            sentence.contains("round 2: the load was late itself"),
+            "{sentence}"
+        );
+        assert_eq!(
+            (figures.resume_ms_median, figures.resume_ms_worst),
+            (Some(800), Some(800))
+        );
+    }
+
     #[test]
     fn what_tested_nothing_or_cannot_be_told_is_inconclusive() {
         let doubtful = |change: fn(&mut RoundFigures), expects, words: &str| {
@@ -374,6 +441,7 @@ mod tests {
         let asked = Asked {
             expects: Expects::Failover,
             rounds: 9,
+            window: MINUTE,
             what: "kill",
         };
         let (verdict, sentence) = decide(&mut figures, asked);
@@ -387,10 +455,32 @@ mod tests {
         let asked = Asked {
             expects: Expects::Failover,
             rounds: 2,
+            window: MINUTE,
             what: "kill",
         };
         let (verdict, sentence) = decide(&mut figures, asked);
         assert_eq!(verdict, Verdict::Inconclusive);
         assert!(sentence.contains("only 1 of 2"), "{sentence}");
+    }
+
+    #[test]
+    fn what_is_stated_for_a_minute_cannot_be_broken_in_less() {
+        let judged = |window| {
+            let mut worse = round(700);
+            worse.window.to_screen = slow(1_900);
+            let mut figures = Figures::default();
+            figures.round(worse);
+            let asked = Asked {
+                expects: Expects::Failover,
+                rounds: 1,
+                window,
+                what: "isolate",
+            };
+            decide(&mut figures, asked)
+        };
+        assert_eq!(judged(MINUTE).0, Verdict::Broken);
+        let (verdict, sentence) = judged(Duration::from_secs(12));
+        assert_eq!(verdict, Verdict::Inconclusive);
+        assert!(sentence.contains("1900.0 ms, not 1000, over 12 s"), "{sentence}");
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Arrivals, Fate, Ledger, Pace, Polls, SharedLedger};
-use crate::limits::{LOAD_LATE_PER_MILLE_MAX, LOAD_LATE_START};
+use crate::limits::{LOAD_GIVE_UP, LOAD_LATE_PER_MILLE_MAX, LOAD_LATE_START};
 
 /// How many votes come, and how many at once.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -33,7 +33,7 @@ pub struct LoadOptions {
 pub struct Sent {
     /// Votes that the schedule wanted.
     pub intended: u64,
-    /// Not sent: too many were without an outcome.
+    /// Not sent: too many were without an outcome, or it was much too late.
     pub unsent: u64,
     /// Sent later than they should by more than a bound.
     pub late: u64,
@@ -68,7 +68,7 @@ impl Sent {
         }
         (self.unsent > 0).then(|| {
             format!(
-                "the load did not keep up: {} of {} votes were not sent, for too many had no outcome yet",
+                "the load did not keep up: {} of {} votes were not sent, for too many had no outcome yet, or for it was much too late",
                 self.unsent, self.intended
             )
         })
@@ -91,6 +91,7 @@ impl Sent {
 /// A load that is on. Dropping it ends it at once; [`Load::end`] waits for the answers.
 pub struct Load {
     begun: Instant,
+    options: LoadOptions,
     ledger: SharedLedger,
     sent: Arc<Mutex<Sent>>,
     stopping: Arc<AtomicBool>,
@@ -100,9 +101,14 @@ pub struct Load {
 impl Load {
     /// Begins to vote on the runtime of `handle`.
     pub fn begin(handle: &Handle, polls: Arc<Polls>, options: LoadOptions) -> Self {
+        Self::due_since(Instant::now(), handle, polls, options)
+    }
+
+    /// As [`Load::begin`], with times that count from `begun`.
+    fn due_since(begun: Instant, handle: &Handle, polls: Arc<Polls>, options: LoadOptions) -> Self {
         let ledger = Ledger::new(VoterNumber(options.first_voter), options.votes_max);
         let driving = Driving {
-            begun: Instant::now(),
+            begun,
             polls,
             ledger: SharedLedger::new(ledger),
             sent: Arc::default(),
@@ -110,6 +116,7 @@ impl Load {
         };
         Self {
             begun: driving.begun,
+            options,
             ledger: driving.ledger.clone(),
             sent: driving.sent.clone(),
             stopping: driving.stopping.clone(),
@@ -120,6 +127,10 @@ impl Load {
     /// What the ledger's times count from.
     pub fn begun(&self) -> std::time::Instant {
         self.begun.into_std()
+    }
+
+    pub fn options(&self) -> LoadOptions {
+        self.options
     }
 
     pub fn ledger(&self) -> SharedLedger {
@@ -169,6 +180,10 @@ impl Driving {
             }
             let late = begun.elapsed().saturating_sub(intended);
             self.note(|sent| sent.began(late));
+            if late > LOAD_GIVE_UP {
+                self.note(|sent| sent.unsent += 1);
+                continue;
+            }
             let Ok(permit) = permits.clone().try_acquire_owned() else {
                 self.note(|sent| sent.unsent += 1);
                 continue;

@@ -6,7 +6,7 @@ use ostraka_core::ids::EventId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::super::PollsOptions;
+use super::super::{Ballot, PollsOptions};
 use super::*;
 
 #[test]
@@ -63,6 +63,10 @@ async fn answer(mut stream: TcpStream, opens: Instant, answers: Arc<AtomicU64>) 
 }
 
 async fn load_on(endpoint: String, in_flight_max: u32, votes_max: usize) -> Load {
+    load_since(Instant::now(), endpoint, in_flight_max, votes_max)
+}
+
+fn load_since(begun: Instant, endpoint: String, in_flight_max: u32, votes_max: usize) -> Load {
     let polls = PollsOptions {
         endpoints: vec![endpoint],
         secrets: PathBuf::new(),
@@ -80,7 +84,7 @@ async fn load_on(endpoint: String, in_flight_max: u32, votes_max: usize) -> Load
         votes_max,
         first_voter: 1_000,
     };
-    Load::begin(&Handle::current(), Arc::new(polls), options)
+    Load::due_since(begun, &Handle::current(), Arc::new(polls), options)
 }
 
 /// The service stands still for 400 ms: votes go on to begin on time, and each one's wait is counted whole. A closed loop
@@ -115,6 +119,24 @@ async fn what_is_too_much_at_once_is_not_sent_and_counted() {
     assert!(sent.unsent >= 30, "{sent:?}");
     assert!(sent.missing().is_some());
     assert_eq!(ledger.lock().ballots().len() as u64, sent.intended - sent.unsent);
+}
+
+/// A load that was held up itself does not go on to owe what nobody waits for any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_much_too_late_is_not_sent_and_counted() {
+    let begun = Instant::now() - LOAD_GIVE_UP - Duration::from_secs(1);
+    let load = load_since(begun, stalled_until(Instant::now()).await, 10_000, 10_000);
+    let ledger = load.ledger();
+    // It owes a thousand votes that are not much too late, and is on time once it has sent them.
+    let is_late = |ballot: Option<&Ballot>| ballot.is_none_or(|ballot| ballot.late > LOAD_GIVE_UP / 2);
+    while is_late(ledger.lock().ballots().last()) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let sent = load.end().await;
+    assert!(sent.unsent >= 200, "those of the first second: {sent:?}");
+    assert!(sent.missing().is_some());
+    let ledger = ledger.lock();
+    assert!(ledger.ballots().iter().all(|ballot| ballot.late <= LOAD_GIVE_UP));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
