@@ -62,8 +62,8 @@ fn durability_finds_a_status_that_goes_back_and_one_that_is_forgotten() {
     );
 }
 
-#[test]
-fn durability_finds_what_is_shown_too_early_and_dropped_later() {
+/// A run in which node 2 dropped entry 3 when a client had its outcome, the record's place, and its time.
+fn dropped() -> (Run, usize, SimMicros) {
     let mut run = clean();
     let truncated = Happening::Truncated {
         node: NodeIndex(1),
@@ -83,17 +83,17 @@ fn durability_finds_what_is_shown_too_early_and_dropped_later() {
     run.history
         .records
         .insert(told + 1, crate::history::Record { at, what: truncated });
-    // Told of entry 3 before that: it was committed.
-    finds(
-        &run,
-        Checker::Durability,
-        "node 2 dropped entry 3 from its disk, which was committed",
-    );
+    (run, told + 1, at)
+}
+
+#[test]
+fn durability_lets_a_snapshot_and_nothing_else_take_the_place_of_what_is_dropped() {
+    let (run, place, at) = dropped();
     // Two others hold it: a snapshot may take its place, and nothing else.
     let next = |what| {
         let mut run = run.clone();
         let record = crate::history::Record { at, what };
-        run.history.records.insert(told + 2, record);
+        run.history.records.insert(place + 1, record);
         run
     };
     let snapshot = |index| Happening::Snapshot {
@@ -119,8 +119,19 @@ fn durability_finds_what_is_shown_too_early_and_dropped_later() {
     };
     run.history
         .records
-        .insert(told + 1, crate::history::Record { at, what: also });
+        .insert(place, crate::history::Record { at, what: also });
     finds(&run, Checker::Durability, "node 2 dropped entry 3");
+}
+
+#[test]
+fn durability_finds_what_is_shown_too_early_and_dropped_later() {
+    let (run, _, _) = dropped();
+    // Told of entry 3 before that: it was committed.
+    finds(
+        &run,
+        Checker::Durability,
+        "node 2 dropped entry 3 from its disk, which was committed",
+    );
     let mut run = Run::new();
     run.create(0, None);
     let operation = run.submission(0, 100, 1);
