@@ -306,3 +306,38 @@ pub const FAILOVER_CALM_WAIT: Duration = Duration::from_secs(20);
 
 /// Votes without an outcome that a calm load may have, as a divisor of its votes a second: latency is far below 200 ms then.
 pub const FAILOVER_CALM_DIVISOR: u32 = 5;
+
+/// Votes in the log, votes a second and restarts for which the objectives of a large log are stated.
+pub const SCALE_VOTES: u32 = 10_000_000;
+pub const SCALE_VOTES_PER_S: u32 = 5_000;
+pub const SCALE_RESTARTS: u32 = 3;
+
+/// From the start of a killed node with so many votes to its serving again: ready, taking votes, and showing a right
+/// leaderboard (objective).
+pub const SCALE_SERVING_MAX: Duration = Duration::from_secs(5);
+
+/// The load before a node is killed, after it serves again, and before and after a node is added.
+pub const SCALE_BEFORE_KILL: Duration = Duration::from_secs(5);
+pub const SCALE_AFTER_START: Duration = Duration::from_secs(3);
+pub const SCALE_STRETCH: Duration = Duration::from_secs(20);
+
+/// Votes cast at once between two lines of progress, and how long they may take: at a tenth of what an idle machine does.
+pub const SCALE_FILL_CHUNK: u32 = 500_000;
+pub const SCALE_FILL_CHUNK_WAIT: Duration = Duration::from_secs(300);
+
+/// Pause between two looks where a start is timed: a thousandth of its objective.
+pub const SCALE_LOOK_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long a killed node may take to serve again, and a new one to catch up, before it is given up.
+pub const SCALE_START_WAIT: Duration = Duration::from_secs(120);
+pub const SCALE_CATCH_UP_WAIT: Duration = Duration::from_secs(300);
+
+/// Votes without an outcome at one time while a node is down. They come again and again meanwhile, and more of them would take
+/// the processor from the start that is timed.
+pub const SCALE_START_IN_FLIGHT_MAX: u32 = 1_024;
+
+/// Votes of one load at most, at about 200 bytes of the harness's memory each.
+pub const SCALE_LOAD_VOTES_MAX: usize = 4_000_000;
+
+/// Each node's own disk, bytes: the log kept whole, two snapshots, and as much again.
+pub const SCALE_DISK_BYTES: u64 = 6 << 30;

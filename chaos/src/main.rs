@@ -47,6 +47,8 @@ enum Command {
     Powercut(cli::powercut::Wanted),
     /// Measure what a fault costs under load: when writes resume, and every vote's way to the screens.
     Failover(cli::failover::Wanted),
+    /// Restart a node with millions of votes, and have an empty one catch up, under load.
+    Scale(cli::scale::Wanted),
 }
 
 /// What one fault is tried on.
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         } => try_nemesis(&arguments, name, *chosen),
         Command::Run(wanted) => cli::storm::run(&arguments.runs, &binary(&arguments), wanted),
         Command::Failover(wanted) => cli::failover::run(&arguments.runs, binary(&arguments), wanted),
+        Command::Scale(wanted) => cli::scale::run(&arguments.runs, binary(&arguments), wanted),
         Command::Powercut(wanted) => cli::powercut::run(&arguments.runs, binary(&arguments), wanted),
     };
     match done {

@@ -125,7 +125,7 @@ pub(crate) fn keep_folders(rig: &Rig, number: u32) -> Result<PathBuf, Trouble> {
 }
 
 /// Sends every vote of which nobody knows once more with its key. How many these were.
-async fn ask_again(polls: Arc<Polls>, ledger: SharedLedger) -> u64 {
+pub(crate) async fn ask_again(polls: Arc<Polls>, ledger: SharedLedger) -> u64 {
     let unknown = ledger.lock().unknown();
     let permits = Arc::new(Semaphore::new(STATUS_ASKED_AT_ONCE));
     let mut asking = JoinSet::new();
@@ -152,7 +152,7 @@ async fn ask_again(polls: Arc<Polls>, ledger: SharedLedger) -> u64 {
 }
 
 /// The entry that all nodes have applied and that is the last of each. None where they do not come to that in time.
-fn settled(rig: &Rig) -> Option<LogIndex> {
+pub(crate) fn settled(rig: &Rig) -> Option<LogIndex> {
     let mut tip = None;
     wait_until(SETTLED_WAIT, || {
         let said: Vec<_> = rig
@@ -170,7 +170,7 @@ fn settled(rig: &Rig) -> Option<LogIndex> {
     tip.map(LogIndex)
 }
 
-fn board(
+pub(crate) fn board(
     endpoint: String,
     shown: Result<ostraka_api::LeaderboardResponse, ClientError>,
 ) -> Result<Board, Trouble> {

@@ -2,4 +2,5 @@
 
 pub(crate) mod failover;
 pub(crate) mod powercut;
+pub(crate) mod scale;
 pub(crate) mod storm;

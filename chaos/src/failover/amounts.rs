@@ -67,7 +67,7 @@ impl Spread {
 
 /// What one viewer was shown, and when: versions rise, as times do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sights(Vec<(LogIndex, Duration)>);
+pub(crate) struct Sights(Vec<(LogIndex, Duration)>);
 
 impl Sights {
     /// A version that is not newer than what was shown already shows nothing new.
@@ -104,7 +104,7 @@ pub(super) fn to_screens(votes: &[(Duration, LogIndex)], screens: &[Sights]) -> 
 }
 
 /// The middle of them, the later one of two; none of none.
-pub(super) fn median(mut of: Vec<Duration>) -> Option<Duration> {
+pub(crate) fn median(mut of: Vec<Duration>) -> Option<Duration> {
     of.sort_unstable();
     of.get(of.len() / 2).copied()
 }

@@ -16,7 +16,7 @@ use crate::proc::wait_until;
 type Shared = Arc<Mutex<Sights>>;
 
 /// Viewers of one round. Dropping it sends them home.
-pub(super) struct Audience {
+pub(crate) struct Audience {
     screens: Vec<Shared>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -27,7 +27,7 @@ fn lock(screen: &Shared) -> MutexGuard<'_, Sights> {
 
 impl Audience {
     /// Each viewer knows all nodes and begins with its own. Times count from `begun`.
-    pub(super) fn begin(runtime: &Runtime, polls: &Polls, nodes: usize, begun: Instant) -> Self {
+    pub(crate) fn begin(runtime: &Runtime, polls: &Polls, nodes: usize, begun: Instant) -> Self {
         let mut audience = Self {
             screens: Vec::new(),
             tasks: Vec::new(),
@@ -55,7 +55,7 @@ impl Audience {
     }
 
     /// Waits until everybody was shown the vote at this index, or too long; what each was shown until then.
-    pub(super) fn end(self, last: LogIndex) -> Vec<Sights> {
+    pub(crate) fn end(self, last: LogIndex) -> Vec<Sights> {
         wait_until(FAILOVER_SHOWN_WAIT, || {
             let is_shown = |screen: &Shared| lock(screen).newest().is_some_and(|newest| newest >= last);
             self.screens.iter().all(is_shown)

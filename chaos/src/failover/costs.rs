@@ -23,7 +23,7 @@ pub struct Costs {
 }
 
 /// Processor times at one moment.
-pub(super) struct Meter {
+pub(crate) struct Meter {
     at: Instant,
     harness: Duration,
     nodes: Duration,
@@ -31,7 +31,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn read(rig: &Rig) -> Self {
+    pub(crate) fn read(rig: &Rig) -> Self {
         let pids = rig.indexes().into_iter().filter_map(|index| rig.pid(index).ok()?);
         Self {
             at: Instant::now(),
@@ -42,7 +42,7 @@ impl Meter {
     }
 
     /// Of so many votes since `before`.
-    pub(super) fn since(&self, before: &Self, votes: u64) -> Costs {
+    pub(crate) fn since(&self, before: &Self, votes: u64) -> Costs {
         let wall_s = self.at.duration_since(before.at).as_secs_f64();
         let harness_s = self.harness.saturating_sub(before.harness).as_secs_f64();
         let nodes_s = self.nodes.saturating_sub(before.nodes).as_secs_f64();

@@ -40,11 +40,11 @@ pub struct Stretch {
 
 /// A vote that has its outcome, as far as figures need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) intended: Duration,
+pub(crate) struct Seen {
+    pub(crate) intended: Duration,
     late: Duration,
-    pub(super) answered: Option<Duration>,
-    pub(super) index: Option<LogIndex>,
+    pub(crate) answered: Option<Duration>,
+    pub(crate) index: Option<LogIndex>,
     fate: Word,
     retried: bool,
 }
@@ -58,7 +58,7 @@ enum Word {
 }
 
 impl Seen {
-    pub(super) fn of(ballot: &Ballot) -> Self {
+    pub(crate) fn of(ballot: &Ballot) -> Self {
         let (fate, index) = match &ballot.fate {
             Fate::Acked(told) => (Word::Acked, place_of(&told.id).map(|(_, place)| place.index)),
             Fate::Refused { .. } => (Word::Refused, None),
@@ -78,7 +78,7 @@ impl Seen {
 
 impl Stretch {
     /// Of the votes that were to begin within `from..to`.
-    pub(super) fn of(all: &[Seen], screens: &[Sights], (from, to): (Duration, Duration)) -> Self {
+    pub(crate) fn of(all: &[Seen], screens: &[Sights], (from, to): (Duration, Duration)) -> Self {
         let votes: Vec<&Seen> = all
             .iter()
             .filter(|vote| (from..to).contains(&vote.intended))
@@ -197,7 +197,7 @@ impl Figures {
     }
 }
 
-pub(super) fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -14,8 +14,12 @@ mod plan;
 mod round;
 mod verdict;
 
+pub(crate) use amounts::median;
 pub use amounts::{Gap, Spread, longest_gap};
+pub(crate) use audience::Audience;
 pub use campaign::Campaign;
 pub use costs::Costs;
+pub(crate) use costs::Meter;
 pub use figures::{Figures, RoundFigures, Stretch, Votes};
+pub(crate) use figures::{Seen, millis};
 pub use plan::{Expects, Fault};

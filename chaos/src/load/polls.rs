@@ -76,7 +76,7 @@ impl Polls {
     }
 
     /// In an event that is there already.
-    pub(super) fn in_event(options: PollsOptions, issuer: Issuer, event: EventId) -> Self {
+    pub(crate) fn in_event(options: PollsOptions, issuer: Issuer, event: EventId) -> Self {
         Self {
             clients: RwLock::new(clients(&options)),
             issuer,

@@ -82,7 +82,7 @@ impl Rig {
                 options.binary.display()
             )));
         }
-        let network = Network::build(&bag, options.nodes)?;
+        let network = Network::build(&bag, options.nodes, options.subnet)?;
         let mut nodes = Vec::new();
         for index in (0..options.nodes).map(NodeIndex) {
             let disk = Disk::make(&bag, index, options.fs, options.disk_bytes)?;
@@ -103,26 +103,25 @@ impl Rig {
         self.start(NodeIndex(0))?;
         for index in self.indexes().into_iter().skip(1) {
             self.node(index)?.start()?;
-            let node = index.to_string();
-            let peer = self.place(index)?.peer();
-            let wait_s = CLUSTER_ADD_WAIT_S.to_string();
-            let via = self.place(NodeIndex(0))?.operator();
-            self.ostraka(&[
-                "cluster",
-                "add",
-                "--operator",
-                &via,
-                "--node",
-                &node,
-                "--peer",
-                &peer,
-                "--wait-s",
-                &wait_s,
-            ])?;
+            self.join(index)?;
         }
         for index in self.indexes() {
             self.wait_ready(index)?;
         }
+        Ok(())
+    }
+
+    /// Adds a node that was started to the cluster of the first one, and returns once it is a member.
+    ///
+    /// # Errors
+    /// Where `ostraka cluster add` does not succeed.
+    pub fn join(&self, index: NodeIndex) -> Result<(), Trouble> {
+        let node = index.to_string();
+        let peer = self.place(index)?.peer();
+        let wait_s = CLUSTER_ADD_WAIT_S.to_string();
+        let via = self.place(NodeIndex(0))?.operator();
+        let who = ["--operator", &via, "--node", &node, "--peer", &peer];
+        self.ostraka(&[&["cluster", "add"][..], &who, &["--wait-s", &wait_s]].concat())?;
         Ok(())
     }
 

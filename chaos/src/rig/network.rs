@@ -57,9 +57,9 @@ pub(crate) struct Network {
 
 impl Network {
     /// Bridge, namespaces and links, all up, with addresses.
-    pub(crate) fn build(bag: &Bag, nodes: u8) -> Result<Self, Trouble> {
+    pub(crate) fn build(bag: &Bag, nodes: u8, subnet: Option<u8>) -> Result<Self, Trouble> {
         let bridge = format!("{}-b", bag.run());
-        let third = make_bridge(bag, &bridge)?;
+        let third = make_bridge(bag, &bridge, subnet)?;
         let mut places = Vec::new();
         for number in 1..=nodes {
             let place = Place {
@@ -83,14 +83,22 @@ impl Network {
     }
 }
 
-fn make_bridge(bag: &Bag, bridge: &str) -> Result<u8, Trouble> {
+fn make_bridge(bag: &Bag, bridge: &str, subnet: Option<u8>) -> Result<u8, Trouble> {
     let lock_path = Path::new(PICK_LOCK);
     let lock = File::create(lock_path).map_err(Trouble::with_file(lock_path))?;
     flock(&lock, FlockOperation::LockExclusive).map_err(Trouble::with_file(lock_path))?;
     let taken = tools::run("ip", ["-4", "-oneline", "address", "show"])?;
     let routed = tools::run("ip", ["-4", "route", "show"])?;
-    let third = free_third(&format!("{taken}{routed}"), std::process::id())
-        .ok_or_else(|| Trouble::missing("all of 10.77.0.0/16 is taken on this machine"))?;
+    let taken = format!("{taken}{routed}");
+    let free = free_third(&taken, subnet.map_or(std::process::id(), u32::from));
+    let third = free
+        .filter(|third| subnet.is_none_or(|wanted| wanted == *third))
+        .ok_or_else(|| match subnet {
+            Some(wanted) => Trouble::missing(format!(
+                "10.{SUBNET_SECOND}.{wanted}.0/24 is taken on this machine"
+            )),
+            None => Trouble::missing("all of 10.77.0.0/16 is taken on this machine"),
+        })?;
     let address = format!("10.{SUBNET_SECOND}.{third}.1/24");
     let link = Litter::Link {
         name: bridge.to_string(),

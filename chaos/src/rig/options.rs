@@ -17,6 +17,8 @@ pub struct RigOptions {
     pub upgrade_to: Option<PathBuf>,
     /// Further flags of `ostraka serve`, the same for all nodes.
     pub flags: Vec<String>,
+    /// The third number of the nodes' addresses, where a data folder knows its own already; else a free one is picked.
+    pub subnet: Option<u8>,
     /// Whether each node's wall clock can be moved (libfaketime, which costs each look at a clock).
     pub clocks: bool,
 }
@@ -30,6 +32,7 @@ impl RigOptions {
             binary,
             upgrade_to: None,
             flags: Vec::new(),
+            subnet: None,
             clocks: false,
         }
     }
