@@ -28,7 +28,7 @@ pub struct FaultSpan {
     pub detected_ms: Option<u64>,
     /// From its beginning until another node led, or the same in a later term, if one did while it lasted or soon after.
     pub failed_over_ms: Option<u64>,
-    /// The longest time without a vote acknowledged, from its beginning until it was over for a while.
+    /// The longest that a vote, due from its beginning until it was over for a while, waited for any to be acknowledged.
     pub silence_ms: u64,
     /// From its end until every node said that it is ready.
     pub recovered_ms: Option<u64>,

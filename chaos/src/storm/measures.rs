@@ -271,18 +271,7 @@ pub(super) fn cost(span: &mut FaultSpan, outcomes: &[Outcome], samples: &[Sample
         .iter()
         .find(|leading| (span.began..over).contains(&leading.at));
     span.failed_over_ms = next.map(|leading| since_ms(leading.at, span.began));
-    let mut acks: Vec<SimMicros> = outcomes
-        .iter()
-        .filter(|outcome| outcome.is_vote && outcome.how == How::Done)
-        .map(|outcome| outcome.answered)
-        .filter(|at| (span.began..over).contains(at))
-        .collect();
-    acks.extend([span.began, over]);
-    acks.sort_unstable();
-    // Up to the last acknowledgement: what comes after may be the end of the run.
-    let last = acks.len() - 1;
-    let gaps = acks[..last].windows(2).map(|pair| since_ms(pair[1], pair[0]));
-    span.silence_ms = gaps.max().unwrap_or(since_ms(over, span.began));
+    span.silence_ms = silence_ms(outcomes, span.began, over);
     let nodes = samples.iter().map(|sample| sample.node).max();
     let mut ready = vec![false; nodes.map_or(0, |node| usize::from(node.0) + 1)];
     let mut later = samples.iter().filter(|sample| sample.at >= span.ended);
@@ -291,4 +280,53 @@ pub(super) fn cost(span: &mut FaultSpan, outcomes: &[Outcome], samples: &[Sample
         ready.iter().all(|ready| *ready)
     });
     span.recovered_ms = all_ready.map(|sample| since_ms(sample.at, span.ended));
+}
+
+/// The longest that a vote which was due in that time had to wait until any vote was acknowledged. When nobody wants to
+/// vote, nobody waits.
+fn silence_ms(outcomes: &[Outcome], from: SimMicros, to: SimMicros) -> u64 {
+    let votes = || outcomes.iter().filter(|outcome| outcome.is_vote);
+    let mut acks: Vec<SimMicros> = votes()
+        .filter(|outcome| outcome.how == How::Done)
+        .map(|outcome| outcome.answered)
+        .collect();
+    acks.sort_unstable();
+    let waits = votes()
+        .filter(|outcome| (from..to).contains(&outcome.due))
+        .map(|outcome| {
+            let next = acks.partition_point(|at| *at < outcome.due);
+            let until = acks.get(next).copied().unwrap_or(to.max(outcome.due));
+            until.0 - outcome.due.0
+        });
+    waits.max().unwrap_or(0) / 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vote(due_ms: u64, answered_ms: u64, how: How) -> Outcome {
+        Outcome {
+            due: SimMicros(due_ms * 1_000),
+            answered: SimMicros(answered_ms * 1_000),
+            how,
+            is_vote: true,
+        }
+    }
+
+    #[test]
+    fn silence_is_what_somebody_waited_for() {
+        let silence = |outcomes: &[Outcome]| silence_ms(outcomes, SimMicros(0), SimMicros(9_000_000));
+        // Nobody voted between 100 ms and 5 s.
+        let calm = [vote(90, 100, How::Done), vote(5_000, 5_010, How::Done)];
+        assert_eq!(silence(&calm), 10);
+        let dark = [
+            vote(90, 100, How::Done),
+            vote(200, 300, How::Unknown),
+            vote(400, 950, How::Done),
+        ];
+        assert_eq!(silence(&dark), 750, "from 200 ms to 950 ms");
+        assert_eq!(silence(&[vote(1_000, 1_001, How::Shed)]), 8_000, "never again");
+        assert_eq!(silence(&[]), 0);
+    }
 }
