@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chaos::litter::Bag;
@@ -141,6 +141,7 @@ impl AtWork {
 
 #[test]
 fn what_a_killed_harness_left_is_cleaned_and_nothing_of_others() {
+    let _alone = alone();
     if !can(CLUSTER) {
         return;
     }
@@ -172,6 +173,7 @@ fn what_a_killed_harness_left_is_cleaned_and_nothing_of_others() {
 
 #[test]
 fn a_harness_that_is_told_to_stop_cleans_up_first() {
+    let _alone = alone();
     if !can(CLUSTER) {
         return;
     }
@@ -219,9 +221,16 @@ fn without_rights_nothing_passes() {
     }
 }
 
+/// Whoever builds a cluster has the machine to itself: three at once on two cores are too slow for their own load.
+fn alone() -> MutexGuard<'static, ()> {
+    static RIGS: Mutex<()> = Mutex::new(());
+    RIGS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Two cuts, and the evidence on them.
 #[test]
 fn acknowledged_votes_survive_two_power_cuts() {
+    let _alone = alone();
     if !can(CLUSTER) {
         return;
     }
@@ -263,6 +272,7 @@ fn acknowledged_votes_survive_two_power_cuts() {
 /// it takes on a busy machine is not this test's to judge, so what is told by a clock may fail.
 #[test]
 fn a_killed_leader_is_measured() {
+    let _alone = alone();
     if !can(CLUSTER) {
         return;
     }
@@ -317,6 +327,7 @@ fn a_killed_leader_is_measured() {
 /// An isolated leader loses its place, and a node that lost its power comes back.
 #[test]
 fn a_cluster_is_formed_harmed_and_whole_again() {
+    let _alone = alone();
     if !can(CLUSTER) {
         return;
     }
