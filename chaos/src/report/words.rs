@@ -10,7 +10,9 @@ pub(super) fn harm(nemesis: &str) -> Option<&'static str> {
         "pause" => "The process stands still, as if frozen, and goes on.",
         "restart" => "The process is stopped in good order and started again.",
         "rolling-restart" => "Each node in turn is stopped in good order and started again.",
-        "rolling-upgrade" => "Each node in turn is stopped in good order and started again with another build.",
+        "rolling-upgrade" => {
+            "Each node in turn is stopped in good order and started again with another build."
+        }
         "isolate" => "The network drops all that the node and the others send each other.",
         "flap" => "The node is cut off from the others and back, again and again.",
         "one-way" => "The network drops what the node sends to the others.",
