@@ -282,7 +282,7 @@ impl Client {
     async fn call<T: DeserializeOwned>(&self, draft: Draft) -> Result<T, ClientError> {
         let mut error = None;
         for _ in 0..self.shared.transport.endpoint_count() {
-            match self.shared.ask(&draft).await {
+            match self.shared.ask(self.shared.preferred(), &draft).await {
                 Err(unreachable @ ClientError::Unreachable { .. }) => error = Some(unreachable),
                 answered => return answered,
             }
@@ -292,9 +292,12 @@ impl Client {
 }
 
 impl Shared {
-    /// Asks the preferred endpoint once. If the error may be that endpoint's alone, the next call asks the next one.
-    pub(crate) async fn ask<T: DeserializeOwned>(&self, draft: &Draft) -> Result<T, ClientError> {
-        let endpoint = self.preferred.load(Ordering::Relaxed);
+    /// Asks `endpoint` once. If the error may be that endpoint's alone, the next call asks the next one.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        endpoint: usize,
+        draft: &Draft,
+    ) -> Result<T, ClientError> {
         let request = draft.request(self.transport.authority(endpoint))?;
         let answer = self.transport.exchange(endpoint, request).await;
         let result = answer.and_then(|answer| read_answer(answer, self.transport.authority(endpoint)));

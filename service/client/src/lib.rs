@@ -9,6 +9,7 @@ mod calls;
 mod config;
 mod connect;
 mod error;
+mod rests;
 mod submit;
 mod transport;
 mod watch;

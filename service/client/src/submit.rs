@@ -7,6 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::calls::{CallOptions, Client};
 use crate::error::ClientError;
+use crate::rests::Rests;
 
 /// What became of a submission, over all its attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,10 +86,12 @@ impl Client {
         progress: &mut Progress,
     ) -> Result<SubmitVoteResponse, ClientError> {
         let draft = Self::vote_draft(vote, Some(key), options)?;
+        let mut rests = Rests::new(self.shared.transport.endpoint_count());
         loop {
             progress.attempts += 1;
             progress.under_way = true;
-            let result = self.shared.ask(&draft).await;
+            let endpoint = self.shared.preferred();
+            let result = self.shared.ask(endpoint, &draft).await;
             progress.under_way = false;
             let error = match result {
                 Ok(answer) => return Ok(answer),
@@ -100,7 +103,8 @@ impl Client {
                 ErrorClass::Retryable => {}
             }
             let pause = self.shared.transport.pause(progress.attempts);
-            let pause = error.retry_after().map_or(pause, |asked| asked.max(pause));
+            rests.note(endpoint, &error);
+            let pause = rests.pause(self.shared.preferred(), pause);
             progress.last_error = Some(error);
             sleep(pause).await;
         }

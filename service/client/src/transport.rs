@@ -11,11 +11,12 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use ostraka_api::limits::CLIENT_ANSWER_BYTES_MAX;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::ClientConfig;
 use crate::connect::Connect;
 use crate::error::ClientError;
+use crate::rests::in_time;
 
 pub(crate) type Body = Full<Bytes>;
 
@@ -123,8 +124,10 @@ impl Transport {
         let mut request = request;
         loop {
             let (mut connection, reused) = self.connection(endpoint).await?;
-            // A timer knows its end, so there is no need to ask a clock.
-            let answer_due = sleep(self.config.request_timeout).deadline();
+            // A safe request may be sent again though it may have arrived (RFC 9110, section 9.2.2): on a kept connection whose
+            // other end has died without a word, it has not.
+            let again = (reused && request.method().is_safe()).then(|| request.clone());
+            let answer_due = in_time(self.config.request_timeout);
             let sending = connection.sender.try_send_request(request);
             let mut error = match timeout_at(answer_due, sending).await {
                 Err(_) => return Err(self.unknown(endpoint, "no answer in time")),
@@ -142,7 +145,10 @@ impl Transport {
                 // A kept connection may have been closed meanwhile; a new one that fails at once blames the endpoint.
                 Some(unsent) if reused => request = unsent,
                 Some(_) => return Err(self.unreachable(endpoint, error.into_error())),
-                None => return Err(self.unknown(endpoint, error.into_error())),
+                None => match again {
+                    Some(safe) => request = safe,
+                    None => return Err(self.unknown(endpoint, error.into_error())),
+                },
             }
         }
     }

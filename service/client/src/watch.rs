@@ -20,6 +20,7 @@ use crate::calls::{CallOptions, Client, Draft, Shared, problem};
 use crate::config::SERVER_PAUSE_MAX;
 use crate::connect::BoxFuture;
 use crate::error::ClientError;
+use crate::rests::{Rests, in_time};
 use crate::transport::Connection;
 
 /// What a watcher sees, in order.
@@ -52,6 +53,7 @@ pub struct Watch {
     resume: Option<ResumeToken>,
     /// The server's `retry:`, the shortest pause before connecting again.
     server_pause: Duration,
+    rests: Rests,
     /// Attempts in a row that brought no event.
     failures: u32,
     state: State,
@@ -86,6 +88,7 @@ impl Client {
             endpoint: self.shared.preferred(),
             resume,
             server_pause: Duration::ZERO,
+            rests: Rests::new(self.shared.transport.endpoint_count()),
             failures: 0,
             state: State::Over,
         };
@@ -178,9 +181,10 @@ impl Watch {
     /// Turns to the next endpoint, after a pause.
     fn lost(&mut self, cause: ClientError) -> Update {
         self.failures = self.failures.saturating_add(1);
+        self.rests.note(self.endpoint, &cause);
         self.endpoint = (self.endpoint + 1) % self.shared.transport.endpoint_count();
-        let asked = cause.retry_after().unwrap_or_default().max(self.server_pause);
-        let pause = self.shared.transport.pause(self.failures).max(asked);
+        let pause = self.shared.transport.pause(self.failures).max(self.server_pause);
+        let pause = self.rests.pause(self.endpoint, pause);
         self.state = State::Pausing(Box::pin(sleep(pause)));
         Update::Disconnected { cause, pause }
     }
@@ -262,9 +266,7 @@ impl Stream {
             let frame = frame
                 .ok_or("the stream ended")?
                 .map_err(|error| error.to_string())?;
-            // A timer knows its end, so there is no need to ask a clock.
-            let due = sleep(self.silence_max).deadline();
-            self.silence.as_mut().reset(due);
+            self.silence.as_mut().reset(in_time(self.silence_max));
             if let Some(data) = frame.data_ref() {
                 self.decoded
                     .extend(self.decoder.feed(data).map_err(|error| error.to_string())?);

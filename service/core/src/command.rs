@@ -5,7 +5,7 @@ use crate::limits::{
     COMMAND_BYTES_MAX, CONTESTANTS_PER_EVENT_MAX, CONTESTANTS_PER_EVENT_MIN, DESCRIPTION_BYTES_MAX,
     NAME_BYTES_MAX, URL_BYTES_MAX,
 };
-use crate::state::{EventKind, ResultsPolicy};
+use crate::terms::{EventKind, ResultsPolicy};
 
 /// One requested change.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod outcome;
 pub mod snapshot;
 pub mod state;
+pub mod terms;
 
 pub use codec::CodecError;
 pub use command::{Batch, Command, NewContestant, NewEvent, VoteRecord};
@@ -19,4 +20,5 @@ pub use ids::{
     TraceId, UnixMs, VotePosition, VoterNumber,
 };
 pub use outcome::{Applied, ChangedEvent, EventRefusal, Outcome, RejectReason, VoteOutcome, VoteVerdict};
-pub use state::{Event, EventKind, EventStatus, ResultsPolicy, State};
+pub use state::{Event, State};
+pub use terms::{EventKind, EventStatus, ResultsPolicy};

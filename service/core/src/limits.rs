@@ -1,5 +1,9 @@
 //! Every limit of the service in one place, each with its unit and its reason.
 
+mod clients;
+
+pub use clients::*;
+
 /// Votes in one log entry. A vote's offset must fit 14 bits of its packed position; 4,096 votes keep an entry under
 /// 256 KiB and its commit near a millisecond.
 pub const BATCH_VOTES_MAX: usize = 4_096;
@@ -80,6 +84,10 @@ pub const STORAGE_FREE_BYTES_RESUME: u64 = 96 * 1024 * 1024;
 /// Milliseconds between two looks at the free space; the reserve is far more than a node writes in them.
 pub const STORAGE_LOOK_MS: u64 = 200;
 
+/// Seconds after which whoever was sent away for now (503) may come back to the same node, where nothing better is known: an
+/// election takes less, and a node that shuts down is gone by then.
+pub const UNAVAILABLE_RETRY_AFTER_S: u32 = 1;
+
 /// Seconds after which a client that was refused for want of space may come back. An operator has to act first; asking
 /// every second would only add to the load.
 pub const STORAGE_RETRY_AFTER_S: u32 = 5;
@@ -124,6 +132,9 @@ pub const CORE_QUEUE_MESSAGES_MAX: u64 = 4_096;
 /// Milliseconds that a stopping group waits for the core, which may be inside a slow write.
 pub const GROUP_SHUTDOWN_MS_MAX: u64 = 10_000;
 
+/// Niceness of a thread that writes a snapshot: about a tenth of a busy processor is left to it (a step is a factor of 1.25).
+pub const BEHIND_ALL_NICENESS: i32 = 10;
+
 /// Bytes of one proposal: a batch and what the service puts around it, with room to grow.
 pub const PROPOSAL_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 
@@ -154,6 +165,11 @@ pub const PEER_CONNECTIONS_MAX: usize = 256;
 /// Streams on one peer connection: the forwarded batches in flight and the few others.
 pub const PEER_STREAMS_MAX: u32 = 1_024;
 
+/// Streams on one peer connection that were given up by the peer before this node looked at them, after which the connection is
+/// closed (against CVE-2023-44487). A leader gives up what a starting node does not answer in time, and HTTP/2's usual 20 closed
+/// its connections; only who has the cluster's key gets as far as costing more than that.
+pub const PEER_RESETS_PENDING_MAX: usize = 1_024;
+
 /// Callers that wait for the next round of read indexes. Each is one linearizable read of an HTTP client.
 pub const READ_INDEX_WAITERS_MAX: usize = 16_384;
 
@@ -162,6 +178,10 @@ pub const SNAPSHOT_CHUNK_BYTES: usize = 256 * 1024;
 
 /// Bytes of one chunk of a stored snapshot: what is held in memory on either side.
 pub const SNAPSHOT_FILE_CHUNK_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of a snapshot that are written before they are synced: 5 ms of a disk that takes 400 MB/s, a tenth of what an
+/// acknowledgement may take.
+pub const SNAPSHOT_UNSYNCED_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Bytes of a stored snapshot's encoded meta data. A log id and a few members; a megabyte would be thousands of nodes.
 pub const SNAPSHOT_META_BYTES_MAX: usize = 1024 * 1024;
@@ -246,7 +266,8 @@ pub const QUORUM_SILENCE_MS_MAX: u64 = 2_000;
 
 /// Milliseconds without a word from a leader with a quorum behind it after which a node holds itself for cut off, and
 /// between two looks at that: it has nothing new to show and can commit nothing, so watchers and voters are better off
-/// with another node. A change of leader takes 600 to 700, and is no reason to send anybody away.
+/// with another node. A change of leader takes 600 to 700, and is no reason to send anybody away. After half of it the
+/// others are asked whether they hear a leader, with two looks' patience.
 pub const CUT_OFF_MS: u64 = 1_000;
 pub const CUT_OFF_LOOK_MS: u64 = 100;
 
@@ -266,6 +287,12 @@ pub const MEMBERSHIP_LOOK_MS: u64 = 20;
 
 /// Milliseconds that a new node gets to catch up with each log before it is taken out again and the operator told.
 pub const CATCH_UP_MS_MAX: u64 = 60_000;
+
+/// Milliseconds that the last round of catching up may take, and rounds after which it may take twice as long, and so on
+/// up to the longest election timeout. A round brings what was written during the one before; when the node becomes a voter,
+/// what it still lacks is what acknowledgements wait for, so they wait about as long as the last round took.
+pub const CATCH_UP_ROUND_MS_MAX: u64 = 20;
+pub const CATCH_UP_ROUNDS_PATIENT: u32 = 32;
 
 /// Seconds that `ostraka cluster add` waits for a node that does not answer yet, unless told otherwise: a script starts
 /// it and adds it in the next line, and it listens within a second or two.
@@ -329,6 +356,10 @@ pub const FAILED_DRAIN_MS_MAX: u64 = 250;
 
 /// Milliseconds that the operator port gets when a node stops. It is the last to go; a scraper comes again.
 pub const OPERATOR_DRAIN_MS_MAX: u64 = 1_000;
+
+/// Milliseconds that a new cluster's first start waits for the operator's account, so that its first request may be the
+/// operator's login: a password hash and a barrier or two take a tenth. On a full disk it comes when there is space.
+pub const OPERATOR_ACCOUNT_MS_MAX: u64 = 5_000;
 
 /// Milliseconds between two looks of a new cluster's nodes at who leads and whether there is an operator.
 pub const BOOTSTRAP_LOOK_MS: u64 = 100;
@@ -419,57 +450,3 @@ pub const LOGIN_PER_ADDRESS_REFILL_MS: u64 = 20;
 /// operators, who bring whole lists: 100 a second is 360,000 an hour, and about what the hashing of passwords allows.
 pub const REGISTER_BURST: u32 = 200;
 pub const REGISTER_REFILL_MS: u64 = 10;
-
-// What a client may write. Names, descriptions, URLs and the count of contestants stand above: they are limits of the log.
-
-/// Characters of a username, least. Shorter ones are all taken at once and collide with abbreviations.
-pub const USERNAME_CHARS_MIN: usize = 3;
-
-/// Characters of a username, most. ASCII, so also bytes: one index key stays small.
-pub const USERNAME_CHARS_MAX: usize = 64;
-
-/// Characters of a password, least (NIST SP 800-63B section 5.1.1.1).
-pub const PASSWORD_CHARS_MIN: usize = 8;
-
-/// Characters of a password, most: room for a passphrase, and an upper bound on what the slow hash is fed.
-pub const PASSWORD_CHARS_MAX: usize = 128;
-
-/// Bytes of an email address (RFC 5321 section 4.5.3.1.3: a path of 256 octets less its two brackets).
-pub const EMAIL_BYTES_MAX: usize = 254;
-
-/// Bytes of an email's part before the `@` (RFC 5321 section 4.5.3.1.1).
-pub const EMAIL_LOCAL_BYTES_MAX: usize = 64;
-
-/// Bytes of one label of a domain name (RFC 1035 section 2.3.4).
-pub const DOMAIN_LABEL_BYTES_MAX: usize = 63;
-
-/// First year of birth that is taken for real. The oldest person on record was born in 1875.
-pub const BIRTH_YEAR_MIN: i32 = 1875;
-
-/// Bytes of an `Idempotency-Key`: a UUID is 36, a prefixed one some more.
-pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
-
-/// Bytes of `meta.device_id` and of `meta.app_version`: enough for any real one, too little for a payload.
-pub const META_VALUE_BYTES_MAX: usize = 256;
-
-/// Characters of a vote id. It is opaque to clients; today's are shorter.
-pub const VOTE_ID_CHARS_MAX: usize = 64;
-
-/// Bytes of one line of a stream that a reader holds: a snapshot of 1,000 contestants with names of 200 bytes, each
-/// escaped at its worst (6 bytes for one), fits.
-pub const SSE_LINE_BYTES_MAX: usize = 2 * 1024 * 1024;
-
-/// Bytes of all `data:` lines of one stream event. As one line, since the server writes one.
-pub const SSE_DATA_BYTES_MAX: usize = SSE_LINE_BYTES_MAX;
-
-/// Milliseconds since the Unix epoch of the last moment that RFC 3339 can write, 9999-12-31T23:59:59.999Z.
-pub const RFC_3339_UNIX_MS_MAX: u64 = 253_402_300_799_999;
-
-// What the typed client takes from a server.
-
-/// Bytes of an answer's body that the client takes: a leaderboard of 1,000 contestants with names of 200 bytes, each
-/// escaped at its worst (6 bytes for one), is 1.3 MB.
-pub const CLIENT_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Seconds of `Retry-After` and SSE `retry:` that are obeyed. A server gone mad must not send its clients away for good.
-pub const CLIENT_SERVER_PAUSE_S_MAX: u64 = 60;

@@ -2,7 +2,7 @@
 
 pub use crate::codec::{decode_outcomes, encode_outcomes};
 use crate::ids::{EventId, LogIndex, TraceId, VotePosition};
-use crate::state::EventStatus;
+use crate::terms::EventStatus;
 
 /// What the state machine says of one command, in the order of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

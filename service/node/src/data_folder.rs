@@ -12,13 +12,14 @@
 //!   identity/accounts  identity's accounts (sled)
 //! ```
 
+mod private;
 mod restoring;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use ostraka_replication::{ClusterKeeper, ClusterRecord, GroupName, NodeNumber};
+use ostraka_replication::{ClusterKeeper, ClusterRecord, GroupName, NodeNumber, REPLACE_NODE};
 use serde::{Deserialize, Serialize};
 
 pub use restoring::RestoringFolder;
@@ -44,9 +45,8 @@ pub enum DataFolderError {
     )]
     Newer { path: PathBuf, found: u32 },
     #[error(
-        "{path} is not a readable ostraka data folder: {what}; restore it from a backup; or, if other nodes have what it had, \
-         remove this node from the cluster there, start it with an empty --data-dir and --bootstrap wait, and add it again \
-         (nothing was changed)"
+        "{path} is not a readable ostraka data folder: {what}; is the right disk there? If it is, {REPLACE_NODE} (nothing \
+         was changed)"
     )]
     Corrupt { path: PathBuf, what: String },
     #[error("there is no data folder {0}; name the --data-dir that the node was started with")]
@@ -79,9 +79,8 @@ pub enum DataFolderError {
         asked: NodeNumber,
     },
     #[error(
-        "the data folder {path} has lost its {group:?} log: {missing} is not there; restore it from a backup, or remove \
-         this node from the cluster, start it with an empty --data-dir and --bootstrap wait, and add it again (nothing was \
-         changed)"
+        "the data folder {path} has lost its {group:?} log: {missing} is not there; put it back if it was moved, else \
+         {REPLACE_NODE} (nothing was changed)"
     )]
     LostLog {
         path: PathBuf,
@@ -144,7 +143,7 @@ impl DataFolder {
         if root.is_file() {
             return Err(DataFolderError::IsAFile(root.to_path_buf()));
         }
-        fs::create_dir_all(root).map_err(io)?;
+        private::create_or_warn(root).map_err(io)?;
         let is_new = !root.join(FORMAT_FILE).exists();
         if is_new {
             refuse_foreign_content(root)?;

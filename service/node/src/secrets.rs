@@ -70,7 +70,7 @@ pub enum SecretsError {
     )]
     NewerFormat { path: PathBuf, found: u32 },
     #[error(
-        "the secrets file {path} is damaged ({detail}); restore it from a backup or from another node: with a new \
+        "the secrets file {path} is damaged ({detail}); copy it from another node: with a new \
          secret all tokens and vote ids given out so far become invalid"
     )]
     Damaged { path: PathBuf, detail: String },
@@ -81,6 +81,15 @@ struct StoredSecrets {
     format: u32,
     master: String,
     token_kids: Vec<String>,
+}
+
+impl StoredSecrets {
+    fn text(&self) -> Zeroizing<String> {
+        let text = serde_json::to_string_pretty(self);
+        let mut text = Zeroizing::new(text.expect("a file of secrets is plain strings and numbers"));
+        text.push('\n');
+        text
+    }
 }
 
 /// Read before the rest, so that a newer file is told apart from a damaged one.
@@ -189,6 +198,13 @@ impl Secrets {
         load(path, file)
     }
 
+    /// The text of the same secrets with another token key: no token given out so far is taken any more.
+    pub(crate) fn with_new_token_key(text: &str, entropy: &dyn Entropy) -> Zeroizing<String> {
+        let mut stored: StoredSecrets = serde_json::from_str(text).expect("it was parsed before");
+        stored.token_kids = vec![format!("r{:016x}", entropy.u64())];
+        stored.text()
+    }
+
     /// Writes the text of a secrets file, durably, readable by its owner only.
     pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), SecretsError> {
         write_durably(path, text.as_bytes()).map_err(|source| SecretsError::Unwritable {
@@ -232,11 +248,7 @@ fn create(path: &Path, entropy: &dyn Entropy) -> Result<Secrets, SecretsError> {
         master: STANDARD.encode(*master),
         token_kids: kids.clone(),
     };
-    let mut text = Zeroizing::new(
-        serde_json::to_string_pretty(&stored).expect("a file of secrets is plain strings and numbers"),
-    );
-    text.push('\n');
-    Secrets::write_text(path, &text)?;
+    Secrets::write_text(path, &stored.text())?;
     Ok(Secrets::derive(&master, &kids))
 }
 

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ostraka_core::UnixMs;
+use ostraka_core::{UnixMs, limits};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -63,6 +64,39 @@ impl Offload {
                 Err(panicked) => Err(io::Error::other(panicked.to_string())),
             },
         }
+    }
+
+    /// As [`run`](Self::run), for seconds of computing that nobody waits for: on a thread of its own, to which whatever
+    /// else this process does comes first.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), or that there is no thread to be had.
+    pub async fn run_behind_all<T, F>(self, name: &str, work: F) -> io::Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> io::Result<T> + Send + 'static,
+    {
+        if self == Offload::Inline {
+            return work();
+        }
+        let (sender, done) = oneshot::channel();
+        let whole = move || {
+            step_back();
+            // Whoever asked may have gone.
+            let _ = sender.send(work());
+        };
+        std::thread::Builder::new().name(name.to_owned()).spawn(whole)?;
+        let panicked = |_| io::Error::other(format!("the thread `{name}` panicked"));
+        done.await.map_err(panicked)?
+    }
+}
+
+/// This thread gets the processor when no other wants it, and about a tenth of it otherwise, so that it ends. On Linux niceness
+/// is a thread's, not its process's: setpriority(2).
+fn step_back() {
+    #[cfg(feature = "sled")]
+    if let Err(error) = rustix::process::setpriority_process(None, limits::BEHIND_ALL_NICENESS) {
+        tracing::debug!(%error, "a thread keeps the priority of all others");
     }
 }
 

@@ -22,4 +22,9 @@ pub use cluster::{ClusterId, ClusterKeeper, ClusterRecord};
 pub use env::{BoxIo, Clock, Io, Listener, Net};
 pub use group::{Group, GroupConfig, GroupError, GroupStatus, Refusal, SubmitError, Submitted};
 pub use machine::{Machine, SharedMachine, SnapshotImage};
+/// What becomes of a node whose files are of no use. Not an older copy of them: it has forgotten what it promised the others
+/// (ADR 0036).
+pub const REPLACE_NODE: &str = "remove this node from the cluster, start it with an empty --data-dir and --bootstrap wait, \
+                                and add it again; a cluster of this node alone comes back by `ostraka restore`";
+
 pub use types::{GroupName, MembershipId, NodeNumber, PeerAddr};

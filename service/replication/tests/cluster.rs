@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ostraka_core::LogIndex;
 use ostraka_core::limits::{PROPOSAL_BYTES_MAX, PROPOSALS_IN_FLIGHT_BYTES_MAX, QUORUM_SILENCE_MS_MAX};
 use ostraka_replication::snapshot_store::SnapshotStore;
-use ostraka_replication::{GroupError, NodeNumber, SubmitError};
+use ostraka_replication::{GroupConfig, GroupError, NodeNumber, SubmitError};
 use support::{Cluster, Node, WAIT, body_of, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,34 +207,6 @@ async fn a_node_knows_when_no_leader_with_a_quorum_is_there() {
         None,
         "it is its own quorum"
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_is_cut_off_gives_up_at_once() {
-    let mut cluster = Cluster::of(3, |_| {}).await;
-    let leader = cluster.leader().await;
-    let others: Vec<usize> = (0..3).filter(|place| *place != leader).collect();
-    others.iter().for_each(|place| cluster.nodes[*place].kill());
-    let long = 10 * WAIT;
-    // In its log, and then nobody was there to agree.
-    assert_eq!(
-        cluster.nodes[leader].submit(1, long).await,
-        Err(SubmitError::Unknown)
-    );
-    // Known to be cut off: not even tried.
-    assert!(*cluster.nodes[leader].group().cut_off().borrow());
-    assert_eq!(
-        cluster.nodes[leader].submit(2, long).await,
-        Err(SubmitError::NoLeader)
-    );
-    cluster.nodes[others[0]].start().await;
-    wait_until("somebody leads again", || {
-        !*cluster.nodes[leader].group().cut_off().borrow()
-    })
-    .await;
-    cluster.nodes[leader].submit(3, WAIT).await.expect("applied");
-    cluster.nodes[others[1]].start().await;
-    assert!(!cluster.settled().await.counted.contains_key(&2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -441,7 +413,9 @@ async fn a_large_snapshot_travels_as_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_cannot_commit_refuses_before_it_grows() {
-    let mut cluster = Cluster::of(3, |_| {}).await;
+    // A leader that holds itself for cut off refuses everything. That must not come first, however slow the machine.
+    let never_cut_off = |config: &mut GroupConfig| config.election_timeout_max = Duration::from_secs(60);
+    let mut cluster = Cluster::of(3, never_cut_off).await;
     let leader = cluster.leader().await;
     for place in (0..3).filter(|place| *place != leader) {
         cluster.nodes[place].kill();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ostraka_replication::log_store::memory::MemoryDisk;
-use ostraka_replication::{ClusterKeeper, GroupError};
+use ostraka_replication::{ClusterKeeper, GroupConfig, GroupError};
 use support::{Cluster, Counter, Node, WAIT, wait_until};
 
 /// A cluster of one with the number, and keys that were counted there.
@@ -163,12 +163,12 @@ async fn a_node_that_cannot_keep_up_is_taken_out_again_and_that_is_said() {
 async fn what_a_replaced_leader_left_half_way_is_ended_before_the_next_change() {
     let mut cluster = Cluster::of(3, |_| {}).await;
     let leader = cluster.leader().await;
-    let dead = cluster.follower().await;
-    let leaving = 3 - leader - dead;
+    let stuck = cluster.follower().await;
+    let leaving = 3 - leader - stuck;
     let (number, addr) = (cluster.nodes[leaving].number, cluster.nodes[leaving].addr.clone());
     cluster.settled().await;
-    cluster.nodes[dead].kill();
-    // The first half needs a quorum of those who stay, too, and one of these two is dead.
+    // The first half needs a quorum of those who stay, too. One of these two answers, and its disk does not.
+    cluster.nodes[stuck].disk.set_barrier_latency(WAIT);
     let group = cluster.nodes[leader].group();
     let removing = tokio::spawn({
         let group = group.clone();
@@ -181,9 +181,12 @@ async fn what_a_replaced_leader_left_half_way_is_ended_before_the_next_change() 
         follower.status().last_log_index >= first_half
     })
     .await;
-    cluster.nodes[leader].kill();
+    for place in [leader, stuck] {
+        cluster.nodes[place].kill();
+    }
     assert!(removing.await.expect("no panic").is_err());
-    for place in [dead, leader] {
+    cluster.nodes[stuck].disk.set_barrier_latency(Duration::ZERO);
+    for place in [stuck, leader] {
         cluster.nodes[place].start().await;
     }
     let leader = cluster.leader().await;
@@ -211,11 +214,19 @@ async fn what_a_replaced_leader_left_half_way_is_ended_before_the_next_change() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_goes_on_when_nobody_waits_for_it() {
-    let mut cluster = Cluster::of(3, |_| {}).await;
+    // What a leader leaves half-way waits for the next change: so nobody else may be elected, however slow the machine.
+    let no_elections = |config: &mut GroupConfig| {
+        config.election_timeout_min = 2 * WAIT;
+        config.election_timeout_max = 3 * WAIT;
+    };
+    let cluster = Cluster::of(3, no_elections).await;
     let leader = cluster.leader().await;
-    let dead = cluster.follower().await;
-    let leaving = cluster.nodes[3 - leader - dead].number;
-    cluster.nodes[dead].kill();
+    let slow = cluster.follower().await;
+    let leaving = cluster.nodes[3 - leader - slow].number;
+    // Those who stay are this one and the leader.
+    cluster.nodes[slow]
+        .disk
+        .set_barrier_latency(Duration::from_secs(1));
     let group = cluster.nodes[leader].group();
     let removing = tokio::spawn({
         let group = group.clone();
@@ -224,7 +235,6 @@ async fn a_change_goes_on_when_nobody_waits_for_it() {
     wait_until("the first half to be in a log", || group.status().changing).await;
     removing.abort();
     assert!(removing.await.expect_err("ended").is_cancelled());
-    cluster.nodes[dead].start().await;
     wait_until("the second half to be committed", || {
         let status = group.status();
         !status.changing && !status.is_member(leaving)
@@ -340,9 +350,8 @@ async fn nobody_is_removed_without_whom_there_would_be_no_quorum() {
     let (own, dead_number) = (cluster.nodes[leader].number, cluster.nodes[dead].number);
     let group = cluster.nodes[leader].group();
     let before = group.membership();
+    // A moment ago it answered, and that is no sign of life.
     cluster.nodes[dead].kill();
-    // Until nobody can take it for one that answers.
-    tokio::time::sleep(Duration::from_secs(4)).await;
     for leaving in [alive, own] {
         let begun = Instant::now();
         let Err(GroupError::Membership(sentence)) = group.remove(leaving, before).await else {

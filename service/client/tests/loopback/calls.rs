@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::{
     CountingConnect, HangingConnect, PipeConnect, Reply, Script, Seen, Server, client, config,
-    dead_authority, json, serve_once,
+    dead_authority, json, read_head, serve_once,
 };
 use ostraka_api::ids::{EventId, TraceId};
 use ostraka_api::{
@@ -336,6 +336,36 @@ async fn a_request_handed_back_unsent_is_sent_again() {
     serving.await.unwrap();
 }
 
+/// The other end of a kept connection dies when it has read a request.
+#[tokio::test]
+async fn what_is_safe_is_sent_again_over_a_new_connection_and_what_is_not_is_unknown() {
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{BOARD}",
+        BOARD.len()
+    );
+    for is_safe in [true, false] {
+        let connector = Arc::new(PipeConnect::default());
+        let (mut first, mut second) = (connector.add(), connector.add());
+        let client = Client::new(connector, vec!["pipe:1".to_owned()], config());
+        let first_answer = answer.clone();
+        let dying = tokio::spawn(async move {
+            serve_once(&mut first, first_answer.as_bytes()).await;
+            read_head(&mut first, 0).await;
+        });
+        client.leaderboard(E17, CallOptions::default()).await.unwrap();
+        if is_safe {
+            let answer = answer.clone();
+            let serving = tokio::spawn(async move { serve_once(&mut second, answer.as_bytes()).await });
+            client.leaderboard(E17, CallOptions::default()).await.unwrap();
+            serving.await.unwrap();
+        } else {
+            let error = client.close(E17, CallOptions::default()).await.unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Unknown, "{error:?}");
+        }
+        dying.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn what_no_header_can_carry_is_refused_before_sending() {
     let server = Server::http(|_, _| json(200, BOARD)).await;
@@ -413,4 +443,26 @@ async fn when_time_runs_out_the_report_says_what_is_known() {
     assert_eq!((report.attempts, report.unknown_attempts), (1, 0));
     assert_eq!(report.error_class(), Some(ErrorClass::Retryable));
     assert_eq!(busy.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn who_asks_for_a_pause_speaks_for_itself_alone() {
+    let resting = || Server::http(|_, _| problem(ErrorCode::NoLeader, vec![("retry-after", "30")]));
+    let ask = async |endpoints: &[&str]| {
+        client(endpoints, config())
+            .submit_vote_until(&vote(), &key(), CallOptions::default(), Duration::from_secs(2))
+            .await
+    };
+    let (first, second) = (resting().await, resting().await);
+    let well = Server::http(|_, _| json(200, ACK)).await;
+    let report = ask(&[&first.authority, &second.authority, &well.authority]).await;
+    assert_eq!((report.attempts, report.error_class()), (3, None));
+
+    // Where everybody asks for a pause, everybody gets it.
+    let report = ask(&[&first.authority, &second.authority]).await;
+    assert_eq!(
+        (report.attempts, report.error_class()),
+        (2, Some(ErrorClass::Retryable))
+    );
+    assert_eq!((first.seen().len(), second.seen().len()), (2, 2));
 }

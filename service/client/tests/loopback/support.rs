@@ -182,7 +182,7 @@ async fn respond(reply: Reply) -> Result<Response<Full<Bytes>>, io::Error> {
     }
 }
 
-async fn read_head(stream: &mut (impl AsyncRead + Unpin), connection: usize) -> Seen {
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin), connection: usize) -> Seen {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         bytes.push(stream.read_u8().await.unwrap());

@@ -2,7 +2,7 @@
 
 use super::CodecError;
 use crate::outcome::{EventRefusal, RejectReason, VoteVerdict};
-use crate::state::{EventKind, EventStatus, ResultsPolicy};
+use crate::terms::{EventKind, EventStatus, ResultsPolicy};
 
 /// A table of (number, value), each of both once.
 pub(crate) type Codes<T> = [(u8, T)];

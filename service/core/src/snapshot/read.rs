@@ -13,9 +13,10 @@ use crate::limits::{
     SNAPSHOT_EVENT_BYTES_MAX, SNAPSHOT_PIECE_BYTES, SPARSE_VOTERS_PER_CHUNK_MAX, VOTERS_PER_CHUNK,
 };
 use crate::state::{
-    ChunkNumber, CountedChunk, CountedVote, CountedVotes, Event, EventInfo, EventKind, ExtraVote, ExtraVotes,
-    Ledger, PackedPosition, Probes, State, Tally, voter_at,
+    ChunkNumber, CountedChunk, CountedVote, CountedVotes, Event, EventInfo, ExtraVote, ExtraVotes, Ledger,
+    PackedPosition, Probes, State, Tally, voter_at,
 };
+use crate::terms::EventKind;
 
 const SPARSE_ROW_BYTES: usize = 2 + 8 + 4;
 const DENSE_ROW_BYTES: usize = 8 + 4;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::event::{Event, Standing};
 use super::schedule::Turn;
-use super::{EventStatus, State, place_of_event};
+use super::{State, place_of_event};
 use crate::command::{Batch, Command, NewEvent, VoteRecord};
 use crate::ids::{EntryMeta, EventId, LogIndex, TraceId, VotePosition, VoterNumber};
 use crate::limits::{BATCH_VOTES_MAX, EVENTS_MAX, TRACES_PER_DELTA_MAX};
 use crate::outcome::{Applied, ChangedEvent, EventRefusal, Outcome, VoteOutcome, VoteVerdict};
+use crate::terms::EventStatus;
 
 /// What one entry has changed so far.
 struct Changes {

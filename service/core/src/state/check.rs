@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::State;
 use super::event::{Event, Ledger};
-use super::{EventStatus, State};
 use crate::ids::{EventId, LogIndex};
 use crate::limits::{EVENTS_MAX, EXTRA_SUBMISSIONS_PER_VOTER_MAX, PROBE_KEYS_PER_EVENT_MAX};
 use crate::outcome::VoteVerdict;
+use crate::terms::EventStatus;
 
 /// Terminal: the state contradicts itself. A replica that finds this stops.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -215,7 +216,7 @@ mod tests {
     use super::*;
     use crate::command::{Batch, Command, NewContestant, NewEvent, VoteRecord};
     use crate::ids::{ContestantIndex, EntryMeta, RequestKey, SubmissionKey, UnixMs, VoterNumber};
-    use crate::state::{EventKind, ResultsPolicy};
+    use crate::terms::{EventKind, ResultsPolicy};
 
     fn creation(request: u128, kind: EventKind) -> Command {
         let contestant = NewContestant {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::counted::{CountedVote, CountedVotes};
 use super::extras::{ExtraVote, ExtraVotes};
 use super::probes::Probes;
-use super::{EventKind, EventStatus, ResultsPolicy};
 use crate::command::{NewContestant, NewEvent, VoteRecord};
 use crate::ids::{ContestantIndex, EventId, LogIndex, RequestKey, UnixMs, VotePosition, VoterNumber};
 use crate::outcome::{RejectReason, VoteVerdict};
+use crate::terms::{EventKind, EventStatus, ResultsPolicy};
 
 /// One event with its tally. Fields are private; readers use the accessors. Cloning copies pointers and the totals.
 #[derive(Clone, Debug)]

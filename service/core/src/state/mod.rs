@@ -27,26 +27,6 @@ use crate::ids::{EventId, LogIndex, RequestKey, UnixMs, VotePosition, VoterNumbe
 use crate::outcome::VoteVerdict;
 use schedule::Schedule;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EventStatus {
-    Scheduled,
-    Open,
-    Closed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EventKind {
-    Public,
-    /// For probes: votes are acknowledged and shown on the event's own stream, never in a public tally.
-    Canary,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ResultsPolicy {
-    Live,
-    AfterClose,
-}
-
 /// All events with their tallies and voters.
 ///
 /// Cloning is cheap (it copies one pointer an event, none a voter), so that a snapshot can be written from a clone

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::EventStatus;
 use super::event::Event;
 use crate::ids::{EventId, UnixMs};
+use crate::terms::EventStatus;
 
 /// Opening sorts before closing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

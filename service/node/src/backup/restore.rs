@@ -5,7 +5,7 @@
 //! come back are refused by it.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ostraka_core::limits::{RESTORED_LOG_GAP_ENTRIES, RESTORED_LOG_INDEX_MAX};
 use ostraka_core::{LogIndex, State, snapshot};
@@ -87,6 +87,8 @@ pub struct Restored {
     pub peer: PeerAddr,
     /// The vote log goes on behind this entry.
     pub vote_log_goes_on_after: Option<u64>,
+    /// Where the secrets are, with a new token key. Every node of the new cluster needs this file.
+    pub secrets_file: PathBuf,
     /// Whether the secrets came out of the backup.
     pub secrets_restored: bool,
     pub backup: Summary,
@@ -98,7 +100,7 @@ pub async fn restore(plan: &Plan, entropy: &dyn Entropy) -> Result<Restored, Res
     let contents = file.contents()?;
     let summary = contents.summary(file.header());
     RestoringFolder::check_empty(&plan.data_dir)?;
-    let secrets_to_write = choose_secrets(plan, &file, &contents)?;
+    let secrets = choose_secrets(plan, &file, &contents)?;
     let votes = contents.votes.map(behind_a_gap).transpose()?;
     if votes.is_none() && contents.accounts.is_none() {
         return Err(RestoreError::Empty);
@@ -121,9 +123,9 @@ pub async fn restore(plan: &Plan, entropy: &dyn Entropy) -> Result<Restored, Res
         path: plan.data_dir.clone(),
         source,
     };
-    if let Some((path, text)) = &secrets_to_write {
-        Secrets::write_text(path, text).map_err(|error| cut_off(RestoredPart::Secrets(error)))?;
-    }
+    // Accounts made after the backup are gone, and their numbers are given out again: a token of theirs would be somebody else's.
+    let text = Secrets::with_new_token_key(&secrets.text, entropy);
+    Secrets::write_text(&secrets.path, &text).map_err(|error| cut_off(RestoredPart::Secrets(error)))?;
     let cluster = ClusterRecord {
         id: ClusterId(entropy.u64()),
         formed_here: true,
@@ -137,38 +139,47 @@ pub async fn restore(plan: &Plan, entropy: &dyn Entropy) -> Result<Restored, Res
         node: plan.node,
         peer: plan.peer.clone(),
         vote_log_goes_on_after: votes.map(|(point, _)| point.index),
-        secrets_restored: secrets_to_write.is_some(),
+        secrets_file: secrets.path,
+        secrets_restored: secrets.come_from_backup,
         backup: summary,
     })
 }
 
-/// The secrets of the backup's cluster must be at hand. What has to be written for that, if it is they.
-fn choose_secrets(
-    plan: &Plan,
-    file: &BackupFile,
-    contents: &Contents,
-) -> Result<Option<(PathBuf, Zeroizing<String>)>, RestoreError> {
+/// The secrets of the backup's cluster, and the file that they will lie in.
+struct Chosen {
+    path: PathBuf,
+    text: Zeroizing<String>,
+    come_from_backup: bool,
+}
+
+/// The secrets of the backup's cluster must be at hand.
+fn choose_secrets(plan: &Plan, file: &BackupFile, contents: &Contents) -> Result<Chosen, RestoreError> {
     let own = plan.data_dir.join("secrets.json");
     let path = plan.secrets_file.as_ref().unwrap_or(&own);
     if !path.exists() {
         return match &contents.secrets {
-            Some(text) if plan.secrets_file.is_none() => Ok(Some((own, text.clone()))),
+            Some(text) if plan.secrets_file.is_none() => Ok(Chosen {
+                path: own,
+                text: text.clone(),
+                come_from_backup: true,
+            }),
             _ => Err(RestoreError::NoSecrets(path.clone())),
         };
     }
-    let (found, wanted) = (fingerprint(path)?, &file.header().secrets);
+    let (secrets, text) = Secrets::load_text(path)?;
+    let (found, wanted) = (secrets.fingerprint(), &file.header().secrets);
     if found == *wanted {
-        return Ok(None);
+        return Ok(Chosen {
+            path: path.clone(),
+            text,
+            come_from_backup: false,
+        });
     }
     Err(RestoreError::OtherSecrets {
         path: path.clone(),
         found,
         wanted: wanted.clone(),
     })
-}
-
-fn fingerprint(path: &Path) -> Result<String, SecretsError> {
-    Ok(Secrets::load_text(path)?.0.fingerprint())
 }
 
 /// The votes as of a later entry. The lost cluster may have gone on behind the backup and told people so: vote ids and

@@ -146,7 +146,8 @@ pub(crate) struct RestoreArgs {
     /// Where the other nodes will reach its peer port, host:port
     #[arg(long, env = "OSTRAKA_PEER_ADVERTISE", default_value = "127.0.0.1:8082")]
     peer_advertise: String,
-    /// File of the cluster's shared secret [default: secrets.json in the data folder, or the one in the backup]
+    /// File of the cluster's shared secret, which is given a new token key [default: secrets.json in the data folder, or the one
+    /// in the backup]
     #[arg(long, env = "OSTRAKA_SECRETS_FILE")]
     secrets_file: Option<PathBuf>,
     /// Print what was made as JSON

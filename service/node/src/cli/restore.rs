@@ -33,14 +33,18 @@ fn print(plan: &Plan, restored: &Restored) {
         "Restored into {folder}: cluster {}, node {node} alone, reached by others at {}.",
         restored.cluster, restored.peer
     ));
-    if restored.secrets_restored {
-        say(format_args!(
-            "Its secrets came out of the backup and lie in {folder}/secrets.json."
-        ));
-    }
+    let from_backup = if restored.secrets_restored {
+        "came out of the backup and "
+    } else {
+        ""
+    };
+    say(format_args!(
+        "Its secrets {from_backup}lie in {}, with a new token key: everybody has to log in again.",
+        restored.secrets_file.display()
+    ));
     say(format_args!(
         "Now start it (`ostraka serve --node-id {node} --data-dir {folder} …`, its peer port at that address), start the \
-         others with empty data folders, --bootstrap wait and the same secrets, and add each with `ostraka cluster add`. \
+         others with empty data folders, --bootstrap wait and a copy of that secrets file, and add each with `ostraka cluster add`. \
          Nodes of the old cluster must not be started again."
     ));
 }

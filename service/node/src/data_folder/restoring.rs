@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ostraka_replication::{ClusterRecord, GroupName, NodeNumber};
 
 use super::{
-    DATA_FORMAT, DataFolderError, FORMAT_FILE, FormatFile, LOCK_FILE, RESTORING_FILE, group_folder,
+    DATA_FORMAT, DataFolderError, FORMAT_FILE, FormatFile, LOCK_FILE, RESTORING_FILE, group_folder, private,
     take_lock, write_durably,
 };
 
@@ -26,7 +26,7 @@ impl RestoringFolder {
             source,
         };
         Self::check_empty(root)?;
-        fs::create_dir_all(root).map_err(io)?;
+        private::create_or_warn(root).map_err(io)?;
         let lock = take_lock(root)?;
         // A sign for whoever finds it half done, and a look at the disk before much is written.
         let marker = File::create(root.join(RESTORING_FILE)).map_err(io)?;

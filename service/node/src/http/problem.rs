@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ostraka_api::problem::PROBLEM_MEDIA_TYPE;
 use ostraka_api::{ErrorCode, ProblemBody};
+use ostraka_core::limits::UNAVAILABLE_RETRY_AFTER_S;
 
 /// An error that a client is told. Its body is written at the edge, where the request's trace id is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +20,13 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Whoever is sent away for now (503) is told when to come back, also where nobody knows better.
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        let is_for_now = code.status() == StatusCode::SERVICE_UNAVAILABLE;
         Self {
             code,
             detail: detail.into(),
-            retry_after_s: None,
+            retry_after_s: is_for_now.then_some(UNAVAILABLE_RETRY_AFTER_S),
         }
     }
 
@@ -86,6 +89,18 @@ pub(super) async fn method_not_allowed() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_is_sent_away_for_now_is_told_when_to_come_back() {
+        let codes = ErrorCode::ALL.iter().filter(|code| code.status() == 503);
+        let answers: Vec<_> = codes
+            .map(|code| Problem::new(*code, "Not now.").into_response())
+            .collect();
+        assert!(!answers.is_empty());
+        for answer in answers {
+            assert!(answer.headers().contains_key(header::RETRY_AFTER), "{answer:?}");
+        }
+    }
 
     #[test]
     fn headers_say_when_to_come_back_and_how_to_authenticate() {

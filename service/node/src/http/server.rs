@@ -118,7 +118,7 @@ impl Port {
                 ErrorCode::Overloaded,
                 "This node has as many connections as it takes; come back later or ask another.",
             );
-            let answer = self.edge.refuse(&problem.retry_after_s(1), peer, &self.name);
+            let answer = self.edge.refuse(&problem, peer, &self.name);
             // One attempt into the empty socket buffer; a refused peer is not waited for.
             let _ = io.write_all(&answer).now_or_never();
             return;

@@ -8,12 +8,16 @@ mod metrics;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use ostraka_api::ErrorCode;
 use ostraka_replication::{Group, PeerAddr};
 
 use crate::backup::take::Taker;
+use crate::http::Problem;
 pub use cluster::{ClusterStatus, Memberships};
 pub use health::{Health, HealthReport};
 pub use metrics::metrics_of;
@@ -41,6 +45,18 @@ pub fn router(operator: Arc<Operator>) -> Router {
         .route("/v1/cluster/transfer-leader", post(cluster::transfer_leader))
         .route("/v1/cluster/backup", post(backup::backup))
         .with_state(operator)
+        .layer(axum::middleware::from_fn(refuse_pages))
+}
+
+/// Whoever reaches this port is the operator, so it must be reached by nobody else; but a page in an operator's own browser
+/// reaches whatever the browser does. Browsers name the page's origin with every request that is no plain look (Fetch
+/// standard, section 3.2), and no tool of an operator's does.
+async fn refuse_pages(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(header::ORIGIN) {
+        let detail = "The operator port is for tools, not for web pages: no request may name an Origin.";
+        return Problem::new(ErrorCode::NotPermitted, detail).into_response();
+    }
+    next.run(request).await
 }
 
 async fn metrics(axum::extract::State(operator): axum::extract::State<Arc<Operator>>) -> Response {

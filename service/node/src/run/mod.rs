@@ -14,14 +14,15 @@ use std::time::Duration;
 use futures_util::future::{FutureExt, select_all};
 use ostraka_api::{FieldError, validate};
 use ostraka_core::limits::{
-    DRAIN_MS_MAX, FAILED_DRAIN_MS_MAX, FLUSH_MS_MAX, OPERATOR_CONNECTIONS_MAX, OPERATOR_DRAIN_MS_MAX,
+    DRAIN_MS_MAX, FAILED_DRAIN_MS_MAX, FLUSH_MS_MAX, OPERATOR_ACCOUNT_MS_MAX, OPERATOR_CONNECTIONS_MAX,
+    OPERATOR_DRAIN_MS_MAX,
 };
 use ostraka_replication::log_store::sled::OpenError;
 use ostraka_replication::peer::PeerServer;
 use ostraka_replication::snapshot_store::SnapshotError;
 use ostraka_replication::{Group, GroupError, Listener, PeerAddr};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::backup::take::Taker;
 use crate::config::Config;
@@ -36,6 +37,7 @@ use ports::Ports;
 use services::Services;
 
 const OPERATOR_DRAIN_TIMEOUT: Duration = Duration::from_millis(OPERATOR_DRAIN_MS_MAX);
+const OPERATOR_ACCOUNT_WAIT: Duration = Duration::from_millis(OPERATOR_ACCOUNT_MS_MAX);
 
 /// Why a node does not start, or why it ended by itself. Each is a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -191,7 +193,11 @@ impl Node {
         let made = services.make_operator(config.operator_password.clone(), Arc::clone(&env.console));
         match made {
             // Of a cluster that this node has just formed of itself, the first request may be the operator's login.
-            Some(made) if is_new => made.await.map_err(|error| RunError::Stopped(error.to_string()))?,
+            // With a full disk it comes later, and the node can be asked why, and stopped, meanwhile.
+            Some(mut made) if is_new => match timeout(OPERATOR_ACCOUNT_WAIT, &mut made).await {
+                Ok(done) => done.map_err(|error| RunError::Stopped(error.to_string()))?,
+                Err(_) => tasks.push(made),
+            },
             Some(made) => tasks.push(made),
             None => {}
         }

@@ -169,22 +169,18 @@ fn problem_of(error: IngestError) -> Problem {
         IngestError::Overloaded
         | IngestError::Submit(SubmitError::Refused(Refusal::Overloaded | Refusal::TooLarge)) => {
             Problem::new(ErrorCode::Overloaded, "The service has more to do than it can take in; nothing was recorded.")
-                .retry_after_s(1)
         }
         IngestError::Stopping | IngestError::Submit(SubmitError::Stopped(_)) => {
             Problem::new(ErrorCode::Draining, "This node is going away; nothing was recorded. Another one will take it.")
-                .retry_after_s(1)
         }
         IngestError::TooLarge(error) => Problem::new(ErrorCode::BodyTooLarge, format!("This is too large: {error}.")),
         IngestError::Submit(SubmitError::NoLeader) => {
             Problem::new(ErrorCode::NoLeader, "No quorum could be reached in time; nothing was recorded.")
-                .retry_after_s(1)
         }
         IngestError::Submit(SubmitError::Unknown) => Problem::new(
             ErrorCode::OutcomeUnknown,
             "It may have been recorded or not. Send the same request again to find out; it will not count twice.",
-        )
-        .retry_after_s(1),
+        ),
     }
 }
 

@@ -12,8 +12,8 @@ const ENVIRONMENT: &[&str] = &["service/node/src/env.rs", "service/node/src/main
 /// Where the consensus library is given its runtime: its trait calls the source of chance `thread_rng`.
 const RUNTIME_SEAM: &str = "service/replication/src/runtime/mod.rs";
 
-/// The one file with limits in it.
-const LIMITS: &str = "service/core/src/limits.rs";
+/// The one module with limits in it: this file, and the folder of its name.
+const LIMITS: &str = "service/core/src/limits";
 
 /// Where the storage engine's own file format is read: its numbers are facts about it.
 const ENGINE_FORMAT: &str = "service/replication/src/sled_folder/";
@@ -205,10 +205,15 @@ fn judge_that_knows_the_accused(path: &str, tokens: &[Token]) -> Vec<Violation> 
         .collect()
 }
 
+fn is_of_limits(path: &str) -> bool {
+    path.strip_prefix(LIMITS)
+        .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+}
+
 /// A constant of the service that is a limit by its name and has a number of its own, instead of one made from limits.
 fn stray_limit(path: &str, tokens: &[Token]) -> Vec<Violation> {
     const WORDS: &[&str] = &["MAX", "MIN", "LIMIT", "TIMEOUT", "PAUSE", "INTERVAL", "PERIOD"];
-    if !path.starts_with("service/") || path == LIMITS || path.starts_with(ENGINE_FORMAT) {
+    if !path.starts_with("service/") || is_of_limits(path) || path.starts_with(ENGINE_FORMAT) {
         return Vec::new();
     }
     let is_constant = |token: &Token| {
@@ -242,7 +247,7 @@ fn stray_limit(path: &str, tokens: &[Token]) -> Vec<Violation> {
             at(
                 path,
                 tokens[i].line,
-                format!("holds the limit {name}: move it to {LIMITS}, with its unit and its reason"),
+                format!("holds the limit {name}: move it to {LIMITS}.rs, with its unit and its reason"),
             )
         })
         .collect()

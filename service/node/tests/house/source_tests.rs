@@ -120,7 +120,7 @@ fn long_files_and_broken_files_are_found() {
 }
 
 #[test]
-fn limits_stand_in_one_file() {
+fn limits_stand_in_one_module() {
     assert_found(NODE, "const QUEUE_MAX: usize = 4_096;", 1);
     assert_found(
         NODE,
@@ -133,7 +133,14 @@ fn limits_stand_in_one_file() {
         "pub const ID_CHARS_MAX: usize = 64;",
         1,
     );
-    assert_passes(LIMITS, "pub const QUEUE_MAX: usize = 4_096;");
+    for place in [".rs", "/clients.rs"] {
+        assert_passes(&format!("{LIMITS}{place}"), "pub const QUEUE_MAX: usize = 4_096;");
+    }
+    assert_found(
+        &format!("{LIMITS}_of_ours.rs"),
+        "pub const QUEUE_MAX: usize = 4_096;",
+        1,
+    );
     assert_passes("sim/model/src/plan.rs", "const QUEUE_MAX: usize = 4_096;");
     // Made of limits, or no limit.
     assert_passes(NODE, "const LOOKS_MAX: u64 = HTTP_STALL_MS_MAX / HTTP_WATCH_MS;");

@@ -48,13 +48,6 @@ fn plant(data_dir: &Path, plant: impl FnOnce(&mut SledAccounts)) {
     drop(accounts.image());
 }
 
-fn next(head: Head) -> Head {
-    Head {
-        applied: LogIndex(head.applied.0 + 1),
-        ..head
-    }
-}
-
 #[test]
 fn accounts_are_recounted_and_agree() {
     let dir = stopped_with_accounts();
@@ -120,9 +113,11 @@ fn accounts_ahead_of_the_log_are_found() {
             email: None,
             ..accounts.account(VoterNumber(2)).unwrap()
         };
+        // Not by one: the last entries may have come too late to be in the accounts of a node that was stopping.
         let head = Head {
             next_voter: VoterNumber(head.next_voter.0 + 1),
-            ..next(head)
+            applied: LogIndex(head.applied.0 + 100),
+            ..head
         };
         accounts.commit(head, Some(&ghost));
     });

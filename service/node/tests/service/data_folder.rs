@@ -181,7 +181,7 @@ fn damage_inside_a_segment_is_refused_untouched_and_can_be_undone() {
         assert!(
             sentence.contains(log)
                 && sentence.contains("is damaged")
-                && sentence.contains("restore it from a backup"),
+                && sentence.contains("remove this node from the cluster"),
             "{sentence}"
         );
         assert!(

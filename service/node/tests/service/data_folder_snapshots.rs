@@ -209,7 +209,7 @@ fn snapshots_that_cannot_be_used_on_a_purged_log_are_refused_untouched() {
             "{name}: no text of the consensus library's: {sentence}"
         );
         assert!(
-            sentence.contains("backup") || sentence.contains("newer Ostraka"),
+            sentence.contains("remove this node from the cluster") || sentence.contains("newer Ostraka"),
             "{name}: it says what to do: {sentence}"
         );
         assert!(kept(&data) == before, "{name}: a refusal changes nothing");

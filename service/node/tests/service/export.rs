@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -174,22 +175,20 @@ fn a_purged_log_says_what_it_begins_with() {
     );
 }
 
+fn export_to(out: &Path, data_dir: &Path) -> (ExitStatus, String, String) {
+    let (data_dir, out) = (data_dir.to_str().unwrap(), out.to_str().unwrap());
+    run_ostraka(&["export", "--data-dir", data_dir, "--out", out])
+}
+
 #[test]
 fn a_file_appears_whole_and_nothing_is_written_over() {
     let dir = stopped(10..12, &[]);
     let (data_dir, out) = (dir.path().join("data"), dir.path().join("log.jsonl"));
-    let args = [
-        "export",
-        "--data-dir",
-        data_dir.to_str().unwrap(),
-        "--out",
-        out.to_str().unwrap(),
-    ];
-    let (status, stdout, stderr) = run_ostraka(&args);
+    let (status, stdout, stderr) = export_to(&out, &data_dir);
     assert!(status.success() && stdout.is_empty(), "{stdout}{stderr}");
     let text = std::fs::read_to_string(&out).unwrap();
     assert_eq!(votes(&parsed(&text).1).len(), 2);
-    let (status, _, stderr) = run_ostraka(&args);
+    let (status, _, stderr) = export_to(&out, &data_dir);
     assert!(!status.success() && stderr.contains("already"), "{stderr}");
     assert_eq!(std::fs::read_to_string(&out).unwrap(), text);
 }
@@ -199,14 +198,7 @@ fn what_cannot_be_exported_is_said_and_leaves_no_file() {
     let stage = Stage::new();
     let out = stage.dir.path().join("log.jsonl");
     let refused = |data_dir: &Path| {
-        let args = [
-            "export",
-            "--data-dir",
-            data_dir.to_str().unwrap(),
-            "--out",
-            out.to_str().unwrap(),
-        ];
-        let (status, _, stderr) = run_ostraka(&args);
+        let (status, _, stderr) = export_to(&out, data_dir);
         assert!(!status.success());
         assert!(!out.exists() && !out.with_extension("jsonl.new").exists());
         stderr

@@ -217,3 +217,20 @@ fn a_start_that_has_no_room_for_a_copy_says_so_and_touches_nothing() {
     std::fs::write(&db, &whole).unwrap();
     drop(NodeProcess::start(options));
 }
+
+/// The account of the operator cannot be made, and that keeps nobody from asking why, or from stopping the node.
+#[test]
+fn a_first_start_on_a_full_disk_says_so_and_can_be_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&dir.path().join("disk"), 40) else {
+        return;
+    };
+    let node = NodeProcess::start(NodeOptions::new(1, &disk.path.join("data")));
+    let ready = Call::get("/readyz").send(&node.options.operator);
+    assert_eq!(ready.status, 503);
+    assert!(ready.json().to_string().contains("nearly full"), "{ready:?}");
+    let asked = Instant::now();
+    let (_, status) = node.stop();
+    assert!(status.success());
+    assert!(asked.elapsed() < Duration::from_secs(40), "{:?}", asked.elapsed());
+}

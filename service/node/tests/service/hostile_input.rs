@@ -180,6 +180,21 @@ fn the_operator_port_answers_bad_bodies_with_problems_and_writes_a_line_about_ea
     );
 }
 
+/// A page in an operator's browser reaches the operator port, and a browser says whose page it is.
+#[test]
+fn the_operator_port_is_not_for_web_pages() {
+    let stage = Stage::new();
+    for path in ["/v1/cluster/backup", "/v1/cluster/init"] {
+        let call = Call::post_bytes(path, b"x").header("origin", "http://evil.example");
+        let answer = call.send(&stage.node.options.operator);
+        assert_eq!(answer.status, 403, "{answer:?}");
+        assert_eq!(
+            answer.assert_problem()["type"],
+            "urn:ostraka:problem:not-permitted"
+        );
+    }
+}
+
 #[test]
 fn ids_and_tokens_of_every_wrong_kind_are_refused() {
     let stage = Stage::new();

@@ -275,7 +275,9 @@ impl RaftSnapshotBuilder<Types> for Builder {
         let (meta, snapshots) = (self.meta.clone(), self.snapshots.clone());
         let snapshot = self
             .offload
-            .run(move || Ok(snapshots.write(&meta, |out| image.write_to(out))?))
+            .run_behind_all("snapshot", move || {
+                Ok(snapshots.write(&meta, |out| image.write_to(out))?)
+            })
             .await?;
         Ok(Snapshot {
             meta: self.meta.clone(),

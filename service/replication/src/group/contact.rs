@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use openraft::ServerState;
 use openraft_rt::Instant as _;
-use ostraka_core::limits::{CUT_OFF_LOOK_MS, CUT_OFF_MS, QUORUM_SILENCE_MS_MAX};
+use ostraka_core::limits::QUORUM_SILENCE_MS_MAX;
 
 use super::Group;
-use crate::runtime::{self, watch};
+use crate::runtime;
 
 /// Why this node cannot expect the group to take anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,67 +67,10 @@ impl Group {
         }
     }
 
-    /// Whether this node is cut off, as it changes: it has heard of no leader with a quorum behind it for longer than a
-    /// change of leader takes. What it is asked to submit then is given up at once.
-    pub fn cut_off(&self) -> watch::Receiver<bool> {
-        self.inner.cut_off.subscribe()
-    }
-
-    /// Completes when this node is cut off.
-    pub(super) async fn until_cut_off(&self) {
-        let mut cut_off = self.cut_off();
-        while !*cut_off.borrow_and_update() {
-            if cut_off.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    /// How long ago a leader with a quorum behind it was heard, this node's own quorum included. `None` where that
-    /// cannot be told now, as in an election.
-    async fn quorum_heard(&self) -> Option<Duration> {
-        let metrics = self.raft().metrics().borrow().clone();
-        if metrics.state == ServerState::Leader {
-            let alone = metrics
-                .membership_config
-                .membership()
-                .voter_ids()
-                .eq([self.inner.config.node]);
-            let acked = metrics.last_quorum_acked.map(|at| at.into_inner().elapsed());
-            return if alone { Some(Duration::ZERO) } else { acked };
-        }
-        let asking = self
-            .raft()
-            .with_raft_state(|state| (state.vote_ref().is_committed(), state.vote_last_modified()));
-        match runtime::timeout(Duration::from_millis(CUT_OFF_MS), asking).await {
-            Some(Ok((true, heard))) => heard.map(|at| at.elapsed()),
-            _ => None,
-        }
-    }
-
     /// Longer than a change of leader takes.
     pub(super) fn is_too_long(&self, silence: Option<Duration>) -> bool {
         let bound =
             Duration::from_millis(QUORUM_SILENCE_MS_MAX).max(4 * self.inner.config.election_timeout_max);
         silence.is_none_or(|silence| silence > bound)
-    }
-}
-
-/// Keeps [`Group::cut_off`] true to life, as long as it is polled.
-pub(super) async fn keep_watch(group: Group) {
-    let bound = Duration::from_millis(CUT_OFF_MS).max(2 * group.inner.config.election_timeout_max);
-    let mut heard_at = runtime::now();
-    loop {
-        runtime::sleep(Duration::from_millis(CUT_OFF_LOOK_MS)).await;
-        let now = runtime::now();
-        if let Some(heard) = group.quorum_heard().await {
-            heard_at = heard_at.max(now.checked_sub(heard).unwrap_or(heard_at));
-        }
-        let is_cut_off = now.saturating_duration_since(heard_at) > bound;
-        group.inner.cut_off.send_if_modified(|was| {
-            let changes = *was != is_cut_off;
-            *was = is_cut_off;
-            changes
-        });
     }
 }

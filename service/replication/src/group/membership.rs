@@ -310,20 +310,6 @@ impl Group {
         Ok(None)
     }
 
-    /// Waits until a learner has the log as it is now.
-    async fn caught_up(&self, node: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
-        let target = self.status().last_log_index;
-        self.wait_metrics(deadline, |metrics| {
-            let replication = metrics.replication.as_ref();
-            replication.is_none_or(|matched| {
-                matched
-                    .get(&node)
-                    .is_some_and(|matched| index_of(*matched) >= target)
-            })
-        })
-        .await
-    }
-
     async fn promote(&self, node: NodeNumber, deadline: Instant) -> Result<MembershipId, GroupError> {
         let turn = self.turn(deadline).await?;
         if !self.status().is_member(node) {

@@ -2,8 +2,10 @@
 
 mod adapter;
 mod budget;
+mod catch_up;
 mod contact;
 mod copy;
+mod cut_off;
 mod leader;
 mod membership;
 mod quorum;
@@ -27,7 +29,7 @@ use crate::cluster::ClusterKeeper;
 use crate::env::{Offload, SharedClock};
 use crate::machine::{Machine, SharedMachine};
 use crate::peer::{PeerClient, Voters};
-use crate::runtime::{self, OwnedTask, watch};
+use crate::runtime::{self, Instant, OwnedTask, watch};
 use crate::snapshot_store::SnapshotStore;
 use crate::types::{GroupName, MembershipId, NodeNumber, PeerAddr, Types};
 
@@ -193,6 +195,8 @@ struct Inner {
     draws: AtomicU64,
     stopping: AtomicBool,
     cut_off: watch::Sender<bool>,
+    /// When a leader with a quorum behind it was last heard, as far as the last look knows.
+    leader_heard: Mutex<Option<Instant>>,
     /// The sentence of a machine that found its state impossible.
     broken: watch::Receiver<Option<String>>,
     tasks: Mutex<Vec<OwnedTask<()>>>,

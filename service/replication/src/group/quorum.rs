@@ -14,23 +14,24 @@ use crate::types::{NodeNumber, Types};
 impl Group {
     /// A removal is agreed on by a quorum of the voters before it and by one of those after it (joint consensus, Ongaro's
     /// thesis, §4.3). Without either it would stop half-way, and take effect whenever somebody comes back. So it is not
-    /// begun then. A new leader is given a moment to hear from the others.
+    /// begun then. Whoever counts has answered a heartbeat since the removal was asked for: an older answer may be a
+    /// dead node's.
     pub(super) async fn quorum_stays(
         &self,
         leaving: NodeNumber,
         deadline: Instant,
     ) -> Result<(), GroupError> {
-        let patience = Duration::from_millis(QUORUM_SILENCE_MS_MAX);
-        let look_until = deadline.min(runtime::now() + patience);
+        let begun = runtime::now();
+        let look_until = deadline.min(begun + Duration::from_millis(QUORUM_SILENCE_MS_MAX));
         let agrees = self.wait_metrics(look_until, |metrics| {
-            self.can_agree(&self.heard(metrics), metrics, leaving)
+            self.can_agree(&self.heard_since(begun, metrics), metrics, leaving)
         });
         match agrees.await {
             Err(GroupError::Timeout) => {}
             done => return done,
         }
         let metrics = self.raft().metrics().borrow().clone();
-        let heard = self.heard(&metrics);
+        let heard = self.heard_since(begun, &metrics);
         let silent: Vec<String> = voters(&metrics)
             .filter(|voter| !heard.contains(voter))
             .map(|voter| format!("node {voter}"))
@@ -53,15 +54,13 @@ impl Group {
         is_quorum(voters(metrics).collect()) && is_quorum(staying.collect())
     }
 
-    /// This node, which leads, and whoever has answered it lately.
-    fn heard(&self, metrics: &RaftMetrics<Types>) -> BTreeSet<NodeNumber> {
+    /// This node, which leads, and whoever has answered it since then.
+    fn heard_since(&self, begun: Instant, metrics: &RaftMetrics<Types>) -> BTreeSet<NodeNumber> {
         let own = self.inner.config.node;
         let answers = metrics.heartbeat.iter().flatten();
-        let lately = answers.filter(|(_, answered)| {
-            let silence = answered.map(|at| at.into_inner().elapsed());
-            !self.is_too_long(silence)
-        });
-        lately.map(|(node, _)| *node).chain([own]).collect()
+        let fresh = answers
+            .filter(|(_, answered)| answered.is_some_and(|at| at.into_inner().elapsed() <= begun.elapsed()));
+        fresh.map(|(node, _)| *node).chain([own]).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 
 use ostraka_core::LogIndex;
 
+use crate::REPLACE_NODE;
 use crate::types::Types;
 
 /// The library tells its own insides first ("when Write Log(LogId { …"), then the type of the error, then the store's
@@ -24,9 +25,7 @@ pub(super) fn of_fatal(fatal: &openraft::errors::Fatal<Types>) -> String {
 pub(super) fn of_older_log(last: LogIndex, held: LogIndex) -> String {
     format!(
         "the log ends at entry {}, but the state beside it was made of its entries up to {}: this is an older log, or one \
-         that has lost its end. They belong together: put back the log that belongs to this state, or restore the whole \
-         data folder from one backup, or remove this node from the cluster and add it again with an empty folder and \
-         --bootstrap wait",
+         that has lost its end. They belong together: put back the log that belongs to this state, or {REPLACE_NODE}",
         last.0, held.0
     )
 }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::adapter::Adapter;
 use super::budget::Budget;
-use super::{Group, GroupConfig, GroupError, Inner, RaftHandle, contact, reads, sentence};
+use super::{Group, GroupConfig, GroupError, Inner, RaftHandle, cut_off, reads, sentence};
 use crate::env::SharedClock;
 use crate::log_store::LogStore;
 use crate::machine::{Machine, SharedMachine};
@@ -70,6 +70,7 @@ pub(super) async fn start<M: Machine, L: LogStore>(
         draws: AtomicU64::new(0),
         stopping: AtomicBool::new(false),
         cut_off: watch::channel(false).0,
+        leader_heard: Mutex::default(),
         broken,
         tasks: Mutex::default(),
     };
@@ -77,7 +78,7 @@ pub(super) async fn start<M: Machine, L: LogStore>(
         inner: Arc::new(inner),
     };
     let rounds = runtime::seeded(group.next_seed(), reads::run_rounds(group.clone(), read_queue));
-    let contact = runtime::seeded(group.next_seed(), contact::keep_watch(group.clone()));
+    let contact = runtime::seeded(group.next_seed(), cut_off::keep_watch(group.clone()));
     group.inner.tasks.lock().extend([
         OwnedTask::new(runtime::spawn(rounds)),
         OwnedTask::new(runtime::spawn(contact)),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use openraft::storage::RaftLogStorage;
 
+use crate::REPLACE_NODE;
 use crate::types::{LogId, Types};
 
 #[cfg(test)]
@@ -64,10 +65,7 @@ impl From<WriteError> for io::Error {
 /// Why entries cannot be read. Terminal: the entries are lost on this node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    #[error(
-        "the log in {folder} is damaged ({detail}): restore this node from a backup, or remove it from the cluster, \
-         start it with an empty folder and --bootstrap wait, and add it again"
-    )]
+    #[error("the log in {folder} is damaged ({detail}): {REPLACE_NODE}")]
     Damaged { folder: String, detail: String },
     #[error("reading the log in {folder} failed ({detail}): check the disk, then restart")]
     Disk { folder: String, detail: String },

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use super::connection::{Connection, Lane};
 use super::frames::{self, FrameError, PeerBody};
 use super::wire::{
-    self, MembershipAnswer, MembershipChange, ProposeAnswer, ReadIndexAnswer, Standing, WireError,
+    self, Hearing, MembershipAnswer, MembershipChange, ProposeAnswer, ReadIndexAnswer, Standing, WireError,
 };
 use super::{HEADER_CLUSTER, HEADER_FROM, HEADER_KEY, HEADER_TO, HEADER_VOTER, HEADER_WITHIN_MS, Route};
 use crate::cluster::ClusterKeeper;
@@ -251,6 +251,11 @@ impl PeerClient {
     /// What the target has of the group's log, and of which cluster.
     pub(crate) async fn standing(&self, target: &Target, within: Duration) -> Result<Standing, CallError> {
         self.ask(target, Route::Standing, within, &()).await
+    }
+
+    /// Whether the target hears a leader.
+    pub(crate) async fn hearing(&self, target: &Target, within: Duration) -> Result<Hearing, CallError> {
+        self.ask(target, Route::Hearing, within, &()).await
     }
 
     /// Has the target confirm that it leads.

@@ -54,6 +54,8 @@ enum Route {
     Membership,
     /// Which cluster the node belongs to and what it has of the log. Asked before it is made a member.
     Standing,
+    /// Whether the node hears a leader. Asked by who hears none.
+    Hearing,
 }
 
 impl Route {
@@ -66,12 +68,12 @@ impl Route {
             | Self::PreVote
             | Self::TransferLeader
             | Self::Snapshot => true,
-            Self::Propose | Self::ReadIndex | Self::Membership | Self::Standing => false,
+            Self::Propose | Self::ReadIndex | Self::Membership | Self::Standing | Self::Hearing => false,
         }
     }
 }
 
-const ROUTES: [(Route, &str); 10] = [
+const ROUTES: [(Route, &str); 11] = [
     (Route::Append, "append"),
     (Route::AppendOne, "append-one"),
     (Route::Vote, "vote"),
@@ -82,6 +84,7 @@ const ROUTES: [(Route, &str); 10] = [
     (Route::ReadIndex, "read-index"),
     (Route::Membership, "membership"),
     (Route::Standing, "standing"),
+    (Route::Hearing, "hearing"),
 ];
 
 const GROUPS: [(GroupName, &str); 2] = [(GroupName::Identity, "identity"), (GroupName::Vote, "vote")];

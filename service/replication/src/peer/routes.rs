@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::frames::{self, FrameError, FrameReader, PeerBody};
 use super::server::{Refusal, header_number};
-use super::wire::{self, MembershipAnswer, WireError};
+use super::wire::{self, Hearing, MembershipAnswer, WireError};
 use super::{HEADER_WITHIN_MS, Route, snapshot};
 use crate::group::Group;
 use crate::runtime;
@@ -53,6 +53,11 @@ pub(super) async fn answer(
         Route::Standing => {
             let () = message(body).await?;
             reply(group.standing_here().await)
+        }
+        Route::Hearing => {
+            let () = message(body).await?;
+            let leader = group.hears_a_leader();
+            Ok(frames::full(wire::encode(&Hearing { leader })))
         }
         Route::ReadIndex => {
             let () = message(body).await?;

@@ -16,7 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ostraka_core::limits::{
     PEER_ACCEPT_PAUSE_MS, PEER_CONNECTIONS_MAX, PEER_HELLO_MS_MAX, PEER_PING_ANSWER_MS_MAX, PEER_PING_MS,
-    PEER_STREAMS_MAX,
+    PEER_RESETS_PENDING_MAX, PEER_STREAMS_MAX,
 };
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
@@ -117,6 +117,7 @@ impl PeerServer {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_concurrent_streams(PEER_STREAMS_MAX)
+            .max_pending_accept_reset_streams(PEER_RESETS_PENDING_MAX)
             .keep_alive_interval(Duration::from_millis(PEER_PING_MS))
             .keep_alive_timeout(Duration::from_millis(PEER_PING_ANSWER_MS_MAX))
             .serve_connection(TokioIo::new(io), service);
@@ -264,7 +265,7 @@ fn check_promises(group: &Group, route: Route, headers: &HeaderMap) -> Result<()
     let asks_for_a_promise = match route {
         Route::Vote | Route::PreVote | Route::TransferLeader => true,
         Route::Append | Route::AppendOne | Route::Snapshot => headers.contains_key(HEADER_VOTER),
-        Route::Propose | Route::ReadIndex | Route::Membership | Route::Standing => false,
+        Route::Propose | Route::ReadIndex | Route::Membership | Route::Standing | Route::Hearing => false,
     };
     if !asks_for_a_promise || group.has_log() {
         return Ok(());

@@ -294,6 +294,12 @@ pub struct Standing {
     pub last_log_index: Option<LogIndex>,
 }
 
+/// Whether a node hears a leader with a quorum behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hearing {
+    pub leader: bool,
+}
+
 /// What the leader says of it: the membership that there is when it is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MembershipAnswer(pub Result<MembershipId, GroupError>);

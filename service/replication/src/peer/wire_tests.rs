@@ -110,6 +110,7 @@ proptest! {
         let _ = decode::<MembershipChange>(&bytes);
         let _ = decode::<MembershipAnswer>(&bytes);
         let _ = decode::<Standing>(&bytes);
+        let _ = decode::<Hearing>(&bytes);
         let _ = decode::<openraft::raft::VoteRequest<Types>>(&bytes);
         let _ = decode::<crate::types::SnapshotMeta>(&bytes);
     }
@@ -129,6 +130,12 @@ proptest! {
             last_log_index: last.map(LogIndex),
         };
         prop_assert_eq!(decode(&encode(&standing)), Ok(standing));
+    }
+
+    #[test]
+    fn what_a_node_hears_comes_back_as_it_was(leader: bool) {
+        let hearing = Hearing { leader };
+        prop_assert_eq!(decode(&encode(&hearing)), Ok(hearing));
     }
 
     #[test]

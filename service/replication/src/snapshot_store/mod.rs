@@ -12,6 +12,7 @@
 mod checked;
 mod files;
 mod frame;
+mod synced_file;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,6 +28,8 @@ pub use self::checked::{CheckedSnapshots, DamagedSnapshot};
 use self::files::{Files, Staged};
 pub use self::frame::{FrameError, SnapshotReader};
 use self::frame::{FrameWriter, frame_error};
+use self::synced_file::SyncedFile;
+use crate::REPLACE_NODE;
 use crate::types::SnapshotMeta;
 
 /// Snapshots kept. The one before the newest is what a damaged newest falls back to.
@@ -37,16 +40,14 @@ pub const SNAPSHOTS_KEPT: usize = 2;
 pub enum SnapshotError {
     /// Terminal for this folder.
     #[error(
-        "the snapshot {name} is damaged ({detail}) and the log no longer reaches back to before it: restore the whole data \
-         folder from a backup, or remove this node from the cluster and add it again with an empty folder and --bootstrap \
-         wait (nothing was changed)"
+        "the snapshot {name} is damaged ({detail}) and the log no longer reaches back to before it: {REPLACE_NODE} \
+         (nothing was changed)"
     )]
     Damaged { name: String, detail: String },
     /// Terminal for this folder.
     #[error(
         "the log in {log} begins with entry {begins}, and no snapshot in {folder} reaches that far: put back the snapshots \
-         that belong to this log, or restore the whole data folder from a backup, or remove this node from the cluster \
-         and add it again with an empty folder and --bootstrap wait (nothing was changed)"
+         that belong to this log, or {REPLACE_NODE} (nothing was changed)"
     )]
     Missing {
         log: String,
@@ -57,8 +58,7 @@ pub enum SnapshotError {
     #[error(
         "the log in {log} ends {ends}, but the snapshot {name} was made from its entries up to {index}: this is an older \
          log, or one that has lost its end. Log and snapshots belong together: put back the log that belongs to these \
-         snapshots, or restore the whole data folder from one backup, or remove this node from the cluster and add it \
-         again with an empty folder and --bootstrap wait (nothing was changed)"
+         snapshots, or {REPLACE_NODE} (nothing was changed)"
     )]
     Ahead {
         log: String,
@@ -242,6 +242,7 @@ impl SnapshotStore {
         let sink = match &self.kept {
             Kept::Files(files) => {
                 let (staged, file) = files.stage()?;
+                let file = SyncedFile::new(file);
                 Sink::File { staged, file }
             }
             Kept::Memory(_) => Sink::Memory(Vec::new()),
@@ -281,7 +282,7 @@ impl SnapshotStore {
 }
 
 enum Sink {
-    File { staged: Arc<Staged>, file: File },
+    File { staged: Arc<Staged>, file: SyncedFile },
     Memory(Vec<u8>),
 }
 
@@ -330,7 +331,7 @@ impl Incoming {
     fn finish_trusted(self, meta: SnapshotMeta) -> Result<StoredSnapshot, SnapshotError> {
         let place = match self.sink {
             Sink::File { staged, file } => {
-                file.sync_all().map_err(|source| self.store.failed(source))?;
+                file.finish().map_err(|source| self.store.failed(source))?;
                 Place::Staged(staged)
             }
             Sink::Memory(bytes) => Place::Memory(bytes.into()),

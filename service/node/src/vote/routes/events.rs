@@ -310,7 +310,7 @@ pub(super) async fn stream(
     Context(context): Context,
 ) -> Result<Response, Problem> {
     if service.ends_streams() {
-        return Err(Problem::new(ErrorCode::Draining, "This node is going away.").retry_after_s(1));
+        return Err(Problem::new(ErrorCode::Draining, "This node is going away."));
     }
     let known = service.machine.read().state().event(event).is_some();
     if !known {
@@ -347,7 +347,7 @@ async fn read_event<T>(
         None if consistency == Consistency::Linearizable => Err(event_not_found(event)),
         None => {
             let detail = "This node does not know the event, and no quorum answered in time to make sure.";
-            Err(Problem::new(ErrorCode::NoLeader, detail).retry_after_s(1))
+            Err(Problem::new(ErrorCode::NoLeader, detail))
         }
     }
 }

@@ -163,7 +163,7 @@ pub(super) async fn status(
     })?;
     if !service.has_applied(position.index).await {
         let detail = "This node has not caught up with this vote yet; its status would be a guess.";
-        return Err(Problem::new(ErrorCode::NoLeader, detail).retry_after_s(1));
+        return Err(Problem::new(ErrorCode::NoLeader, detail));
     }
     let found = {
         let machine = service.machine.read();

@@ -10,7 +10,7 @@ use super::{PASSWORD, backup, check, free_port, register, restore, totals};
 use crate::support::cluster::Cluster;
 use crate::support::load::cast;
 use crate::support::process::{NodeOptions, NodeProcess, OPERATOR_PASSWORD, run_ostraka};
-use crate::support::stage::{Stage, login};
+use crate::support::stage::{Issuer, Stage, login};
 
 /// One node with a few votes and accounts, and a backup of it with its secrets.
 fn backed_up() -> (Stage, PathBuf, String) {
@@ -226,7 +226,7 @@ fn secrets_must_be_those_of_the_backup() {
         restore(&with_secrets, &target, &[]).unwrap()["secrets_restored"],
         true
     );
-    let token = stage.issuer.voter(10);
+    let token = Issuer::of(&target.join("secrets.json")).voter(10);
     drop(stage.node);
     let node = NodeProcess::start(NodeOptions::new(1, &target));
     login(&node.options.public, "ada", PASSWORD);

@@ -37,18 +37,7 @@ impl Cluster {
             ]);
             let node = NodeProcess::start(options);
             let via = nodes[0].as_ref().unwrap().options.operator.clone();
-            let add = [
-                "cluster",
-                "--operator",
-                &via,
-                "add",
-                "--node",
-                &number.to_string(),
-                "--peer",
-                &node.options.peer,
-            ];
-            let (status, stdout, stderr) = run_ostraka(&add);
-            assert!(status.success(), "{stdout}{stderr}\n{}", node.log());
+            add_to_cluster(&via, number, &node);
             nodes.push(Some(node));
         }
         let addr = nodes[0].as_ref().unwrap().options.public.clone();
@@ -167,4 +156,21 @@ impl Cluster {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// Adds a started node to the cluster of the operator port `via`, as an operator does.
+pub(crate) fn add_to_cluster(via: &str, number: u64, node: &NodeProcess) {
+    let (number, peer) = (number.to_string(), &node.options.peer);
+    let add = [
+        "cluster",
+        "--operator",
+        via,
+        "add",
+        "--node",
+        &number,
+        "--peer",
+        peer,
+    ];
+    let (status, stdout, stderr) = run_ostraka(&add);
+    assert!(status.success(), "{stdout}{stderr}\n{}", node.log());
 }

@@ -10,6 +10,7 @@ use ostraka_core::limits::LOG_CACHE_BYTES_MAX;
 use super::mark::{Mark, Marked, Purged};
 use super::offline::OfflineLog;
 use super::shared::Positions;
+use crate::REPLACE_NODE;
 use crate::durable_fs;
 use crate::log_store::record::{self, Assembler, Record, RecordError};
 use crate::log_store::{Extent, ReadError, meta, record::parse_part_key};
@@ -50,9 +51,7 @@ pub enum OpenError {
     NewerFormat { folder: PathBuf, found: String },
     /// Terminal for this folder.
     #[error(
-        "the log in {folder} is damaged ({detail}): restore it from a backup together with the rest of the data folder, \
-         for log and snapshots belong together, or remove this node from the cluster and add it again with an empty \
-         folder and --bootstrap wait; keep this one if it must be examined"
+        "the log in {folder} is damaged ({detail}): {REPLACE_NODE}; keep this folder if it must be examined"
     )]
     Damaged { folder: PathBuf, detail: String },
     /// Terminal for this folder.
