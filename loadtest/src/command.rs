@@ -1,13 +1,16 @@
 //! The command line.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::arrivals::Pace;
 use crate::evidence::{Evidence, Machine, Verdict};
-use crate::session::{Figures, Pressure, Subject};
+use crate::rate::{self, Rate};
+use crate::session::{Figures, Pressure, SessionError, Subject};
 use crate::{compare, empty_server, evidence, session};
 
 /// Exit codes: 0 measured and the books balance, 1 they do not, 2 inconclusive, 3 no data, 64 wrong arguments.
@@ -22,6 +25,8 @@ struct Cli {
 enum Command {
     /// Votes at a running service as fast as it takes them, each of a different voter, and checks its books after
     Votes(VotesArgs),
+    /// Votes at a running service at a stated rate, whether it keeps up or not, and times each from when it was to begin
+    Rate(RateArgs),
     /// Starts the service and an empty handler in turn and measures both in the same run
     Compare(CompareArgs),
     /// Serves the empty handler that `compare` measures
@@ -45,6 +50,12 @@ struct PressureArgs {
     /// Seconds before the measured ones
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=600))]
     warmup_seconds: u64,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
+}
+
+#[derive(Args)]
+struct EvidenceArgs {
     /// Where the JSON file of the run goes [default: target/evidence]
     #[arg(long)]
     evidence: Option<PathBuf>,
@@ -63,8 +74,9 @@ impl PressureArgs {
     }
 }
 
+/// A service that runs.
 #[derive(Args)]
-struct VotesArgs {
+struct ServiceArgs {
     /// The service's public port
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: String,
@@ -74,11 +86,88 @@ struct VotesArgs {
     /// The operator's password, to create the event with
     #[arg(long, env = "OSTRAKA_OPERATOR_PASSWORD", hide_env_values = true)]
     operator_password: String,
+}
+
+impl ServiceArgs {
+    fn subject(&self) -> Result<Subject<'_>, SessionError> {
+        Ok(Subject {
+            addr: session::addr_of(&self.url)?,
+            secrets_file: &self.secrets_file,
+            operator_password: &self.operator_password,
+            pid: None,
+        })
+    }
+}
+
+#[derive(Args)]
+struct VotesArgs {
+    #[command(flatten)]
+    service: ServiceArgs,
     /// Seconds to measure
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
     #[command(flatten)]
     pressure: PressureArgs,
+}
+
+#[derive(Args)]
+struct RateArgs {
+    #[command(flatten)]
+    service: ServiceArgs,
+    /// Votes a second
+    #[arg(long, value_parser = positive)]
+    votes_per_s: f64,
+    /// How the moments lie at which votes begin
+    #[arg(long, value_enum, default_value_t = Pace::Poisson)]
+    pace: Pace,
+    /// The same seed gives the same moments
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Seconds to measure
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+    /// Seconds before the measured ones
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=600))]
+    warmup_seconds: u64,
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=16_000))]
+    connections: u64,
+    /// Requests under way on a connection at most: 1 as a phone has it, more as a proxy has it
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=4_096))]
+    depth: u64,
+    /// Threads of the generator
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
+    threads: u64,
+    /// FAIL where the 99th percentile of acknowledgements is longer, ms
+    #[arg(long, value_parser = positive)]
+    ack_p99_ms_max: Option<f64>,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
+}
+
+impl RateArgs {
+    fn rate(&self) -> Rate {
+        let count = |value: u64| usize::try_from(value).expect("clap has bounded it");
+        Rate {
+            votes_per_s: self.votes_per_s,
+            pace: self.pace,
+            seed: self.seed,
+            connections: count(self.connections),
+            depth: count(self.depth),
+            threads: count(self.threads.min(self.connections)),
+            warmup_s: self.warmup_seconds,
+            window_s: self.seconds,
+            ack_p99_ms_max: self.ack_p99_ms_max,
+        }
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_string())?;
+    if number.is_finite() && number > 0.0 {
+        Ok(number)
+    } else {
+        Err("it must be above 0".to_string())
+    }
 }
 
 #[derive(Args)]
@@ -113,6 +202,7 @@ pub fn run() -> ExitCode {
     };
     match cli.command {
         Command::Votes(args) => votes(&args),
+        Command::Rate(args) => rate(&args),
         Command::Compare(args) => compare(&args),
         Command::EmptyServer { listen } => match empty_server::run(&listen) {
             Ok(()) => ExitCode::SUCCESS,
@@ -123,18 +213,14 @@ pub fn run() -> ExitCode {
 
 fn votes(args: &VotesArgs) -> ExitCode {
     let pressure = args.pressure.pressure(args.seconds);
-    let ran = session::addr_of(&args.url).and_then(|addr| {
-        let subject = Subject {
-            addr,
-            secrets_file: &args.secrets_file,
-            operator_password: &args.operator_password,
-            pid: None,
-        };
-        session::run(&subject, pressure)
-    });
+    let evidence = &args.pressure.evidence;
+    let ran = args
+        .service
+        .subject()
+        .and_then(|subject| session::run_closed(&subject, pressure));
     let (report, ledger) = match ran {
         Ok(ran) => ran,
-        Err(error) => return conclude("votes", &args.pressure, (Verdict::NoData, error.to_string()), ()),
+        Err(error) => return conclude("votes", evidence, (Verdict::NoData, error.to_string()), ()),
     };
     let figures = Figures::of(&report, pressure.threads, Some(ledger));
     println!(
@@ -157,7 +243,26 @@ fn votes(args: &VotesArgs) -> ExitCode {
         Some(doubt) => (Verdict::Inconclusive, doubt.clone()),
         None => (Verdict::Pass, "every acknowledged vote is counted".to_string()),
     };
-    conclude("votes", &args.pressure, concluded, figures)
+    conclude("votes", evidence, concluded, figures)
+}
+
+fn rate(args: &RateArgs) -> ExitCode {
+    let rate = args.rate();
+    if let Some(sentence) = rate.too_many() {
+        eprintln!("error: {sentence}");
+        return ExitCode::from(WRONG_ARGUMENTS);
+    }
+    let ran = args
+        .service
+        .subject()
+        .and_then(|subject| rate::run(&subject, rate));
+    match ran {
+        Ok(figures) => {
+            println!("{}", figures.text());
+            conclude("rate", &args.evidence, figures.verdict(), figures)
+        }
+        Err(error) => conclude("rate", &args.evidence, (Verdict::NoData, error.to_string()), ()),
+    }
 }
 
 fn compare(args: &CompareArgs) -> ExitCode {
@@ -165,10 +270,16 @@ fn compare(args: &CompareArgs) -> ExitCode {
     let folder = args
         .data
         .clone()
-        .unwrap_or_else(|| evidence_folder(&args.pressure));
+        .unwrap_or_else(|| args.pressure.evidence.folder());
     let rounds = usize::try_from(args.rounds).expect("clap has bounded it");
-    let made = std::fs::create_dir_all(&folder)
-        .and_then(|()| tempfile::Builder::new().prefix("compare-").tempdir_in(&folder));
+    let made = std::fs::create_dir_all(&folder).and_then(|()| {
+        // Whoever else runs one of the servers may look for his folder in it; the folders themselves are private.
+        let all_may_enter = std::fs::Permissions::from_mode(0o755);
+        tempfile::Builder::new()
+            .prefix("compare-")
+            .permissions(all_may_enter)
+            .tempdir_in(&folder)
+    });
     let scratch = match made {
         Ok(scratch) => scratch,
         Err(error) => return no_data(&format!("{} cannot be written: {error}", folder.display())),
@@ -177,19 +288,26 @@ fn compare(args: &CompareArgs) -> ExitCode {
         Ok(comparison) => {
             print!("{}", comparison.table());
             let concluded = comparison.verdict();
-            conclude("compare", &args.pressure, concluded, comparison)
+            conclude("compare", &args.pressure.evidence, concluded, comparison)
         }
         Err(error) => {
             // What the servers said is kept: it is the only evidence there is.
             let kept = scratch.keep();
             let sentence = format!("{error} (kept: {})", kept.display());
-            conclude("compare", &args.pressure, (Verdict::NoData, sentence), ())
+            conclude(
+                "compare",
+                &args.pressure.evidence,
+                (Verdict::NoData, sentence),
+                (),
+            )
         }
     }
 }
 
-fn evidence_folder(args: &PressureArgs) -> PathBuf {
-    args.evidence.clone().unwrap_or_else(evidence::default_folder)
+impl EvidenceArgs {
+    fn folder(&self) -> PathBuf {
+        self.evidence.clone().unwrap_or_else(evidence::default_folder)
+    }
 }
 
 fn no_data(error: &impl std::fmt::Display) -> ExitCode {
@@ -200,7 +318,7 @@ fn no_data(error: &impl std::fmt::Display) -> ExitCode {
 /// Says the verdict, writes the evidence, and gives the exit code.
 fn conclude(
     command: &str,
-    args: &PressureArgs,
+    args: &EvidenceArgs,
     (verdict, sentence): (Verdict, String),
     figures: impl Serialize,
 ) -> ExitCode {
@@ -219,7 +337,7 @@ fn conclude(
         "{}: {sentence}",
         word.as_ref().and_then(|word| word.as_str()).unwrap_or("?")
     );
-    match evidence::write(&evidence_folder(args), "loadtest", &evidence) {
+    match evidence::write(&args.folder(), "loadtest", &evidence) {
         Ok(path) => println!("evidence: {}", path.display()),
         Err(error) => return no_data(&format!("the evidence cannot be written: {error}")),
     }

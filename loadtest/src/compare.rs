@@ -1,5 +1,5 @@
 //! The service and the empty server, in turn, under the same generator, on the same machine, in the same run: absolute
-//! figures drift from machine to machine, the ratio holds.
+//! figures drift from machine to machine, the ratio holds. And what somebody would take instead, under generators of their own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::evidence::{self, Verdict};
 use crate::generator::{self, LoadError};
 use crate::issuer::Issuer;
+use crate::peers::{PeerSide, Peers};
 use crate::processes::{ProcessError, Server, beside};
 use crate::session::{self, Figures, Pressure, SessionError, Subject};
 use crate::statistics::{LatencyMs, Limit, Spread, latencies};
@@ -36,6 +37,7 @@ pub(crate) struct Comparison {
     /// Median by median.
     pub(crate) ratio: f64,
     pub(crate) ratio_by_round: Spread,
+    pub(crate) peers: Vec<PeerSide>,
 }
 
 /// One of the two, over all rounds.
@@ -49,6 +51,7 @@ pub(crate) struct Side {
 /// Runs `rounds` of both, each on a fresh process and a fresh data folder under `folder`.
 pub(crate) fn run(pressure: Pressure, rounds: usize, folder: &Path) -> Result<Comparison, CompareError> {
     let (mut services, mut empties) = (Collected::default(), Collected::default());
+    let mut peers = Peers::default();
     for round in 1..=rounds {
         let at = folder.join(round.to_string());
         std::fs::create_dir_all(&at).map_err(CompareError::Folder)?;
@@ -62,12 +65,17 @@ pub(crate) fn run(pressure: Pressure, rounds: usize, folder: &Path) -> Result<Co
             "round {round} of {rounds}: empty   {:>9.0} requests/s",
             figures.votes_per_s
         );
+        peers.take_round(pressure, &at, |peer, said| {
+            eprintln!("round {round} of {rounds}: {} {said}", peer.name());
+        });
     }
     let binary = beside("ostraka").map_err(CompareError::Folder)?;
     let binary_sha256 = evidence::sha256_of(&binary);
+    let comparison = Comparison::of(pressure, services, empties);
     Ok(Comparison {
         binary_sha256,
-        ..Comparison::of(pressure, services, empties)
+        peers: peers.beside(comparison.service.votes_per_s.median),
+        ..comparison
     })
 }
 
@@ -113,6 +121,7 @@ impl Comparison {
             empty,
             ratio,
             ratio_by_round,
+            peers: Vec::new(),
         }
     }
 
@@ -193,13 +202,31 @@ impl Comparison {
             "ratio {:.3} of the medians; by round {min:.3} {median:.3} {max:.3}\n",
             self.ratio
         );
+        let peers = self.peers.iter().map(peer_row).collect();
         [
             head,
             row("ostraka serve", &self.service),
             row("empty handler", &self.empty),
             ratio,
+            peers,
         ]
         .concat()
+    }
+}
+
+/// Its rate, and the service's by it.
+fn peer_row(side: &PeerSide) -> String {
+    let name = side.name;
+    match (side.votes_per_s, side.ratio) {
+        (Some(Spread { min, median, max }), Some(ratio)) => {
+            format!(
+                "{name:<15} {min:>9.0} {median:>9.0} {max:>9.0}   the service takes {ratio:.2} times as many\n"
+            )
+        }
+        _ => format!(
+            "{name:<15} {}\n",
+            side.skipped.as_deref().unwrap_or("not measured")
+        ),
     }
 }
 
@@ -225,7 +252,7 @@ fn service_round(pressure: Pressure, folder: &Path) -> Result<(Figures, Histogra
         operator_password: &password,
         pid: Some(server.pid()),
     };
-    let (report, ledger) = session::run(&subject, pressure)?;
+    let (report, ledger) = session::run_closed(&subject, pressure)?;
     server.kill();
     Ok((
         Figures::of(&report, pressure.threads, Some(ledger)),
@@ -238,7 +265,8 @@ fn empty_round(pressure: Pressure, folder: &Path) -> Result<(Figures, Histogram<
     command.args(["empty-server", "--listen", "127.0.0.1:0"]);
     let server = Server::start("the empty server", command, &folder.join("empty.log"))?;
     let issuer = Issuer::new(&[7; 32], "k1", session::now_s());
-    let load = session::load(server.addr, issuer, pressure, "e1", "e1-c0", Some(server.pid()));
+    let template = session::template(server.addr, "e1", "e1-c0");
+    let load = session::load(server.addr, issuer, template, pressure, Some(server.pid()));
     let report = generator::run(load)?;
     server.kill();
     Ok((

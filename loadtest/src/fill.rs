@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::generator::{self, Counts, LoadError};
 use crate::issuer::{Issuer, IssuerError};
-use crate::session::{Pressure, load, now_s};
+use crate::session::{Pressure, load, now_s, template};
 
 /// Connections, and requests sent together on each: together they make the batches of a busy minute.
 const CONNECTIONS: usize = 64;
@@ -87,7 +87,8 @@ impl Fill {
             warmup_s: 0,
             window_s: self.patience.as_secs(),
         };
-        let all = load(self.addr, issuer, pressure, &self.event, &self.contestant, None);
+        let template = template(self.addr, &self.event, &self.contestant);
+        let all = load(self.addr, issuer, template, pressure, None);
         let ours = generator::Load {
             voters: self.voters,
             ..all

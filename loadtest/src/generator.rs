@@ -21,10 +21,10 @@ use crate::statistics::{CpuCores, latencies};
 use crate::wire::{VoteTemplate, WireError, find_answer, says_processed};
 
 /// A loopback or data-centre connection is there at once or not at all.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than the service's own patience with a submission, so that its answer is heard.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
-const READ_BYTES: usize = 64 * 1024;
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const READ_BYTES: usize = 64 * 1024;
 
 /// What to do.
 pub(crate) struct Load {
@@ -77,7 +77,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.acked += other.acked;
         self.not_counted += other.not_counted;
         self.unanswered += other.unanswered;
@@ -95,6 +95,12 @@ impl Counts {
     /// an error of the server's (5xx).
     pub(crate) fn in_doubt(&self) -> u64 {
         self.unanswered + self.refused.range(500..).map(|(_, count)| count).sum::<u64>()
+    }
+}
+
+impl AsRef<Counts> for LoadReport {
+    fn as_ref(&self) -> &Counts {
+        &self.counts
     }
 }
 
@@ -152,10 +158,10 @@ fn join(workers: Vec<Worker>) -> Result<Part, LoadError> {
 }
 
 /// One connection ahead of all others: a server that is not there is one sentence, not 64.
-fn probe(load: &Load) -> Result<(), LoadError> {
-    let tried = std::net::TcpStream::connect_timeout(&load.addr, CONNECT_TIMEOUT);
+pub(crate) fn probe(addr: SocketAddr) -> Result<(), LoadError> {
+    let tried = std::net::TcpStream::connect_timeout(&addr, CONNECT_TIMEOUT);
     tried.map(drop).map_err(|error| LoadError::Unreachable {
-        addr: load.addr,
+        addr,
         reason: error.to_string(),
     })
 }
@@ -168,7 +174,7 @@ struct Shared {
 
 impl Shared {
     fn begin(load: Load) -> Result<Arc<Self>, LoadError> {
-        probe(&load)?;
+        probe(load.addr)?;
         Ok(Arc::new(Self {
             next_voter: AtomicU32::new(load.voters.start),
             start: Instant::now(),
@@ -236,7 +242,7 @@ fn work(shared: &Arc<Shared>, thread: usize) -> std::io::Result<Part> {
 
 /// Why a connection ended before its time.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+pub(crate) enum Broken {
     #[error("connecting failed: {0}")]
     Connect(std::io::Error),
     #[error("sending failed: {0}")]
@@ -247,6 +253,8 @@ enum Broken {
     Closed,
     #[error("no answer within {} s", ANSWER_TIMEOUT.as_secs())]
     Late,
+    #[error("an answer came that nothing had asked for")]
+    Unasked,
     #[error(transparent)]
     Wire(#[from] WireError),
 }

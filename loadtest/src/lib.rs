@@ -1,8 +1,9 @@
 //! Load on Ostraka: how many votes it takes, and what that is beside an empty handler.
 //!
-//! Other harnesses take three things from here: [`issuer`], which signs voters' tokens, [`fill`], which casts many votes
-//! quickly, and [`evidence`], the form in which runs leave what they measured.
+//! Other harnesses take four things from here: [`issuer`], which signs voters' tokens, [`arrivals`], which says when votes are
+//! to begin, [`fill`], which casts many votes quickly, and [`evidence`], the form in which runs leave what they measured.
 
+pub mod arrivals;
 pub mod command;
 mod compare;
 mod cpu;
@@ -11,7 +12,10 @@ pub mod evidence;
 pub mod fill;
 mod generator;
 pub mod issuer;
+mod open_loop;
+mod peers;
 mod processes;
+mod rate;
 mod session;
 mod statistics;
 mod wire;

@@ -157,7 +157,10 @@ pub(crate) fn addr_of(url: &str) -> Result<SocketAddr, SessionError> {
 }
 
 /// Creates an event, drives the load at it, and closes the books.
-pub(crate) fn run(subject: &Subject<'_>, pressure: Pressure) -> Result<(LoadReport, Ledger), SessionError> {
+pub(crate) fn run<R: AsRef<Counts>>(
+    subject: &Subject<'_>,
+    drive: impl FnOnce(Issuer, VoteTemplate) -> Result<R, LoadError>,
+) -> Result<(R, Ledger), SessionError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(SessionError::Runtime)?;
     let issuer = Issuer::from_file(subject.secrets_file, now_s())?;
@@ -165,38 +168,43 @@ pub(crate) fn run(subject: &Subject<'_>, pressure: Pressure) -> Result<(LoadRepo
     let config = ClientConfig::new(Arc::new(random));
     let client = Client::new(Arc::new(TokioConnect), vec![subject.addr.to_string()], config);
     let (token, event, contestant) = runtime.block_on(prepare(&client, subject.operator_password))?;
-    let load = load(
-        subject.addr,
-        issuer,
-        pressure,
-        &event.to_string(),
-        &contestant,
-        subject.pid,
-    );
-    let report = crate::generator::run(load)?;
-    let acked = report.counts.acked;
-    let counted = runtime.block_on(settled(&client, &token, event, acked))?;
+    let report = drive(issuer, template(subject.addr, &event.to_string(), &contestant))?;
+    let counts = report.as_ref();
+    let counted = runtime.block_on(settled(&client, &token, event, counts.acked))?;
     let ledger = Ledger {
-        acked,
+        acked: counts.acked,
         counted,
-        in_doubt: report.counts.in_doubt(),
+        in_doubt: counts.in_doubt(),
     };
     Ok((report, ledger))
+}
+
+/// As fast as the service takes them.
+pub(crate) fn run_closed(
+    subject: &Subject<'_>,
+    pressure: Pressure,
+) -> Result<(LoadReport, Ledger), SessionError> {
+    run(subject, |issuer, template| {
+        crate::generator::run(load(subject.addr, issuer, template, pressure, subject.pid))
+    })
+}
+
+pub(crate) fn template(addr: SocketAddr, event: &str, contestant: &str) -> VoteTemplate {
+    // Any moment will do: the votes are told apart by their voters.
+    VoteTemplate::new(&addr.to_string(), event, contestant, "2026-01-01T00:00:00.000Z")
 }
 
 /// The load of that pressure on that address.
 pub(crate) fn load(
     addr: SocketAddr,
     issuer: Issuer,
+    template: VoteTemplate,
     pressure: Pressure,
-    event: &str,
-    contestant: &str,
     server_pid: Option<u32>,
 ) -> Load {
     Load {
         addr,
-        // Any moment will do: the votes are told apart by their voters.
-        template: VoteTemplate::new(&addr.to_string(), event, contestant, "2026-01-01T00:00:00.000Z"),
+        template,
         issuer,
         voters: 1..u32::MAX,
         connections: pressure.connections,

@@ -1,0 +1,241 @@
+//! `loadtest rate`: votes at a stated rate, and what their latencies amount to.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::arrivals::Pace;
+use crate::evidence::Verdict;
+use crate::open_loop::{self, OpenLoad, OpenReport};
+use crate::session::{self, Ledger, SessionError, Subject};
+use crate::statistics::{CpuCores, Limit};
+
+/// Votes of one run. Each is ready before the first is sent, at about 450 bytes of memory.
+pub(crate) const VOTES_MAX: u64 = 3_000_000;
+
+/// How late the generator may notice that a vote is due, p99: a tenth of what an acknowledgement may take, and five times its
+/// timer's step.
+const NOTICED_MS_P99_MAX: f64 = 5.0;
+
+/// Samples with which the 99th percentile of a service that is as good as its objective is seen with 95 % confidence:
+/// 0.99^n < 0.05.
+const P99_SAMPLES_MIN: u64 = 299;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Rate {
+    pub(crate) votes_per_s: f64,
+    pub(crate) pace: Pace,
+    pub(crate) seed: u64,
+    pub(crate) connections: usize,
+    pub(crate) depth: usize,
+    pub(crate) threads: usize,
+    pub(crate) warmup_s: u64,
+    pub(crate) window_s: u64,
+    pub(crate) ack_p99_ms_max: Option<f64>,
+}
+
+impl Rate {
+    /// How many votes there would be more than fit; none where all do.
+    pub(crate) fn too_many(&self) -> Option<String> {
+        let votes = self.votes_per_s * (self.warmup_s + self.window_s) as f64;
+        (votes > VOTES_MAX as f64).then(|| {
+            format!("{votes:.0} votes are too many for one run, which takes {VOTES_MAX}: ask for fewer seconds or votes a second")
+        })
+    }
+}
+
+/// Of votes that were to begin within the window; ms from then on. A rank is none where so many were never acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Ranks {
+    pub(crate) samples: u64,
+    pub(crate) never: u64,
+    pub(crate) p50: Option<f64>,
+    pub(crate) p95: Option<f64>,
+    pub(crate) p99: Option<f64>,
+    pub(crate) p999: Option<f64>,
+    pub(crate) max: Option<f64>,
+}
+
+impl Ranks {
+    /// `happened` of `samples`; the others never did, so they are longer than all that did.
+    fn of(happened: &Histogram<u64>, samples: u64) -> Self {
+        let never = samples - happened.len();
+        let rank = |per_mille: u64| {
+            let rank = (samples * per_mille).div_ceil(1_000).max(1);
+            (rank <= happened.len())
+                .then(|| happened.value_at_quantile(rank as f64 / happened.len() as f64) as f64 / 1_000.0)
+        };
+        Self {
+            samples,
+            never,
+            p50: rank(500),
+            p95: rank(950),
+            p99: rank(990),
+            p999: rank(999),
+            max: rank(1_000),
+        }
+    }
+
+    fn text(&self) -> String {
+        let ranks = [self.p50, self.p95, self.p99, self.p999, self.max];
+        let ms = |rank: Option<f64>| rank.map_or("never".to_string(), |ms| format!("{ms:.2}"));
+        let [p50, p95, p99, p999, max] = ranks.map(ms);
+        format!("p50 {p50} ms, p95 {p95} ms, p99 {p99} ms, p99.9 {p999} ms, max {max} ms")
+    }
+}
+
+/// One run's figures, as they go into the evidence.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RateFigures {
+    pub(crate) asked: Rate,
+    pub(crate) acked_per_s: f64,
+    pub(crate) ack_ms: Ranks,
+    /// Answers that were no acknowledgement, of the same votes.
+    pub(crate) refused_ms: Ranks,
+    /// How late the generator noticed that votes were due.
+    pub(crate) noticed_ms: Ranks,
+    /// Votes that were never answered, the unsent among them.
+    pub(crate) unanswered: u64,
+    /// Votes that no connection had room for in time.
+    pub(crate) unsent: u64,
+    pub(crate) not_counted: u64,
+    pub(crate) refused: std::collections::BTreeMap<u16, u64>,
+    pub(crate) broken: std::collections::BTreeMap<String, u64>,
+    pub(crate) cpu_cores: CpuCores,
+    pub(crate) limit: Limit,
+    pub(crate) ledger: Ledger,
+}
+
+impl RateFigures {
+    fn of(asked: Rate, report: &OpenReport, ledger: Ledger) -> Self {
+        let seen = &report.seen;
+        Self {
+            asked,
+            acked_per_s: report.acked_per_s(),
+            ack_ms: Ranks::of(&seen.acked_micros, seen.intended),
+            refused_ms: Ranks::of(&seen.refused_micros, seen.refused_micros.len()),
+            noticed_ms: Ranks::of(&seen.noticed_micros, seen.intended),
+            unanswered: seen.never(),
+            unsent: seen.unsent,
+            not_counted: report.counts.not_counted,
+            refused: report.counts.refused.clone(),
+            broken: report.counts.broken.clone(),
+            cpu_cores: report.cpu,
+            limit: report.cpu.limit(asked.threads),
+            ledger,
+        }
+    }
+
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let Ledger {
+            acked,
+            counted,
+            in_doubt,
+        } = self.ledger;
+        format!(
+            "{:.0} of {:.0} votes/s asked for were acknowledged, over {} s\n\
+             acknowledged: {}; {} of {} never\n\
+             otherwise answered, {}: {}\n\
+             noticed by the generator: {}\n\
+             all in all {acked} votes acknowledged, {counted} counted, {in_doubt} in doubt",
+            self.acked_per_s,
+            self.asked.votes_per_s,
+            self.asked.window_s,
+            self.ack_ms.text(),
+            self.ack_ms.never,
+            self.ack_ms.samples,
+            self.refused_ms.samples,
+            self.refused_ms.text(),
+            self.noticed_ms.text(),
+        )
+    }
+
+    /// Why the generator was not what it should have been; none if it was.
+    fn doubt(&self) -> Option<String> {
+        if self.noticed_ms.p99.is_none_or(|ms| ms > NOTICED_MS_P99_MAX) {
+            return Some(format!(
+                "the generator was late itself ({}), so latencies say more of it than of the service: give it more --threads or \
+                 a machine of its own",
+                self.noticed_ms.text()
+            ));
+        }
+        (self.limit == Limit::Generator).then(|| {
+            format!(
+                "the generator was the bottleneck ({:.2} cores busy): give it more --threads or a machine of its own",
+                self.cpu_cores.generator
+            )
+        })
+    }
+
+    /// The verdict, and the sentence that goes with it.
+    pub(crate) fn verdict(&self) -> (Verdict, String) {
+        let Ledger {
+            acked,
+            counted,
+            in_doubt,
+        } = self.ledger;
+        if !self.ledger.balances() {
+            let sentence = format!(
+                "the books do not balance: {acked} votes acknowledged, {counted} counted, {in_doubt} in doubt"
+            );
+            return (Verdict::Fail, sentence);
+        }
+        if acked == 0 {
+            return (Verdict::NoData, "no vote was acknowledged".to_string());
+        }
+        if let Some(doubt) = self.doubt() {
+            return (Verdict::Inconclusive, doubt);
+        }
+        let Some(limit) = self.asked.ack_p99_ms_max else {
+            return (Verdict::Pass, "every acknowledged vote is counted".to_string());
+        };
+        let Ranks { samples, p99, .. } = self.ack_ms;
+        match p99 {
+            _ if samples < P99_SAMPLES_MIN => {
+                let sentence = format!("{samples} votes say nothing of a p99: it takes {P99_SAMPLES_MIN}");
+                (Verdict::Inconclusive, sentence)
+            }
+            Some(ms) if ms <= limit => {
+                let sentence =
+                    format!("every acknowledged vote is counted; ack p99 {ms:.2} ms, at most {limit}");
+                (Verdict::Pass, sentence)
+            }
+            Some(ms) => (Verdict::Fail, format!("ack p99 {ms:.2} ms, not {limit}")),
+            None => {
+                let sentence = format!(
+                    "there is no ack p99: {} of {samples} votes were never acknowledged",
+                    self.ack_ms.never
+                );
+                (Verdict::Fail, sentence)
+            }
+        }
+    }
+}
+
+/// Creates an event, votes at that rate, and closes the books.
+pub(crate) fn run(subject: &Subject<'_>, rate: Rate) -> Result<RateFigures, SessionError> {
+    let (report, ledger) = session::run(subject, |issuer, template| {
+        open_loop::run(OpenLoad {
+            addr: subject.addr,
+            template,
+            issuer,
+            votes_per_s: rate.votes_per_s,
+            pace: rate.pace,
+            seed: rate.seed,
+            connections: rate.connections,
+            depth: rate.depth,
+            threads: rate.threads,
+            warmup: Duration::from_secs(rate.warmup_s),
+            window: Duration::from_secs(rate.window_s),
+            server_pid: subject.pid,
+        })
+    })?;
+    Ok(RateFigures::of(rate, &report, ledger))
+}
+
+#[cfg(test)]
+#[path = "rate_tests.rs"]
+mod tests;
