@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::litter::{Bag, CHILD_VARIABLE, Litter, LitterId};
 use crate::proc::{self, ProcessId};
-use crate::rig::Namespace;
+use crate::rig::namespace::Namespace;
 use crate::{Trouble, tools};
 
 static NEXT: AtomicU32 = AtomicU32::new(1);

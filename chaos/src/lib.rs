@@ -8,6 +8,7 @@
 //! [`Trouble`], which is never a pass.
 
 pub mod books;
+pub mod campaign;
 pub mod check;
 mod children;
 pub mod failover;

@@ -12,6 +12,7 @@ use ostraka_core::ids::{ContestantId, ContestantIndex, EventId, UnixMs, VoterNum
 use tokio::runtime::Runtime;
 
 use crate::Trouble;
+use crate::campaign::client_runtime;
 use crate::limits::{
     ANSWERS_AGAIN_WAIT, POLL_PAUSE, SAMPLE_CONTESTANTS, SAMPLE_PAUSE, SAMPLE_REQUEST_WAIT, SAMPLE_VOTERS,
 };
@@ -171,11 +172,7 @@ impl Sample {
     /// # Errors
     /// Where the cluster does not do that within a minute a step.
     pub fn begin(rig: &Rig) -> Result<Self, Trouble> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .map_err(|error| Trouble::failed(format!("no runtime for the sample's clients: {error}")))?;
+        let runtime = client_runtime(1)?;
         let client = client(rig.public_endpoints(), SAMPLE_REQUEST_WAIT);
         let begun = runtime.block_on(async {
             let operator = insist(|| login(&client, "operator", OPERATOR_PASSWORD)).await?;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::campaign::open_bag;
 use crate::limits::SAMPLE_WARM_UP;
-use crate::litter::Bag;
 use crate::nemesis::{Felt, Kind};
 use crate::rig::{Fs, Rig, RigOptions};
 use crate::sample::Sample;
@@ -38,9 +38,7 @@ impl Trial {
     /// Where the rig or the nemesis cannot be had here.
     pub fn run(&self, runs: &Path) -> Result<Verdict, Trouble> {
         let name = self.kind.name;
-        let bag = Bag::open(runs)?;
-        bag.empty_on_signals()?;
-        println!("run {} in {}", bag.run(), bag.folder().display());
+        let bag = open_bag(runs)?;
         let rig = Rig::new(self.options(), bag)?;
         let sample = Sample::begin(&rig)?;
         let trickle = sample.trickle(&rig);

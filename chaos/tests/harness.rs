@@ -227,6 +227,21 @@ fn alone() -> MutexGuard<'static, ()> {
     RIGS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The one piece of evidence that a command has left.
+fn only_file_in(folder: &Path) -> serde_json::Value {
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(Result::unwrap).collect();
+    let [file] = files.as_slice() else {
+        panic!("{files:?}");
+    };
+    serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap()
+}
+
+/// The name of the run, from the first line that a command prints.
+fn run_named_in(said: &str) -> &str {
+    let rest = said.strip_prefix("run ").unwrap();
+    rest.split(' ').next().unwrap()
+}
+
 /// Two cuts, and the evidence on them.
 #[test]
 fn acknowledged_votes_survive_two_power_cuts() {
@@ -255,13 +270,8 @@ fn acknowledged_votes_survive_two_power_cuts() {
     let said = text(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("PASS: 2 power cuts"), "{said}");
-    let run = said
-        .strip_prefix("run ")
-        .and_then(|rest| rest.split(' ').next())
-        .unwrap();
-    assert_eq!(traces(run, runs.path()), [""; 0]);
-    let file = std::fs::read_dir(&evidence).unwrap().next().unwrap().unwrap();
-    let value: serde_json::Value = serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
+    assert_eq!(traces(run_named_in(&said), runs.path()), [""; 0]);
+    let value = only_file_in(&evidence);
     assert_eq!(value["verdict"], "PASS");
     let figures = &value["figures"]["figures"];
     assert_eq!(figures["cuts"], 2);
@@ -295,8 +305,7 @@ fn a_killed_leader_is_measured() {
     let output = chaos(runs.path(), &arguments).output().unwrap();
     let said = text(&output);
     assert!(said.contains("the objectives are stated for 50 rounds"), "{said}");
-    let file = std::fs::read_dir(&evidence).unwrap().next().unwrap().unwrap();
-    let value: serde_json::Value = serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
+    let value = only_file_in(&evidence);
     let figures = &value["figures"]["figures"];
     assert_eq!(figures["findings"]["counts"], serde_json::json!({}), "{said}");
     assert_eq!(figures["folders_verified"], 3, "{said}");
@@ -317,11 +326,7 @@ fn a_killed_leader_is_measured() {
         pairs.as_u64().unwrap() > 6_000,
         "two viewers of each node see each vote: {said}"
     );
-    let run = said
-        .strip_prefix("run ")
-        .and_then(|rest| rest.split(' ').next())
-        .unwrap();
-    assert_eq!(traces(run, runs.path()), [""; 0]);
+    assert_eq!(traces(run_named_in(&said), runs.path()), [""; 0]);
 }
 
 /// An isolated leader loses its place, and a node that lost its power comes back.
@@ -363,5 +368,49 @@ fn a_cluster_is_formed_harmed_and_whole_again() {
         rig.verify(index).unwrap();
     }
     rig.take_down().unwrap();
+    assert_eq!(traces(&run, runs.path()), [""; 0]);
+}
+
+/// Storms come one after another, each with a bag of its own; one thread hears signals for all of them.
+#[test]
+fn a_storm_that_is_told_to_stop_cleans_up_first() {
+    let _alone = alone();
+    if !can(CLUSTER) {
+        return;
+    }
+    let Some(binary) = ostraka() else { return };
+    let runs = tempfile::tempdir().unwrap();
+    let evidence = runs.path().join("evidence");
+    let arguments = [
+        "--binary",
+        binary.to_str().unwrap(),
+        "run",
+        "--nemesis",
+        "pause",
+        "--evidence",
+        evidence.to_str().unwrap(),
+    ];
+    let mut harness = chaos(runs.path(), &arguments)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = std::time::Instant::now();
+    let run = loop {
+        let names = std::fs::read_dir(runs.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let run = names.into_iter().find(|name| {
+            let left = traces(name, runs.path());
+            left.iter().filter(|trace| trace.starts_with("process")).count() >= 3
+        });
+        match run {
+            Some(run) => break run,
+            None if begun.elapsed() < Duration::from_secs(60) => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            None => panic!("no cluster was built"),
+        }
+    };
+    assert_eq!(said("kill", &["-INT", &harness.id().to_string()]), "");
+    assert_eq!(harness.wait().unwrap().code(), Some(130));
     assert_eq!(traces(&run, runs.path()), [""; 0]);
 }

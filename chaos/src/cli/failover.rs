@@ -40,6 +40,9 @@ pub(crate) struct Wanted {
     /// What the nodes' data folders lie on: xfs, ext4 or host.
     #[arg(long, default_value = "xfs")]
     fs: Fs,
+    /// Leave nodes the kernel's own shortest wait before a lost packet is sent again, 200 ms instead of 10.
+    #[arg(long)]
+    stock_tcp: bool,
     /// The same seed gives the same votes at the same times.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -66,6 +69,7 @@ pub(crate) fn run(runs: &Path, binary: PathBuf, wanted: &Wanted) -> Result<Verdi
         votes_per_s: wanted.votes_per_s,
         nodes: wanted.nodes,
         fs: wanted.fs,
+        stock_tcp: wanted.stock_tcp,
         seed: wanted.seed,
         binary,
         evidence: wanted.evidence.clone(),

@@ -1,15 +1,15 @@
 //! `chaos run`: storms, one after another, each with its evidence.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use chaos::campaign::evidence_of;
 use chaos::litter::Bag;
 use chaos::report::{self, About};
 use chaos::rig::Fs;
 use chaos::storm::{self, Storm, StormPlan};
 use chaos::{Trouble, Verdict, nemesis};
 use clap::Args;
-use loadtest::evidence::{self, Machine};
+use loadtest::evidence;
 use ostraka_sim_model::ids::Seed;
 
 /// What is let loose. Without anything said: one composition.
@@ -85,9 +85,6 @@ impl Wanted {
 /// Where the plans or the evidence's folder are of no use.
 pub(crate) fn run(runs: &Path, binary: &Path, wanted: &Wanted) -> Result<Verdict, Trouble> {
     let plans = wanted.plans()?;
-    let bag = Bag::open(runs)?;
-    bag.empty_on_signals()?;
-    drop(bag);
     let mut verdicts = Vec::new();
     let all = plans.len();
     for (place, plan) in plans.into_iter().enumerate() {
@@ -173,26 +170,18 @@ fn one(runs: &Path, binary: &Path, plan: StormPlan, wanted: &Wanted) -> Result<V
 /// Writes the evidence, its page and its plan, and beside them what a run that did not hold is to be understood with: its
 /// crowd and its history. Returns the page's path.
 fn leave(folder: &Path, binary: &Path, ran: &storm::Ran) -> Result<PathBuf, Trouble> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let verdict = ran.evidence.verdict;
     #[derive(serde::Serialize)]
     struct Figures<'a> {
         binary_sha256: Option<String>,
         storm: &'a storm::Evidence,
     }
-    let whole = evidence::Evidence {
-        format: 1,
-        command: "run",
-        at_s: now.as_secs(),
-        commit: evidence::commit(),
-        machine: Machine::this(),
-        verdict: verdict.into(),
-        sentence: ran.evidence.reasons.first().map_or("all held", String::as_str),
-        figures: Figures {
-            binary_sha256: evidence::sha256_of(binary),
-            storm: &ran.evidence,
-        },
+    let sentence = ran.evidence.reasons.first().map_or("all held", String::as_str);
+    let figures = Figures {
+        binary_sha256: evidence::sha256_of(binary),
+        storm: &ran.evidence,
     };
+    let whole = evidence_of("run", (verdict, sentence), figures);
     let path = evidence::write(folder, "chaos", &whole).map_err(Trouble::with_file(folder))?;
     let plan_path = path.with_extension("plan.json");
     let machine = &whole.machine;

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use loadtest::evidence::{self, Evidence, Machine};
+use loadtest::arrivals::Pace;
+use loadtest::evidence;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -12,13 +13,14 @@ use super::figures::{Figures, RoundFigures};
 use super::plan::{Expects, Fault, shares};
 use super::round::Ground;
 use super::verdict::{Asked, decide};
+use crate::campaign::{client_runtime, evidence_of, open_bag, unless_stopped, write_evidence};
 use crate::limits::{
     FAILOVER_CLUSTER_VOTES_MAX, FAILOVER_DISK_BYTES, FAILOVER_IDLE_CONNECTIONS_MAX, FAILOVER_IN_FLIGHT_MAX,
     FAILOVER_REQUEST_WAIT, FAILOVER_ROUNDS, FAILOVER_VOTE_PATIENCE, FAILOVER_VOTES_PER_S, FAILOVER_WINDOW_S,
     LOAD_CONTESTANTS, LOAD_FIRST_VOTER, LOG_KEEP_ALL, SNAPSHOTS_OFTEN,
 };
 use crate::litter::Bag;
-use crate::load::{Load, LoadOptions, Pace, Polls, PollsOptions};
+use crate::load::{Load, LoadOptions, Polls, PollsOptions};
 use crate::reckon::{keep_folders, reckon};
 use crate::rig::{Fs, Rig, RigOptions};
 use crate::{Trouble, Verdict, tools};
@@ -32,6 +34,7 @@ pub struct Campaign {
     pub votes_per_s: u32,
     pub nodes: u8,
     pub fs: Fs,
+    pub stock_tcp: bool,
     pub seed: u64,
     pub binary: PathBuf,
     /// Where the JSON file goes.
@@ -50,6 +53,7 @@ struct Report<'a> {
     votes_per_s: u32,
     nodes: u8,
     fs: Fs,
+    stock_tcp: bool,
     seed: u64,
     /// By how much less than the objectives ask for was measured.
     short_of: Option<String>,
@@ -66,9 +70,7 @@ impl Campaign {
     /// Where the rig cannot be had here; evidence is written where it was had for a while.
     pub fn run(&self, runs: &Path) -> Result<Verdict, Trouble> {
         tools::need_root()?;
-        let bag = Bag::open(runs)?;
-        bag.empty_on_signals()?;
-        println!("run {} in {}", bag.run(), bag.folder().display());
+        let bag = open_bag(runs)?;
         let begun = Instant::now();
         let mut figures = Figures::default();
         let ran = self.clusters(&bag, &mut figures);
@@ -80,15 +82,15 @@ impl Campaign {
             window: self.window,
             what: &what,
         };
-        let (mut verdict, mut sentence) = decide(&mut figures, asked);
-        // What was seen stays seen, whatever became of the harness afterwards.
-        if let (Err(trouble), true) = (&ran, verdict != Verdict::Broken) {
-            (verdict, sentence) = (Verdict::Inconclusive, trouble.to_string());
-        }
+        let (verdict, sentence) = unless_stopped(&ran, decide(&mut figures, asked));
         for line in figures.findings.first.iter().chain(&figures.doubts) {
             println!("  {line}");
         }
-        self.leave_evidence(&figures, begun.elapsed(), (verdict, &sentence))?;
+        let report = self.report(&figures, begun.elapsed());
+        write_evidence(
+            &self.evidence,
+            &evidence_of("failover", (verdict, &sentence), report),
+        )?;
         println!("{verdict}: {sentence}");
         if let Some(short) = self.short_of() {
             println!("{short}");
@@ -118,11 +120,7 @@ impl Campaign {
     }
 
     fn clusters(&self, bag: &Bag, figures: &mut Figures) -> Result<(), Trouble> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(|error| Trouble::failed(format!("no runtime for the load: {error}")))?;
+        let runtime = client_runtime(2)?;
         let votes_per_s = f64::from(self.votes_per_s);
         let shares = shares(self.rounds, self.window, votes_per_s, FAILOVER_CLUSTER_VOTES_MAX);
         for (number, rounds) in (0..).zip(shares) {
@@ -139,6 +137,7 @@ impl Campaign {
             // Kept whole, so that it can be recounted from its beginning.
             .with_flags(&["--log-keep-entries", LOG_KEEP_ALL]);
         options.disk_bytes = FAILOVER_DISK_BYTES;
+        options.stock_tcp = self.stock_tcp;
         let needs = self.fault.kind.needs;
         if needs.clocks {
             options = options.with_clocks();
@@ -206,42 +205,24 @@ impl Campaign {
         rig.clear_away()
     }
 
-    fn leave_evidence(
-        &self,
-        figures: &Figures,
-        took: Duration,
-        (verdict, sentence): (Verdict, &str),
-    ) -> Result<(), Trouble> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let evidence = Evidence {
-            format: 1,
-            command: "failover",
-            at_s: now.as_secs(),
-            commit: evidence::commit(),
-            machine: Machine::this(),
-            verdict: verdict.into(),
-            sentence,
-            figures: Report {
-                nemesis: self.fault.kind.name,
-                target: format!("{:?}", self.fault.target).to_lowercase(),
-                fault_ms: self.fault.lasts.as_millis(),
-                expects: self.fault.expects(),
-                rounds_wanted: self.rounds,
-                window_ms: self.window.as_millis(),
-                votes_per_s: self.votes_per_s,
-                nodes: self.nodes,
-                fs: self.fs,
-                seed: self.seed,
-                short_of: self.short_of(),
-                binary_sha256: evidence::sha256_of(&self.binary),
-                seconds: took.as_secs(),
-                figures,
-            },
-        };
-        let path = evidence::write(&self.evidence, "chaos", &evidence)
-            .map_err(Trouble::with_file(&self.evidence))?;
-        println!("evidence: {}", path.display());
-        Ok(())
+    fn report<'a>(&self, figures: &'a Figures, took: Duration) -> Report<'a> {
+        Report {
+            nemesis: self.fault.kind.name,
+            target: format!("{:?}", self.fault.target).to_lowercase(),
+            fault_ms: self.fault.lasts.as_millis(),
+            expects: self.fault.expects(),
+            rounds_wanted: self.rounds,
+            window_ms: self.window.as_millis(),
+            votes_per_s: self.votes_per_s,
+            nodes: self.nodes,
+            fs: self.fs,
+            stock_tcp: self.stock_tcp,
+            seed: self.seed,
+            short_of: self.short_of(),
+            binary_sha256: evidence::sha256_of(&self.binary),
+            seconds: took.as_secs(),
+            figures,
+        }
     }
 }
 

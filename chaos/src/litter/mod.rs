@@ -122,7 +122,7 @@ impl Bag {
     /// # Errors
     /// Where signals cannot be listened to.
     pub fn empty_on_signals(&self) -> Result<(), Trouble> {
-        signals::listen(Arc::downgrade(&self.inner))
+        signals::empty_on_signals(Arc::downgrade(&self.inner))
     }
 
     /// Writes `litter` down and then makes it. What was half made stays written down.

@@ -1,17 +1,32 @@
-//! Ctrl-C, SIGTERM and a terminal that is closed: the bag is emptied, then the process ends.
+//! Ctrl-C, SIGTERM and a terminal that is closed: all bags are emptied, then the process ends.
 
-use std::sync::{Weak, mpsc};
+use std::sync::{Mutex, OnceLock, PoisonError, Weak, mpsc};
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Inner;
 use crate::Trouble;
 
-pub(super) fn listen(bag: Weak<Inner>) -> Result<(), Trouble> {
+/// The bags of this process. One thread empties all of them: with a thread for each, the first to be done would end the process
+/// under the others.
+static BAGS: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
+/// Whether that thread listens, or why it does not.
+static LISTENS: OnceLock<Result<(), String>> = OnceLock::new();
+
+pub(super) fn empty_on_signals(bag: Weak<Inner>) -> Result<(), Trouble> {
+    let mut bags = BAGS.lock().unwrap_or_else(PoisonError::into_inner);
+    bags.retain(|bag| bag.strong_count() > 0);
+    bags.push(bag);
+    drop(bags);
+    let listens = LISTENS.get_or_init(listen).clone();
+    listens.map_err(|why| Trouble::failed(format!("signals cannot be heard: {why}")))
+}
+
+fn listen() -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Trouble::failed(format!("no runtime to hear signals in: {error}")))?;
+        .map_err(|error| error.to_string())?;
     let (listens_tx, listens_rx) = mpsc::channel();
     std::thread::spawn(move || {
         let code = runtime.block_on(async {
@@ -23,11 +38,12 @@ pub(super) fn listen(bag: Weak<Inner>) -> Result<(), Trouble> {
             let [mut interrupt, mut terminate, mut hangup] = match kinds.map(signal) {
                 [Ok(interrupt), Ok(terminate), Ok(hangup)] => [interrupt, terminate, hangup],
                 refused => {
-                    let _ = listens_tx.send(refused.into_iter().find_map(Result::err));
+                    let error = refused.into_iter().find_map(Result::err);
+                    let _ = listens_tx.send(error.map_or(Ok(()), |error| Err(error.to_string())));
                     return None;
                 }
             };
-            let _ = listens_tx.send(None);
+            let _ = listens_tx.send(Ok(()));
             tokio::select! {
                 biased;
                 _ = terminate.recv() => Some(143),
@@ -36,17 +52,16 @@ pub(super) fn listen(bag: Weak<Inner>) -> Result<(), Trouble> {
             }
         });
         let Some(code) = code else { return };
-        if let Some(bag) = bag.upgrade() {
-            eprintln!("stopped by a signal: cleaning up");
+        eprintln!("stopped by a signal: cleaning up");
+        let bags = BAGS.lock().unwrap_or_else(PoisonError::into_inner);
+        for bag in bags.iter().filter_map(Weak::upgrade) {
             if let Err(trouble) = bag.empty() {
                 eprintln!("{trouble}; `chaos clean` will try again");
             }
         }
         std::process::exit(code);
     });
-    match listens_rx.recv() {
-        Ok(None) => Ok(()),
-        Ok(Some(error)) => Err(Trouble::failed(format!("signals cannot be heard: {error}"))),
-        Err(_) => Err(Trouble::failed("the thread that hears signals is gone")),
-    }
+    listens_rx
+        .recv()
+        .unwrap_or_else(|_| Err("the thread that hears them is gone".to_owned()))
 }

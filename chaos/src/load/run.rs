@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use loadtest::arrivals::{Arrivals, Pace};
 use ostraka_core::ids::VoterNumber;
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -11,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Arrivals, Fate, Ledger, Pace, Polls, SharedLedger};
+use super::{Fate, Ledger, Polls, SharedLedger};
 use crate::limits::{LOAD_GIVE_UP, LOAD_LATE_PER_MILLE_MAX, LOAD_LATE_START};
 
 /// How many votes come, and how many at once.

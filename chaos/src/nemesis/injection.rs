@@ -95,7 +95,9 @@ impl Injection {
             has_ended = strace.ended().is_some();
             has_ended || proc::traced_threads(pid) == proc::threads(pid).len()
         });
-        if has_ended || proc::traced_threads(pid) == 0 {
+        // A process that dies of its first failed call takes `strace` with it, silently: that has bitten.
+        let has_bitten = bites_in(&written) > 0;
+        if !has_bitten && (has_ended || proc::traced_threads(pid) == 0) {
             let said = std::fs::read_to_string(&complaints).unwrap_or_default();
             return Err(Trouble::missing(format!(
                 "strace cannot attach to a process here: {}",
@@ -107,8 +109,7 @@ impl Injection {
 
     /// How many calls were tampered with.
     pub(crate) fn bites(&self) -> u64 {
-        let bytes = std::fs::read(&self.written).unwrap_or_default();
-        count(&String::from_utf8_lossy(&bytes))
+        bites_in(&self.written)
     }
 
     /// Lets the process go, and sees to it that it is free.
@@ -123,6 +124,11 @@ impl Injection {
             Err(Trouble::failed(format!("process {pid} is still traced")))
         }
     }
+}
+
+fn bites_in(written: &Path) -> u64 {
+    let bytes = std::fs::read(written).unwrap_or_default();
+    count(&String::from_utf8_lossy(&bytes))
 }
 
 fn count(written: &str) -> u64 {

@@ -1,15 +1,16 @@
 //! The campaign from its first cluster to its verdict.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use loadtest::evidence::{self, Evidence, Machine};
+use loadtest::evidence;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use super::cluster::{AfterCut, Cluster, Wanted};
 use super::figures::Figures;
 use super::plan::{Mix, Plan, Stage, shares};
+use crate::campaign::{client_runtime, evidence_of, open_bag, unless_stopped, write_evidence};
 use crate::litter::Bag;
 use crate::nemesis::First;
 use crate::reckon::keep_folders;
@@ -66,9 +67,7 @@ impl Campaign {
                 "a power cut needs a disk for each node: --fs xfs or --fs ext4",
             ));
         }
-        let bag = Bag::open(runs)?;
-        bag.empty_on_signals()?;
-        println!("run {} in {}", bag.run(), bag.folder().display());
+        let bag = open_bag(runs)?;
         let mut progress = Progress {
             begun: Instant::now(),
             figures: Figures::default(),
@@ -76,26 +75,22 @@ impl Campaign {
         };
         let ran = self.clusters(&bag, &mut progress);
         let emptied = bag.empty();
-        let (mut verdict, mut sentence) = progress.figures.verdict(self.cuts);
-        // What was found stays found, whatever became of the harness afterwards.
-        if let (Err(trouble), true) = (&ran, verdict != Verdict::Broken) {
-            (verdict, sentence) = (Verdict::Inconclusive, trouble.to_string());
-        }
+        let (verdict, sentence) = unless_stopped(&ran, progress.figures.verdict(self.cuts));
         for line in &progress.figures.findings.first {
             println!("  {line}");
         }
-        self.leave_evidence(&progress, verdict, &sentence)?;
+        let report = self.report(&progress);
+        write_evidence(
+            &self.evidence,
+            &evidence_of("powercut", (verdict, &sentence), report),
+        )?;
         println!("{verdict}: {sentence}");
         emptied?;
         Ok(verdict)
     }
 
     fn clusters(&self, bag: &Bag, progress: &mut Progress) -> Result<(), Trouble> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .map_err(|error| Trouble::failed(format!("no runtime for the load: {error}")))?;
+        let runtime = client_runtime(1)?;
         for (number, cuts) in (0..).zip(shares(self.cuts)) {
             self.cluster(&runtime, bag, (number, cuts), progress)?;
             if !progress.figures.findings.is_empty() {
@@ -151,32 +146,18 @@ impl Campaign {
         rig.clear_away()
     }
 
-    fn leave_evidence(&self, progress: &Progress, verdict: Verdict, sentence: &str) -> Result<(), Trouble> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let evidence = Evidence {
-            format: 1,
-            command: "powercut",
-            at_s: now.as_secs(),
-            commit: evidence::commit(),
-            machine: Machine::this(),
-            verdict: verdict.into(),
-            sentence,
-            figures: Report {
-                fs: self.fs,
-                cuts_wanted: self.cuts,
-                seed: self.seed,
-                mix: self.mix,
-                votes_per_s: self.votes_per_s,
-                planted: self.planted,
-                binary_sha256: evidence::sha256_of(&self.binary),
-                seconds: progress.begun.elapsed().as_secs(),
-                figures: &progress.figures,
-            },
-        };
-        let path = evidence::write(&self.evidence, "chaos", &evidence)
-            .map_err(Trouble::with_file(&self.evidence))?;
-        println!("evidence: {}", path.display());
-        Ok(())
+    fn report<'a>(&self, progress: &'a Progress) -> Report<'a> {
+        Report {
+            fs: self.fs,
+            cuts_wanted: self.cuts,
+            seed: self.seed,
+            mix: self.mix,
+            votes_per_s: self.votes_per_s,
+            planted: self.planted,
+            binary_sha256: evidence::sha256_of(&self.binary),
+            seconds: progress.begun.elapsed().as_secs(),
+            figures: &progress.figures,
+        }
     }
 }
 

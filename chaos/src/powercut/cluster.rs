@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use loadtest::arrivals::Pace;
 use ostraka_client::{Client, ClientError};
 use ostraka_core::ids::VoterNumber;
 use ostraka_sim_model::ids::NodeIndex;
@@ -20,7 +21,7 @@ use crate::limits::{
     STATUS_KNOWN_WAIT,
 };
 use crate::litter::Bag;
-use crate::load::{Load, LoadOptions, Pace, Polls, PollsOptions, SharedLedger, Tallied, Told};
+use crate::load::{Load, LoadOptions, Polls, PollsOptions, SharedLedger, Tallied, Told};
 use crate::nemesis::{Cut, First};
 use crate::reckon::{self, Reckoned};
 use crate::rig::{Fs, Rig, RigOptions};

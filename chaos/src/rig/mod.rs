@@ -6,7 +6,7 @@
 mod clock;
 mod disk;
 mod http;
-mod namespace;
+pub(crate) mod namespace;
 mod network;
 mod node;
 mod options;
@@ -82,7 +82,7 @@ impl Rig {
                 options.binary.display()
             )));
         }
-        let network = Network::build(&bag, options.nodes, options.subnet)?;
+        let network = Network::build(&bag, &options)?;
         let mut nodes = Vec::new();
         for index in (0..options.nodes).map(NodeIndex) {
             let disk = Disk::make(&bag, index, options.fs, options.disk_bytes)?;

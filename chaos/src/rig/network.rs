@@ -7,8 +7,8 @@ use std::path::Path;
 use ostraka_sim_model::ids::NodeIndex;
 use rustix::fs::{FlockOperation, flock};
 
-use super::Namespace;
-use crate::limits::{OPERATOR_PORT, PEER_PORT, PUBLIC_PORT, SUBNET_SECOND};
+use super::{Namespace, RigOptions};
+use crate::limits::{OPERATOR_PORT, PEER_PORT, PUBLIC_PORT, SUBNET_SECOND, TCP_RTO_MIN_MS};
 use crate::litter::{Bag, Litter};
 use crate::{Trouble, tools};
 
@@ -57,16 +57,19 @@ pub(crate) struct Network {
 
 impl Network {
     /// Bridge, namespaces and links, all up, with addresses.
-    pub(crate) fn build(bag: &Bag, nodes: u8, subnet: Option<u8>) -> Result<Self, Trouble> {
+    pub(crate) fn build(bag: &Bag, options: &RigOptions) -> Result<Self, Trouble> {
         let bridge = format!("{}-b", bag.run());
-        let third = make_bridge(bag, &bridge, subnet)?;
+        let third = make_bridge(bag, &bridge, options.subnet)?;
         let mut places = Vec::new();
-        for number in 1..=nodes {
+        for number in 1..=options.nodes {
             let place = Place {
                 namespace: Namespace(format!("{}-n{number}", bag.run())),
                 address: Ipv4Addr::new(10, SUBNET_SECOND, third, 10 + number),
             };
             connect(bag, &bridge, &place)?;
+            if !options.stock_tcp {
+                send_again_soon(&place)?;
+            }
             places.push(place);
         }
         Ok(Self { places })
@@ -139,6 +142,34 @@ fn connect(bag: &Bag, bridge: &str, place: &Place) -> Result<(), Trouble> {
         tools::run("ip", ["-n", name, "link", "set", "lo", "up"])
     })?;
     Ok(())
+}
+
+/// What docs/runbooks/slow-network.md has operators do with the route between nodes.
+fn send_again_soon(place: &Place) -> Result<(), Trouble> {
+    let [first, second, third, _] = place.address.octets();
+    let (subnet, address) = (
+        format!("{first}.{second}.{third}.0/24"),
+        place.address.to_string(),
+    );
+    let wait = format!("{TCP_RTO_MIN_MS}ms");
+    let route = [
+        "-n",
+        &place.namespace.0,
+        "route",
+        "replace",
+        &subnet,
+        "dev",
+        INNER_LINK,
+        "proto",
+        "kernel",
+        "scope",
+        "link",
+        "src",
+        &address,
+        "rto_min",
+        &wait,
+    ];
+    tools::run("ip", route).map(drop)
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub struct RigOptions {
     pub flags: Vec<String>,
     /// The third number of the nodes' addresses, where a data folder knows its own already; else a free one is picked.
     pub subnet: Option<u8>,
+    /// Leaves nodes the kernel's own shortest wait before a lost packet is sent again, 200 ms, and not what the runbooks ask for.
+    pub stock_tcp: bool,
     /// Whether each node's wall clock can be moved (libfaketime, which costs each look at a clock).
     pub clocks: bool,
 }
@@ -33,6 +35,7 @@ impl RigOptions {
             upgrade_to: None,
             flags: Vec::new(),
             subnet: None,
+            stock_tcp: false,
             clocks: false,
         }
     }

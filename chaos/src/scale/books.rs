@@ -10,7 +10,7 @@ use ostraka_sim_model::ids::NodeIndex;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
-use super::restart::Ground;
+use super::ground::Ground;
 use super::stock::Stock;
 use crate::Trouble;
 use crate::books::{Board, Finding, Findings};

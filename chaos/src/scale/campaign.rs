@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use loadtest::evidence::{self, Evidence, Machine};
+use loadtest::arrivals::Pace;
+use loadtest::evidence;
 use loadtest::issuer::Issuer;
 use ostraka_sim_model::ids::NodeIndex;
 use serde::Serialize;
@@ -13,16 +14,18 @@ use tokio::runtime::Runtime;
 use super::books::Cast;
 use super::catch_up::CatchUp;
 use super::figures::Figures;
-use super::restart::{Ground, Restart, load_of};
+use super::ground::Ground;
+use super::restart::{Restart, load_of};
 use super::stock::{Stock, polls_of};
 use super::verdict::decide;
+use crate::campaign::{client_runtime, evidence_of, now_s, open_bag, unless_stopped, write_evidence};
 use crate::failover::Stretch;
 use crate::limits::{
     FAILOVER_IDLE_CONNECTIONS_MAX, FAILOVER_IN_FLIGHT_MAX, LOAD_FIRST_VOTER, SCALE_DISK_BYTES,
     SCALE_LOAD_VOTES_MAX, SCALE_RESTARTS, SCALE_VOTES, SCALE_VOTES_PER_S,
 };
 use crate::litter::{Bag, Litter};
-use crate::load::{LoadOptions, Pace, Polls, PollsOptions};
+use crate::load::{LoadOptions, Polls, PollsOptions};
 use crate::rig::{Fs, Rig, RigOptions};
 use crate::{Trouble, Verdict, tools};
 
@@ -64,9 +67,7 @@ impl Campaign {
     /// Where the rig cannot be had here; evidence is written where it was had for a while.
     pub fn run(&self, runs: &Path) -> Result<Verdict, Trouble> {
         tools::need_root()?;
-        let bag = Bag::open(runs)?;
-        bag.empty_on_signals()?;
-        println!("run {} in {}", bag.run(), bag.folder().display());
+        let bag = open_bag(runs)?;
         let begun = Instant::now();
         let mut figures = Figures::default();
         let ran = self.measure(&bag, &mut figures);
@@ -74,13 +75,13 @@ impl Campaign {
         if self.only_fill {
             return ran.and(emptied).map(|()| Verdict::Held);
         }
-        let (mut verdict, mut sentence) = decide(&mut figures);
-        // What was seen stays seen, whatever became of the harness afterwards.
-        if let (Err(trouble), true) = (&ran, verdict != Verdict::Broken) {
-            (verdict, sentence) = (Verdict::Inconclusive, trouble.to_string());
-        }
+        let (verdict, sentence) = unless_stopped(&ran, decide(&mut figures));
         figures.doubts.iter().for_each(|line| println!("  {line}"));
-        self.leave_evidence(&figures, begun.elapsed(), (verdict, &sentence))?;
+        let report = self.report(&figures, begun.elapsed());
+        write_evidence(
+            &self.evidence,
+            &evidence_of("scale", (verdict, &sentence), report),
+        )?;
         println!("{verdict}: {sentence}");
         if let Some(short) = self.short_of() {
             println!("{short}");
@@ -102,11 +103,7 @@ impl Campaign {
     }
 
     fn measure(&self, bag: &Bag, figures: &mut Figures) -> Result<(), Trouble> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(|error| Trouble::failed(format!("no runtime for the load: {error}")))?;
+        let runtime = client_runtime(2)?;
         let (stock, folder) = self.stock(&runtime, bag)?;
         println!("{} votes in {}", stock.acked, folder.display());
         figures.stock = Some(stock.clone());
@@ -180,41 +177,18 @@ impl Campaign {
         }
     }
 
-    fn leave_evidence(
-        &self,
-        figures: &Figures,
-        took: Duration,
-        (verdict, sentence): (Verdict, &str),
-    ) -> Result<(), Trouble> {
-        let evidence = Evidence {
-            format: 1,
-            command: "scale",
-            at_s: now_s(),
-            commit: evidence::commit(),
-            machine: Machine::this(),
-            verdict: verdict.into(),
-            sentence,
-            figures: Report {
-                votes: self.votes,
-                votes_per_s: self.votes_per_s,
-                fs: self.fs,
-                seed: self.seed,
-                short_of: self.short_of(),
-                binary_sha256: evidence::sha256_of(&self.binary),
-                seconds: took.as_secs(),
-                figures,
-            },
-        };
-        let path = evidence::write(&self.evidence, "chaos", &evidence)
-            .map_err(Trouble::with_file(&self.evidence))?;
-        println!("evidence: {}", path.display());
-        Ok(())
+    fn report<'a>(&self, figures: &'a Figures, took: Duration) -> Report<'a> {
+        Report {
+            votes: self.votes,
+            votes_per_s: self.votes_per_s,
+            fs: self.fs,
+            seed: self.seed,
+            short_of: self.short_of(),
+            binary_sha256: evidence::sha256_of(&self.binary),
+            seconds: took.as_secs(),
+            figures,
+        }
     }
-}
-
-fn now_s() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_secs()
 }
 
 fn polls(rig: &Rig, stock: &Stock) -> Result<Polls, Trouble> {

@@ -8,9 +8,9 @@ use ostraka_sim_model::ids::NodeIndex;
 use serde::Serialize;
 
 use super::books::Cast;
-use super::restart::Ground;
+use super::ground::Ground;
 use crate::Trouble;
-use crate::failover::{Audience, Costs, Meter, Seen, Stretch, millis};
+use crate::failover::{Audience, Costs, Meter, Seen, Spread, Stretch, millis};
 use crate::limits::{FAILOVER_WARM_UP, POLL_PAUSE, SCALE_CATCH_UP_WAIT, SCALE_STRETCH};
 use crate::load::{Load, LoadOptions, Sent};
 use crate::proc::wait_until;
@@ -33,6 +33,8 @@ pub struct CatchUp {
     pub before: Stretch,
     pub during: Stretch,
     pub after: Stretch,
+    /// Acknowledgements of each second from the beginning of `before` on: when it was that a rank became what it is.
+    pub ack_by_second: Vec<Spread>,
     pub costs_before: Costs,
     pub costs_during: Costs,
     /// Over all three.
@@ -90,6 +92,7 @@ impl Ground<'_> {
             before: Stretch::of(&seen, &screens, (from, started_at)),
             during: Stretch::of(&seen, &screens, (started_at, caught_up_at)),
             after: Stretch::of(&seen, &screens, (caught_up_at, to)),
+            ack_by_second: by_second(&seen, (from, to)),
             costs_before,
             costs_during,
             load: all,
@@ -116,6 +119,14 @@ impl Ground<'_> {
             Ok((added?, followed))
         })
     }
+}
+
+/// Of the votes that were to begin in each second from `from` on.
+fn by_second(votes: &[Seen], (from, to): (Duration, Duration)) -> Vec<Spread> {
+    (0..(to - from).as_secs_f64().ceil() as u32)
+        .map(|second| from + second * Duration::from_secs(1))
+        .map(|begin| Stretch::of(votes, &[], (begin, begin + Duration::from_secs(1))).ack)
+        .collect()
 }
 
 /// Takes down how far the new node is. It has caught up once it has applied what was committed before it was asked.

@@ -9,6 +9,7 @@ mod books;
 mod campaign;
 mod catch_up;
 mod figures;
+mod ground;
 mod restart;
 mod stock;
 mod verdict;

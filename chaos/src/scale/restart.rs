@@ -1,21 +1,19 @@
 //! A node is killed under load and started: until when does it serve again?
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ostraka_sim_model::ids::NodeIndex;
 use serde::Serialize;
-use tokio::runtime::Runtime;
 
 use super::books::Cast;
+use super::ground::Ground;
 use crate::Trouble;
 use crate::failover::{median, millis};
 use crate::limits::{
     SCALE_AFTER_START, SCALE_BEFORE_KILL, SCALE_LOOK_PAUSE, SCALE_START_IN_FLIGHT_MAX, SCALE_START_WAIT,
 };
-use crate::load::{Fate, Ledger, Load, LoadOptions, Polls};
+use crate::load::{Fate, Ledger, Load, LoadOptions};
 use crate::proc;
-use crate::rig::Rig;
 
 /// One start, times from its process's beginning.
 #[derive(Clone, Debug, Serialize)]
@@ -64,13 +62,6 @@ impl Spans {
             worst_ms: millis(worst),
         })
     }
-}
-
-/// What a restart is done with.
-pub(super) struct Ground<'a> {
-    pub(super) runtime: &'a Runtime,
-    pub(super) rig: &'a Rig,
-    pub(super) polls: &'a Arc<Polls>,
 }
 
 const NODE: NodeIndex = NodeIndex(0);

@@ -181,6 +181,7 @@ mod tests {
                 during: stretch(50, 500),
                 after: stretch(10, 100),
                 costs_before: Costs::default(),
+                ack_by_second: Vec::new(),
                 costs_during: Costs::default(),
                 load: Sent::default(),
             }),

@@ -6,7 +6,7 @@ use ostraka_sim_model::history::Happening;
 use ostraka_sim_model::ids::{NodeIndex, SimMs};
 use ostraka_sim_model::plan::{Fault, FaultKind, Target};
 
-use super::evidence::FaultSpan;
+use super::spans::FaultSpan;
 use super::stage::SharedStage;
 use super::{StormFault, StormPlan, likeness};
 use crate::nemesis::{self, StreamOf};

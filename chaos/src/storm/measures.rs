@@ -9,7 +9,7 @@ use ostraka_sim_model::names::place_of_vote_id;
 use ostraka_sim_model::plan::{Action, Operation, Plan};
 use serde::Serialize;
 
-use super::evidence::{FaultSpan, Leading};
+use super::spans::{FaultSpan, Leading};
 use super::watch::Sample;
 use crate::limits::{FAILOVER_LOOK_MS, MEASURE_BUCKET_MS};
 

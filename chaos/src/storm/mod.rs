@@ -15,6 +15,7 @@ mod measures;
 mod plan;
 mod run;
 mod settle;
+mod spans;
 mod stage;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,6 +23,7 @@ mod watch;
 mod workload;
 
 pub use draw::{composition, single};
-pub use evidence::{Evidence, FaultSpan};
+pub use evidence::Evidence;
 pub use plan::{StormFault, StormPlan};
 pub use run::{Ran, Storm, run};
+pub use spans::FaultSpan;

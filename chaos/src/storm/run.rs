@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostraka_sim_model::checkers::Checker;
+use ostraka_sim_model::checkers::{Checker, Class};
 use ostraka_sim_model::history::{Happening, History, Life, Record};
 use ostraka_sim_model::ids::{NodeIndex, SimMicros, SimMs};
 use ostraka_sim_model::names::OWNER;
@@ -14,11 +14,13 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use super::crowd::{self, Kept};
-use super::evidence::{Evidence, FaultSpan, Strays};
+use super::evidence::{Evidence, Strays};
+use super::spans::FaultSpan;
 use super::stage::{SharedStage, Stage};
 use super::watch::{Sample, Watchers};
 use super::{StormPlan, audience, faults, journal, measures, settle, workload};
 use crate::books::{Exported, read};
+use crate::campaign::client_runtime;
 use crate::limits::{
     END_TO_END_MS_P99_MAX, LOAD_LATE_PER_MILLE_MAX, STEADY_AGAIN_MS, STEADY_DONE_PER_MILLE_MIN,
     STEADY_EDGE_MS,
@@ -90,11 +92,7 @@ pub fn run(storm: &Storm, bag: Bag, say: &dyn Fn(&str)) -> Result<Ran, Trouble> 
         storm.plan.viewers
     ));
     let rig = Rig::new(storm.options(), bag)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Trouble::failed(format!("no runtime for the crowd: {error}")))?;
+    let runtime = client_runtime(2)?;
     let stage = Stage::begin(workload::of(&storm.plan), &rig)?;
     let seen = weather(storm, &rig, &runtime, &stage, say)?;
     say("stopping the nodes and reading their logs");
@@ -283,13 +281,20 @@ fn strays(judgement: &Judgement) -> Strays {
 
 /// Broken where a checker found something or the cluster is not what it was; inconclusive where nothing was tested.
 fn decide(evidence: &mut Evidence, noisy: bool) {
-    let mut broken: Vec<String> = evidence
-        .judgement
-        .violations
-        .iter()
-        .map(|violation| format!("{}: {}", violation.checker.name(), violation.sentence))
-        .collect();
-    let mut empty: Vec<String> = evidence.judgement.vacuous.clone();
+    let Kept { begun, late } = evidence.kept;
+    // A machine that is too slow for the crowd may be too slow for the service; what is lost is lost all the same.
+    let is_late = late * 1_000 > begun * LOAD_LATE_PER_MILLE_MAX;
+    let (mut broken, mut empty) = (Vec::new(), evidence.judgement.vacuous.clone());
+    for violation in &evidence.judgement.violations {
+        let of = match violation.class {
+            Class::Liveness if is_late => &mut empty,
+            _ => &mut broken,
+        };
+        of.push(format!("{}: {}", violation.checker.name(), violation.sentence));
+    }
+    if evidence.faults.is_empty() {
+        empty.push("no fault was planned, so none was tested".to_owned());
+    }
     for span in &evidence.faults {
         match &span.trouble {
             Some(trouble) => empty.push(format!("{} could not be had: {trouble}", span.nemesis)),
@@ -300,11 +305,10 @@ fn decide(evidence: &mut Evidence, noisy: bool) {
     if let Some(sentence) = unsteady(evidence, "before") {
         empty.push(format!("not steady before the storm: {sentence}"));
     } else if let Some(sentence) = unsteady(evidence, "after") {
-        let of = if noisy { &mut empty } else { &mut broken };
+        let of = if noisy || is_late { &mut empty } else { &mut broken };
         of.push(format!("not steady after the storm: {sentence}"));
     }
-    let Kept { begun, late } = evidence.kept;
-    if late * 1_000 > begun * LOAD_LATE_PER_MILLE_MAX {
+    if is_late {
         empty.push(format!("the harness began {late} of {begun} requests too late"));
     }
     evidence.verdict = match (broken.is_empty(), empty.is_empty()) {
@@ -336,4 +340,47 @@ fn unsteady(evidence: &Evidence, window: &str) -> Option<String> {
             window.end_to_end_ms_p99
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ostraka_sim_model::checkers::Violation;
+
+    use super::*;
+    use crate::storm::testing;
+
+    fn decided(late: u64, class: Class) -> Evidence {
+        let mut evidence = testing::empty();
+        evidence.kept = Kept { begun: 1_000, late };
+        evidence.judgement.violations.push(Violation {
+            checker: Checker::Liveness,
+            class,
+            sentence: "nobody led".to_owned(),
+            record: None,
+        });
+        decide(&mut evidence, false);
+        evidence
+    }
+
+    #[test]
+    fn a_plan_without_a_fault_tests_nothing() {
+        let mut evidence = testing::empty();
+        decide(&mut evidence, false);
+        assert_eq!(evidence.verdict, Verdict::Inconclusive);
+        assert!(
+            evidence
+                .reasons
+                .iter()
+                .any(|why| why.contains("no fault was planned")),
+            "{:?}",
+            evidence.reasons
+        );
+    }
+
+    #[test]
+    fn a_machine_too_slow_for_the_crowd_excuses_slowness_and_no_loss() {
+        assert_eq!(decided(0, Class::Liveness).verdict, Verdict::Broken);
+        assert_eq!(decided(900, Class::Liveness).verdict, Verdict::Inconclusive);
+        assert_eq!(decided(900, Class::Safety).verdict, Verdict::Broken);
+    }
 }

@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use ostraka_client::{CallOptions, ClientError};
-use ostraka_core::ids::{EventId, LogIndex};
-use ostraka_sim_crowd::standings;
+use ostraka_core::ids::LogIndex;
 use ostraka_sim_model::history::{Happening, Standings};
 use ostraka_sim_model::ids::NodeIndex;
 use ostraka_sim_model::names::OWNER;
@@ -64,21 +62,6 @@ async fn audience_is_there(stage: &SharedStage) -> bool {
         })
 }
 
-/// Every event, as this node shows it.
 async fn boards(stage: &SharedStage, node: NodeIndex) -> Vec<Standings> {
-    let client = stage.client(node, true);
-    let token = stage.token(OWNER);
-    let mut boards = Vec::new();
-    // The service numbers events from 1 and leaves out none.
-    for number in 1.. {
-        let asked = client
-            .leaderboard(EventId(number), CallOptions::bearer(&token))
-            .await;
-        match asked {
-            Ok(answer) => boards.push(standings(&answer)),
-            Err(ClientError::Problem { problem, .. }) if problem.status == 404 => break,
-            Err(_) => break,
-        }
-    }
-    boards
+    ostraka_sim_crowd::boards(&stage.client(node, true), &stage.token(OWNER)).await
 }

@@ -8,8 +8,9 @@ use ostraka_sim_model::plan::Target;
 use ostraka_sim_model::verdict::{Amounts, Judgement, Verdict as Judged};
 
 use super::crowd::Kept;
-use super::evidence::{Evidence, FaultSpan, Leading, Strays};
+use super::evidence::{Evidence, Strays};
 use super::measures::{Bucket, Window};
+use super::spans::{FaultSpan, Leading};
 use super::{StormFault, StormPlan, composition};
 use crate::Verdict;
 use crate::limits::MEASURE_BUCKET_MS;
