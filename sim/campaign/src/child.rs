@@ -1,37 +1,139 @@
 //! Runs in processes of their own: a second run in one process would find what the first has left.
 
+use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::{Program, Summary};
 
-/// What a run's process said, or its exit code, if it had one, and last words.
-pub type Told = Result<Summary, (Option<i32>, String)>;
+/// A run takes about a second: one that takes so long does not come to an end. In a build for debugging it takes thirty,
+/// and several minutes on a machine that has other things to do.
+pub const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 900 } else { 90 });
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What a run's process said.
+pub(crate) type Told = Result<Summary, Lost>;
+
+/// Why there is no summary of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// Its process had to be ended.
+    DidNotEnd,
+    /// Its process's exit code, if it had one, and last words.
+    Ended(Option<i32>, String),
+}
+
+/// How a process ended, and all that it wrote.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
 
 impl Program {
-    pub fn of_seed(&self, seed: u64) -> Told {
+    pub(crate) fn of_seed(&self, seed: u64) -> Told {
         self.told(&["run", "--json", "--seed", &seed.to_string()])
     }
 
-    pub fn of_plan(&self, file: &Path) -> Told {
-        self.told(&["replay", "--json", &file.display().to_string()])
+    pub(crate) fn of_plan(&self, file: &Path) -> Told {
+        self.told(&["replay", "--json", "--", &file.display().to_string()])
     }
 
     fn told(&self, arguments: &[&str]) -> Told {
         let program = std::env::current_exe()
-            .map_err(|error| (None, format!("this program does not find itself: {error}")))?;
-        let output = Command::new(program)
-            .args(arguments)
-            .args(&self.arguments)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| (None, format!("a process could not be started: {error}")))?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let line = said.lines().last().unwrap_or_default();
-        serde_json::from_str(line).map_err(|_| {
-            let words = String::from_utf8_lossy(&output.stderr);
-            let sentence = format!("{}: {}", output.status, words.trim_end());
-            (output.status.code(), sentence)
-        })
+            .map_err(|error| Lost::Ended(None, format!("this program does not find itself: {error}")))?;
+        let mut command = Command::new(program);
+        let (first, rest) = arguments.split_first().expect("a task is named");
+        // Behind `--`, nothing is an option any more.
+        command.arg(first).args(self.manner()).args(rest);
+        told(&mut command, PATIENCE)
+    }
+}
+
+fn told(command: &mut Command, patience: Duration) -> Told {
+    let ended = ended_within(command, patience).map_err(|sentence| Lost::Ended(None, sentence))?;
+    let Some(ended) = ended else {
+        return Err(Lost::DidNotEnd);
+    };
+    let line = ended.stdout.lines().last().unwrap_or_default();
+    serde_json::from_str(line).map_err(|_| {
+        let sentence = format!("{}: {}", ended.status, ended.stderr.trim_end());
+        Lost::Ended(ended.status.code(), sentence)
+    })
+}
+
+/// Runs it to its end; `None` if it was ended for taking too long.
+///
+/// # Errors
+/// If it cannot be started, or is lost.
+pub fn ended_within(command: &mut Command, patience: Duration) -> Result<Option<Ended>, String> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("a process could not be started: {error}"))?;
+    let said = gather(child.stdout.take());
+    let complained = gather(child.stderr.take());
+    let Some(status) = wait(&mut child, patience)? else {
+        return Ok(None);
+    };
+    let text = |reader: JoinHandle<String>| reader.join().expect("a reader of a pipe does not panic");
+    Ok(Some(Ended {
+        status,
+        stdout: text(said),
+        stderr: text(complained),
+    }))
+}
+
+/// `None` if it was ended for taking too long.
+fn wait(child: &mut Child, patience: Duration) -> Result<Option<ExitStatus>, String> {
+    let until = Instant::now() + patience;
+    let failed = |error: std::io::Error| format!("a run's process is lost: {error}");
+    loop {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= until {
+            child.kill().map_err(failed)?;
+            child.wait().map_err(failed)?;
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+fn gather(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What came before a pipe broke is all there is.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_end_is_ended() {
+        let began = Instant::now();
+        let lost = told(Command::new("sleep").arg("600"), Duration::from_millis(200));
+        assert_eq!(lost, Err(Lost::DidNotEnd));
+        assert!(began.elapsed() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn more_than_a_pipe_holds_is_read_to_its_end() {
+        let script = "head -c 300000 /dev/zero; echo end >&2; exit 3";
+        let ended = ended_within(Command::new("sh").args(["-c", script]), PATIENCE);
+        let ended = ended.unwrap().expect("it ends");
+        assert_eq!(ended.stdout.len(), 300_000);
+        assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(3), "end\n"));
     }
 }

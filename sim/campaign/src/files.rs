@@ -1,11 +1,12 @@
 //! Plans and runs as files.
 
 use std::fs;
-use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use ostraka_sim_model::evidence::{Failure, Maker};
+use ostraka_sim_model::evidence::Failure;
 use ostraka_sim_model::plan::Plan;
+use sha2::{Digest, Sha256};
 
 /// A file of these programs': a plan, or a run with its history.
 pub enum Kept {
@@ -36,41 +37,83 @@ pub fn write(file: &Path, text: &str) -> Result<(), String> {
     fs::write(file, text).map_err(failed)
 }
 
+/// Finds out early that `write` would fail: what is there already stays as it is.
+pub(crate) fn can_be_written(file: &Path) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{} cannot be written: {error}", file.display());
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let is_new = !file.exists();
+    fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(file)
+        .map_err(failed)?;
+    if is_new {
+        // An empty file would be taken for evidence.
+        fs::remove_file(file).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// `file` with another end.
 pub fn beside(file: &Path, end: &str) -> PathBuf {
     file.with_extension(end)
 }
 
-/// This program, as its files name it.
-pub(crate) fn maker(simulator: &str) -> Maker {
-    Maker {
-        simulator: simulator.to_owned(),
-        program: this_program(),
-        commit: this_commit(),
+/// The SHA-256 of this program's own file, as `sha256sum` writes it; `unknown` where that cannot be read, which no other
+/// program is.
+pub(crate) fn digest_of_this_program() -> String {
+    static DIGEST: OnceLock<String> = OnceLock::new();
+    let digest = || {
+        let bytes = std::env::current_exe().and_then(fs::read).ok()?;
+        let digest = Sha256::digest(bytes);
+        Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    };
+    DIGEST
+        .get_or_init(|| digest().unwrap_or_else(|| "unknown".to_owned()))
+        .clone()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A folder of a test's own; whatever an earlier run has left in it is gone.
+    pub(crate) fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("ostraka-campaign-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        folder
     }
-}
 
-/// A digest of this program's own file; `unknown` where that cannot be read, which no other program is.
-fn this_program() -> String {
-    let bytes = std::env::current_exe().and_then(fs::read);
-    bytes.map_or_else(
-        |_| "unknown".to_owned(),
-        |bytes| {
-            let mut digest = DefaultHasher::new();
-            digest.write(&bytes);
-            format!("{:016x}", digest.finish())
-        },
-    )
-}
+    #[test]
+    fn a_program_is_named_as_sha256sum_names_it() {
+        let program = std::env::current_exe().unwrap();
+        let said = std::process::Command::new("sha256sum").arg(program).output();
+        let said = String::from_utf8(said.unwrap().stdout).unwrap();
+        assert_eq!(
+            said.split_whitespace().next(),
+            Some(digest_of_this_program().as_str())
+        );
+    }
 
-/// The commit of the tree that this is run in, `unknown` outside of one.
-fn this_commit() -> String {
-    let asked = std::process::Command::new("git")
-        .args(["rev-parse", "HEAD"])
-        .output();
-    asked
-        .ok()
-        .filter(|answer| answer.status.success())
-        .and_then(|answer| String::from_utf8(answer.stdout).ok())
-        .map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
+    #[test]
+    fn whether_a_file_can_be_written_is_found_out_without_writing_it() {
+        let folder = folder("probe");
+        let file = folder.join("new/x.json");
+        assert_eq!(can_be_written(&file), Ok(()));
+        assert!(!file.exists());
+        fs::write(&file, "before").unwrap();
+        assert_eq!(can_be_written(&file), Ok(()));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "before");
+        let below_a_file = can_be_written(&file.join("y.json")).unwrap_err();
+        assert!(
+            below_a_file.contains("y.json cannot be written"),
+            "{below_a_file}"
+        );
+        let a_folder = can_be_written(&folder).unwrap_err();
+        assert!(a_folder.contains("cannot be written"), "{a_folder}");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -5,12 +5,12 @@ use std::path::Path;
 use ostraka_sim_model::case::Case;
 use ostraka_sim_model::evidence::Failure;
 use ostraka_sim_model::history::History;
+use ostraka_sim_model::ids::Seed;
 use ostraka_sim_model::plan::Plan;
 use ostraka_sim_model::sometimes::Coverage;
 use ostraka_sim_model::verdict::{Judgement, Verdict};
 
-use crate::files::maker;
-use crate::{EXIT_NOT_DETERMINISTIC, Kept, Program, Summary, read, say, write};
+use crate::{EXIT_NOT_DETERMINISTIC, Kept, Program, Summary, complain, read, say, write};
 
 /// What a simulator made of a plan.
 pub struct Ran {
@@ -23,7 +23,16 @@ pub struct Ran {
     pub left_out: Vec<String>,
 }
 
+/// A run, judged.
+pub struct Judged {
+    pub summary: Summary,
+    pub history: History,
+}
+
 /// Judges a run and tells of it. The run's file is written to `file` if anything is wrong, or if it is to be kept.
+///
+/// # Errors
+/// If nothing is wrong and the file cannot be written. What is wrong is told all the same.
 pub fn judged(
     program: &Program,
     plan: Plan,
@@ -31,7 +40,7 @@ pub fn judged(
     file: &Path,
     keep: bool,
     json: bool,
-) -> Result<Summary, String> {
+) -> Result<Judged, String> {
     let (judgement, coverage) = {
         let case = Case::new(&plan, &ran.history);
         let judgement = Judgement::of(&case);
@@ -48,12 +57,18 @@ pub fn judged(
         file: None,
         judgement,
     };
+    let mut history = ran.history;
+    let mut kept = Ok(());
     if keep || summary.judgement.verdict != Verdict::Held {
         let digest = summary.digest.clone();
         let judgement = summary.judgement.clone();
-        let failure = Failure::new(maker(program.name), digest, plan, judgement, ran.history);
-        write(file, &failure.to_json())?;
-        summary.file = Some(file.display().to_string());
+        let failure = Failure::new(program.maker(), digest, plan, judgement, history);
+        kept = write(file, &failure.to_json());
+        history = failure.history;
+        match &kept {
+            Ok(()) => summary.file = Some(file.display().to_string()),
+            Err(sentence) => complain(sentence),
+        }
     }
     if json {
         let line = serde_json::to_string(&summary).expect("a summary is made of what JSON can write");
@@ -61,41 +76,66 @@ pub fn judged(
     } else {
         summary.print(program);
     }
-    Ok(summary)
+    if summary.judgement.verdict == Verdict::Held {
+        kept?;
+    }
+    Ok(Judged { summary, history })
 }
 
-/// Runs a file's plan again. `run` writes what it keeps to the file that it is given, and has told of the run; the code
-/// that it gives is the program's, unless the same program has now made another run of the plan.
+/// Runs a file's plan again, with the fault that was put in when it was made. `run` writes what it keeps to the file that it
+/// is given, and has told of the run; the code that it gives is the program's, unless the same program has now made
+/// another run of the plan.
 pub fn replayed(
     program: &Program,
     file: &Path,
-    run: impl FnOnce(Plan, &Path) -> Result<(Option<Summary>, u8), String>,
+    run: impl FnOnce(&Program, Plan, &Path) -> Result<(Option<Judged>, u8), String>,
 ) -> Result<u8, String> {
-    let (plan, before) = match read(file)? {
-        Kept::Plan(plan) => (*plan, None),
-        Kept::Failure(failure) => (failure.plan, Some((failure.digest, failure.made_by))),
+    let name = |seed: Seed| {
+        let name = format!("{}-replay-{}.json", program.name, seed.0);
+        program.evidence.join(name)
     };
-    let name = program
-        .evidence
-        .join(format!("{}-replay-{}.json", program.name, plan.seed.0));
-    let (summary, code) = run(plan, &name)?;
-    let Some((summary, (before, made_by))) = summary.zip(before) else {
-        return Ok(code);
-    };
-    let (now, own) = (summary.digest, maker(program.name));
+    match read(file)? {
+        Kept::Plan(plan) => {
+            let name = name(plan.seed);
+            Ok(run(program, *plan, &name)?.1)
+        }
+        Kept::Failure(failure) => {
+            let program = program.as_by(&failure.made_by);
+            let (judged, code) = run(&program, failure.plan.clone(), &name(failure.seed))?;
+            Ok(judged.map_or(code, |judged| compared(&program, &failure, &judged, code)))
+        }
+    }
+}
+
+/// Tells in what a run differs from the file that it was made from, and gives the exit code.
+fn compared(program: &Program, failure: &Failure, judged: &Judged, code: u8) -> u8 {
+    let (before, now) = (&failure.digest, &judged.summary.digest);
+    let (made_by, own) = (&failure.made_by, program.maker());
     if made_by.simulator != own.simulator {
-        eprintln!(
+        complain(format_args!(
             "the file is of the simulator {}, whose run of this plan was another one",
             made_by.simulator
-        );
-    } else if before != now && made_by.program == own.program {
-        eprintln!("the same plan under the same program gave another run: {before} before, {now} now");
-        return Ok(EXIT_NOT_DETERMINISTIC);
-    } else if before != now {
-        eprintln!(
-            "another program made the file (commit {}); its run was another one",
-            made_by.commit
-        );
+        ));
+    } else if before == now {
+        if failure.history != judged.history {
+            let (in_file, in_run) = (failure.history.records.len(), judged.history.records.len());
+            complain(format_args!(
+                "the run is the file's, and the history in the file is not the run's: it was changed or cut since it was \
+                 written ({in_file} records, {in_run} in the run)"
+            ));
+        }
+    } else if made_by.plant != own.plant {
+        // Said already: it could not be the same run.
+    } else if made_by.program == own.program {
+        complain(format_args!(
+            "the same plan under the same program gave another run: {before} before, {now} now"
+        ));
+        return EXIT_NOT_DETERMINISTIC;
+    } else {
+        complain(format_args!(
+            "another program made the file (of commit {}; this one is of {}); its run was another one",
+            made_by.commit, own.commit
+        ));
     }
-    Ok(code)
+    code
 }

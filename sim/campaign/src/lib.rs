@@ -2,24 +2,28 @@
 //! exploring many seeds with a process for each. A simulator brings the run.
 //!
 //! Exit codes: 0 held, 10 safety broken, 11 liveness broken, 12 vacuous, 13 not deterministic; 2 for arguments or files
-//! that cannot be used.
+//! that cannot be used, and where nothing is wrong but that it could not be said or kept.
 
 mod child;
+#[cfg(test)]
+#[path = "../build/commit.rs"]
+mod commit;
 mod explore;
 mod files;
 mod judged;
+mod program;
 mod reduce;
 mod say;
 mod shrink;
 mod summary;
+mod whole;
 
-use std::path::PathBuf;
-
-pub use child::Told;
+pub use child::{Ended, PATIENCE, ended_within};
 pub use explore::{Explore, explore};
 pub use files::{Kept, beside, read, write};
-pub use judged::{Ran, judged, replayed};
-pub use say::say;
+pub use judged::{Judged, Ran, judged, replayed};
+pub use program::Program;
+pub use say::{complain, ended, say};
 pub use shrink::shrink;
 pub use summary::Summary;
 
@@ -27,18 +31,3 @@ pub use summary::Summary;
 pub const EXIT_UNUSABLE: u8 = 2;
 /// The same plan gave two different runs.
 pub const EXIT_NOT_DETERMINISTIC: u8 = 13;
-
-/// A simulator's program.
-#[derive(Clone, Debug)]
-pub struct Program {
-    /// In front of the names of its files.
-    pub name: &'static str,
-    /// How a person starts it.
-    pub command: &'static str,
-    /// Where runs leave their files.
-    pub evidence: PathBuf,
-    /// Passes that a process makes of its seed.
-    pub passes: u8,
-    /// What each process of a campaign is told besides its seed.
-    pub arguments: Vec<String>,
-}

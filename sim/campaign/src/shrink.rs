@@ -5,21 +5,25 @@ use std::path::Path;
 
 use ostraka_sim_model::plan::Plan;
 
+use crate::child::Lost;
 use crate::reduce::reduce;
-use crate::{EXIT_NOT_DETERMINISTIC, Kept, Program, beside, read, say, write};
+use crate::{EXIT_NOT_DETERMINISTIC, EXIT_UNUSABLE, Kept, Program, beside, complain, read, say, write};
 
 /// What names a run that ended without a summary: the service's own assertion, or the simulator's.
 const ASSERTION: &str = "assertion";
+/// What names a run that does not come to an end.
+const NO_END: &str = "no end";
 /// What names a run of which two passes differ.
 const NOT_DETERMINISTIC: &str = "not deterministic";
 
 /// Removes faults, clients, viewers and operations from the file's plan while the same checker still fails. Leaves the
 /// small plan beside the file and prints it.
 pub fn shrink(program: &Program, file: &Path) -> Result<u8, String> {
-    let plan = match read(file)? {
-        Kept::Plan(plan) => *plan,
-        Kept::Failure(failure) => failure.plan,
+    let (plan, program) = match read(file)? {
+        Kept::Plan(plan) => (*plan, program.clone()),
+        Kept::Failure(failure) => (failure.plan, program.as_by(&failure.made_by)),
     };
+    let program = &program;
     let candidate_file = beside(file, "candidate.json");
     let shrunk = shrunk(program, &candidate_file, &plan);
     // A leftover harms nobody.
@@ -38,11 +42,7 @@ pub fn shrink(program: &Program, file: &Path) -> Result<u8, String> {
         size(&plan)
     ));
     say(small.to_json());
-    say(format_args!(
-        "again: {} replay {}",
-        program.command,
-        small_file.display()
-    ));
+    say(format_args!("again: {}", program.again(&small_file)));
     Ok(0)
 }
 
@@ -52,20 +52,17 @@ fn shrunk(program: &Program, file: &Path, plan: &Plan) -> Result<Option<(String,
         return Ok(None);
     };
     let mut trouble = None;
-    let (small, tried) = reduce(plan, |candidate| {
-        if candidate.validate().is_err() {
-            return false;
-        }
-        match broken(program, file, candidate) {
-            Ok(found) => found.contains(&wanted),
-            Err(sentence) => {
-                trouble.get_or_insert(sentence);
-                false
-            }
+    let (small, tried) = reduce(plan, |candidate| match broken(program, file, candidate) {
+        Ok(found) => found.contains(&wanted),
+        Err(sentence) => {
+            trouble.get_or_insert(sentence);
+            false
         }
     });
     if let Some(sentence) = trouble {
-        eprintln!("some candidates could not be run; the first: {sentence}");
+        complain(format_args!(
+            "some candidates could not be run; the first: {sentence}"
+        ));
     }
     Ok(Some((wanted, small, tried)))
 }
@@ -89,13 +86,14 @@ fn broken(program: &Program, file: &Path, plan: &Plan) -> Result<BTreeSet<String
                 .map(|violation| violation.checker.name().to_owned())
                 .collect())
         }
-        Err((Some(code), _)) if code == i32::from(EXIT_NOT_DETERMINISTIC) => {
+        Err(Lost::DidNotEnd) => Ok(BTreeSet::from([NO_END.to_owned()])),
+        Err(Lost::Ended(Some(code), _)) if code == i32::from(EXIT_NOT_DETERMINISTIC) => {
             Ok(BTreeSet::from([NOT_DETERMINISTIC.to_owned()]))
         }
         // It has begun, or it would have said why not in an exit code of its own.
-        Err((Some(code), _)) if code != i32::from(crate::EXIT_UNUSABLE) => {
+        Err(Lost::Ended(Some(code), _)) if code != i32::from(EXIT_UNUSABLE) => {
             Ok(BTreeSet::from([ASSERTION.to_owned()]))
         }
-        Err((_, words)) => Err(words),
+        Err(Lost::Ended(_, words)) => Err(words),
     }
 }

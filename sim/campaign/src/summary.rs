@@ -1,5 +1,7 @@
 //! A run in one line, as its process tells the one that started it.
 
+use std::path::Path;
+
 use ostraka_sim_model::ids::Seed;
 use ostraka_sim_model::sometimes::Coverage;
 use ostraka_sim_model::verdict::Judgement;
@@ -59,7 +61,7 @@ impl Summary {
             say(format_args!("  {reason}"));
         }
         if let Some(file) = &self.file {
-            say(format_args!("  again: {} replay {file}", program.command));
+            say(format_args!("  again: {}", program.again(Path::new(file))));
         }
     }
 }

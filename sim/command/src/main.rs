@@ -1,7 +1,7 @@
 //! `sim`: runs the whole service under faults, from seeds, and judges what came of it.
 //!
 //! Exit codes: 0 held, 10 safety broken, 11 liveness broken, 12 vacuous, 13 not deterministic; 2 for arguments or files
-//! that cannot be used. `mutants` ends with 1 if some live.
+//! that cannot be used, and where nothing is wrong but that it could not be said or kept. `mutants` ends with 1 if some live.
 
 mod args;
 mod mutants;
@@ -11,7 +11,7 @@ mod timeline;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ostraka_sim_campaign::{EXIT_UNUSABLE, explore, shrink};
+use ostraka_sim_campaign::{ended, explore, shrink};
 
 use args::{Args, Task};
 
@@ -34,13 +34,7 @@ fn main() -> ExitCode {
         Task::Timeline { file } => timeline::write(&file),
         Task::Mutants(wanted) => mutants::mutants(&wanted),
     };
-    match done {
-        Ok(code) => ExitCode::from(code),
-        Err(sentence) => {
-            eprintln!("sim: {sentence}");
-            ExitCode::from(EXIT_UNUSABLE)
-        }
-    }
+    ended("sim", done)
 }
 
 fn shown(filter: Option<String>) -> Result<(), String> {

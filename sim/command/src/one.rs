@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ostraka_sim_campaign::{Program, Ran, Summary, judged, replayed};
+use ostraka_sim_campaign::{Judged, Program, Ran, judged, replayed};
 use ostraka_sim_model::ids::Seed;
 use ostraka_sim_model::plan::Plan;
 
@@ -13,28 +13,30 @@ pub(crate) fn program() -> Program {
     Program {
         name: "sim",
         command: "cargo run --release -p sim --",
+        commit: env!("OSTRAKA_COMMIT"),
         evidence: PathBuf::from(EVIDENCE),
         passes: 1,
         arguments: Vec::new(),
+        plant: None,
     }
 }
 
 pub(crate) fn run_seed(seed: u64, json: bool, keep: bool) -> Result<u8, String> {
     let plan = Plan::of_seed(Seed(seed));
     let file = Path::new(EVIDENCE).join(format!("sim-seed-{seed}.json"));
-    let summary = run(plan, &file, json, keep)?;
-    Ok(summary.judgement.verdict.exit_code())
+    let judged = run(&program(), plan, &file, json, keep)?;
+    Ok(judged.summary.judgement.verdict.exit_code())
 }
 
 pub(crate) fn replay(file: &Path, json: bool, keep: bool) -> Result<u8, String> {
-    replayed(&program(), file, |plan, file| {
-        let summary = run(plan, file, json, keep)?;
-        let code = summary.judgement.verdict.exit_code();
-        Ok((Some(summary), code))
+    replayed(&program(), file, |program, plan, file| {
+        let judged = run(program, plan, file, json, keep)?;
+        let code = judged.summary.judgement.verdict.exit_code();
+        Ok((Some(judged), code))
     })
 }
 
-fn run(plan: Plan, file: &Path, json: bool, keep: bool) -> Result<Summary, String> {
+fn run(program: &Program, plan: Plan, file: &Path, json: bool, keep: bool) -> Result<Judged, String> {
     let run = ostraka_sim_turmoil::run(&plan);
     let ran = Ran {
         history: run.history,
@@ -43,5 +45,5 @@ fn run(plan: Plan, file: &Path, json: bool, keep: bool) -> Result<Summary, Strin
         messages: run.messages,
         left_out: Vec::new(),
     };
-    judged(&program(), plan, ran, file, keep, json)
+    judged(program, plan, ran, file, keep, json)
 }

@@ -77,7 +77,8 @@ pub fn standings(answer: &LeaderboardResponse) -> Standings {
     in_order(answer.event_id, status(answer.status), answer.version, totals)
 }
 
-/// Totals come highest first; the history has them in the order of creation.
+/// Totals come highest first; the history has them in the order of creation. Where they do not name each contestant once, they
+/// are nobody's, and the history has none.
 pub(crate) fn in_order(
     event: EventId,
     status: Status,
@@ -86,6 +87,10 @@ pub(crate) fn in_order(
 ) -> Standings {
     let mut totals: Vec<_> = totals.collect();
     totals.sort_by_key(|(contestant, _)| *contestant);
+    let mut places = totals.iter().map(|(contestant, _)| usize::from(contestant.0));
+    if !places.by_ref().eq(0..totals.len()) {
+        totals.clear();
+    }
     Standings {
         event,
         status,

@@ -131,7 +131,7 @@ impl SlotEvent {
         };
         let moment = |at: SimMs| UnixMs(formed_at.0 + at.0);
         let contestant = |place: u16| ContestantDraft {
-            contestant_name: format!("contestant {place}"),
+            contestant_name: names::contestant_name(place),
             contestant_description: String::new(),
             contestant_image_url: String::new(),
         };

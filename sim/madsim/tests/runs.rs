@@ -1,6 +1,8 @@
 //! Runs, each in a process of its own, as the program itself makes them.
 #![cfg(madsim)]
 
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 /// The program's exit codes.
@@ -59,6 +61,56 @@ fn chance_from_elsewhere_does_not_pass_the_check() {
 fn an_acknowledgement_before_the_barrier_is_found() {
     let said = found("ack-before-barrier", 20, SAFETY_BROKEN).expect("found");
     assert!(said.contains("VIOLATION"), "{said}");
+}
+
+/// Behind `replay`, in the last command that was printed: what its user would type.
+fn replay_printed(said: &str) -> Vec<String> {
+    let command = said.rsplit_once("again: ").expect("a command is printed").1;
+    let arguments = command.lines().next().unwrap_or_default();
+    let arguments = arguments.split_once(" -- ").expect("cargo's own come first").1;
+    arguments.split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn what_a_planted_fault_broke_is_broken_again_by_the_printed_command_and_by_the_file_alone() {
+    let said_first = found("ack-before-barrier", 20, SAFETY_BROKEN).expect("found");
+    let printed = replay_printed(&said_first);
+    let arguments: Vec<&str> = printed.iter().map(String::as_str).collect();
+    assert_eq!(arguments[2..], ["--unchecked", "--plant", "ack-before-barrier"]);
+    // Other tests run the same seeds, and other replays leave their own files.
+    let kept = std::env::temp_dir().join(format!("ostraka planted {}.json", std::process::id()));
+    fs::copy(arguments[1], &kept).expect("it was kept");
+    let kept = kept.display().to_string();
+    let as_printed = run(&["replay", &kept, "--unchecked", "--plant", "ack-before-barrier"]);
+    assert_eq!(
+        as_printed.status.code(),
+        Some(SAFETY_BROKEN),
+        "{}",
+        said(&as_printed)
+    );
+    let by_file = run(&["replay", &kept]);
+    assert_eq!(by_file.status.code(), Some(SAFETY_BROKEN), "{}", said(&by_file));
+    assert!(
+        said(&by_file).contains("planted fault ack-before-barrier, which is put in again"),
+        "{}",
+        said(&by_file)
+    );
+    let file = fs::read_to_string(&kept).expect("it is there");
+    let commit = concat!("\"commit\":\"", env!("OSTRAKA_COMMIT"), "\"");
+    assert!(file.contains(commit), "its program's commit is {commit}");
+    #[cfg(target_os = "linux")]
+    {
+        let full = fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("Linux has it");
+        let unsaid = Command::new(env!("CARGO_BIN_EXE_sim-madsim"))
+            .args(["replay", "--unchecked", &kept])
+            .stdout(full)
+            .status();
+        assert_eq!(unsaid.expect("it can be started").code(), Some(SAFETY_BROKEN));
+    }
+    fs::remove_file(Path::new(&kept)).expect("it is ours");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use ostraka_core::{EventId, LogIndex, SubmissionKey, UnixMs, VotePosition, VoterNumber};
 
-use crate::disks::{CommittedLog, Disks};
-use crate::history::{Answer, Happening, History, VoteStatus};
+use crate::disks::{CommittedLog, Disks, Voters};
+use crate::history::{Answer, Happening, History, Life, VoteStatus};
 use crate::ids::{EventSlot, FaultId, OperationId, SimMicros, SubmissionTag};
 use crate::names;
 use crate::oracle::{EventTruth, Oracle, VoteTruth};
@@ -70,14 +70,20 @@ pub struct Case<'a> {
 /// Disks that make a quorum of the smallest cluster that the plan ever has: each node that leaves is one less. The next may
 /// leave before the last is back, for adding takes as long as it takes (seed 3006660).
 pub fn quorum(plan: &Plan) -> usize {
+    voters(plan).majority_min()
+}
+
+fn voters(plan: &Plan) -> Voters {
     let leave = plan.faults.iter().filter(|fault| fault.kind.takes_a_member());
-    let voters = usize::from(plan.knobs.nodes).saturating_sub(leave.count());
-    voters / 2 + 1
+    Voters {
+        nodes: usize::from(plan.knobs.nodes),
+        leaving: leave.map(|fault| fault.id).collect(),
+    }
 }
 
 impl<'a> Case<'a> {
     pub fn new(plan: &'a Plan, history: &'a History) -> Self {
-        let disks = Disks::replay(history, quorum(plan));
+        let disks = Disks::replay(history, &voters(plan));
         let log = disks.committed();
         let oracle = Oracle::of(&log);
         let mut case = Case {
@@ -240,6 +246,25 @@ impl<'a> Case<'a> {
         let (formed_at, true_time) = self.formed?;
         let since_ms = at.0.checked_sub(formed_at.0)? / 1_000;
         Some(UnixMs(true_time.0.checked_add(since_ms)?))
+    }
+
+    /// Whether no fault was planned, and no node came to harm.
+    pub fn is_undisturbed(&self) -> bool {
+        let harm = |record: &crate::history::Record| {
+            matches!(
+                &record.what,
+                Happening::FaultBegan { .. }
+                    | Happening::Node {
+                        life: Life::LostPower { .. }
+                            | Life::Killed
+                            | Life::StoppedGracefully
+                            | Life::Failed(_)
+                            | Life::Replaced,
+                        ..
+                    }
+            )
+        };
+        self.plan.faults.is_empty() && !self.history.records.iter().any(harm)
     }
 
     /// Whether the operation is one of those that a healed cluster must do.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ostraka_core::LogIndex;
 
 use crate::history::{Happening, History, Life, LoggedEntry};
-use crate::ids::{NodeIndex, SimMicros};
+use crate::ids::{FaultId, NodeIndex, SimMicros};
 
 /// One node's log, as its disk would show it if nothing had ever been purged.
 #[derive(Clone, Debug, Default)]
@@ -82,10 +82,31 @@ pub struct Quarrel {
     pub other: NodeIndex,
 }
 
+/// Who votes: so many nodes, and one less from the beginning of each fault that takes one away. Whoever left may be back
+/// later; that is not counted, for adding takes as long as it takes (seed 3006660).
+#[derive(Clone, Debug, Default)]
+pub struct Voters {
+    pub nodes: usize,
+    pub leaving: BTreeSet<FaultId>,
+}
+
+impl Voters {
+    fn majority(&self, left: usize) -> usize {
+        self.nodes.saturating_sub(left) / 2 + 1
+    }
+
+    /// Of the smallest cluster that there ever is.
+    pub fn majority_min(&self) -> usize {
+        self.majority(self.leaving.len())
+    }
+}
+
 /// Everything about disks that checkers ask for.
 #[derive(Clone, Debug, Default)]
 pub struct Disks<'a> {
     pub nodes: BTreeMap<NodeIndex, Disk<'a>>,
+    /// What was on disks that were taken away.
+    retired: Vec<(NodeIndex, Disk<'a>)>,
     pub truncations: Vec<Truncation<'a>>,
     /// Same index and term, other content: Raft's Log Matching (§5.3) is broken.
     pub mismatches: Vec<Quarrel>,
@@ -111,12 +132,14 @@ pub struct CommittedLog<'a> {
 }
 
 impl<'a> Disks<'a> {
-    /// Replays the disks of a cluster in which `majority` disks are a quorum.
-    pub fn replay(history: &'a History, majority: usize) -> Self {
+    /// Replays the disks of a cluster in which so many vote.
+    pub fn replay(history: &'a History, voters: &Voters) -> Self {
         let mut disks = Disks {
-            majority: majority.max(1),
+            majority: voters.majority_min(),
             ..Disks::default()
         };
+        let mut left: BTreeSet<FaultId> = BTreeSet::new();
+        let mut majority = voters.majority(0);
         let mut holders: BTreeMap<(u64, u64), BTreeSet<NodeIndex>> = BTreeMap::new();
         let mut first: BTreeMap<(u64, u64), (NodeIndex, &LoggedEntry)> = BTreeMap::new();
         for (record, happened) in history.records.iter().enumerate() {
@@ -136,7 +159,7 @@ impl<'a> Disks<'a> {
                     }
                     let holders = holders.entry(key).or_default();
                     holders.insert(*node);
-                    if holders.len() >= disks.majority {
+                    if holders.len() >= majority {
                         disks.quorum_at.entry(key).or_insert(at);
                     }
                 }
@@ -163,10 +186,15 @@ impl<'a> Disks<'a> {
                     node,
                     life: Life::Replaced,
                 } => {
-                    disks.nodes.remove(node);
+                    disks.retired.extend(disks.nodes.remove_entry(node));
                     for holders in holders.values_mut() {
                         holders.remove(node);
                     }
+                }
+                Happening::FaultBegan { fault, .. } if voters.leaving.contains(fault) => {
+                    left.insert(*fault);
+                    majority = voters.majority(left.len());
+                    disks.held_by_fewer(&holders, majority, at);
                 }
                 Happening::Snapshot { node, index, .. } => disks.snapshot(*node, *index),
                 Happening::Settled { node, applied, .. } => {
@@ -176,6 +204,18 @@ impl<'a> Disks<'a> {
             }
         }
         disks
+    }
+
+    /// What so many disks hold is on a quorum of them from now on, where it was not before.
+    fn held_by_fewer(
+        &mut self,
+        holders: &BTreeMap<(u64, u64), BTreeSet<NodeIndex>>,
+        majority: usize,
+        at: SimMicros,
+    ) {
+        for (key, _) in holders.iter().filter(|(_, by)| by.len() >= majority) {
+            self.quorum_at.entry(*key).or_insert(at);
+        }
     }
 
     fn durable(&mut self, record: usize, at: SimMicros, node: NodeIndex, entry: &'a LoggedEntry) {
@@ -224,9 +264,11 @@ impl<'a> Disks<'a> {
             ..CommittedLog::default()
         };
         // A log begins with index 0 or 1; what a nonsense tip promises is not looked for one by one.
+        let retired = self.retired.iter().map(|(_, disk)| disk);
         let known: BTreeSet<u64> = self
             .nodes
             .values()
+            .chain(retired)
             .flat_map(|disk| disk.entries.keys().copied())
             .collect();
         let last_known = known.last().copied().unwrap_or_default();
@@ -282,6 +324,9 @@ impl<'a> Disks<'a> {
             };
             count(entry, weight, *node);
         }
+        if copies.is_empty() {
+            copies.extend(self.retired_copy(index));
+        }
         let Some((entry, _, node)) = copies
             .iter()
             .max_by_key(|(entry, copies, _)| (*copies, entry.term))
@@ -300,164 +345,18 @@ impl<'a> Disks<'a> {
             other: node,
         }));
     }
+
+    /// What only disks that are gone held: nodes that got it in a snapshot have it no less. Of several the one that a quorum
+    /// held, for no other can have been committed, and of these the newest.
+    fn retired_copy(&self, index: u64) -> Option<(&'a LoggedEntry, usize, NodeIndex)> {
+        let copies = self.retired.iter().filter_map(|(node, disk)| {
+            let entry = disk.entries.get(&index).copied()?;
+            Some((entry, 1, *node))
+        });
+        copies.max_by_key(|(entry, _, _)| (self.quorum_at(entry).is_some(), entry.term))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use ostraka_core::UnixMs;
-
-    use super::*;
-    use crate::history::Record;
-
-    fn entry(index: u64, term: u64) -> LoggedEntry {
-        LoggedEntry {
-            index: LogIndex(index),
-            term,
-            stamped_at: UnixMs(index),
-            body: vec![term as u8],
-        }
-    }
-
-    fn history(happenings: Vec<Happening>) -> History {
-        let records = happenings
-            .into_iter()
-            .enumerate()
-            .map(|(place, what)| Record {
-                at: SimMicros(place as u64),
-                what,
-            })
-            .collect();
-        History { records }
-    }
-
-    fn durable(node: u8, index: u64, term: u64) -> Happening {
-        Happening::Durable {
-            node: NodeIndex(node),
-            entry: entry(index, term),
-        }
-    }
-
-    fn settled(node: u8, applied: u64) -> Happening {
-        Happening::Settled {
-            node: NodeIndex(node),
-            applied: LogIndex(applied),
-            boards: Vec::new(),
-        }
-    }
-
-    fn terms(log: &CommittedLog) -> Vec<(u64, u64)> {
-        log.entries
-            .values()
-            .map(|entry| (entry.index.0, entry.term))
-            .collect()
-    }
-
-    #[test]
-    fn what_a_follower_drops_is_not_the_truth() {
-        let history = history(vec![
-            durable(0, 1, 1),
-            durable(1, 1, 1),
-            durable(0, 2, 1),
-            Happening::Truncated {
-                node: NodeIndex(0),
-                from: LogIndex(2),
-            },
-            durable(1, 2, 2),
-            durable(2, 1, 1),
-            durable(2, 2, 2),
-            durable(0, 2, 2),
-            settled(0, 2),
-            settled(1, 2),
-        ]);
-        let disks = Disks::replay(&history, 2);
-        let log = disks.committed();
-        assert_eq!(terms(&log), [(1, 1), (2, 2)]);
-        assert!(log.is_whole && log.quarrels.is_empty() && log.missing.is_empty());
-        assert_eq!(disks.quorum_at(log.entries[&2]), Some(SimMicros(6)));
-        assert_eq!(disks.first_at(log.entries[&2]), Some(SimMicros(4)));
-        assert_eq!(disks.truncations[0].dropped.len(), 1);
-    }
-
-    #[test]
-    fn stale_entries_below_an_installed_snapshot_do_not_count() {
-        let mut happenings = vec![durable(2, 1, 1), durable(2, 2, 9), durable(2, 3, 9)];
-        happenings.extend((1..=6).map(|index| durable(0, index, 1)));
-        happenings.extend([durable(2, 6, 1), settled(0, 6), settled(2, 6)]);
-        let history = history(happenings);
-        let disks = Disks::replay(&history, 2);
-        let log = disks.committed();
-        assert_eq!(terms(&log), [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1)]);
-        assert_eq!(log.quarrels, []);
-        assert_eq!(disks.nodes[&NodeIndex(2)].gaps.len(), 1);
-    }
-
-    #[test]
-    fn what_was_on_a_disk_that_is_gone_is_not_there_any_more() {
-        let replaced = Happening::Node {
-            node: NodeIndex(0),
-            life: Life::Replaced,
-        };
-        let happenings = vec![durable(0, 1, 1), replaced, durable(1, 1, 1), durable(2, 1, 1)];
-        let history = history(happenings);
-        let disks = Disks::replay(&history, 2);
-        assert!(!disks.nodes.contains_key(&NodeIndex(0)));
-        let entry = disks.nodes[&NodeIndex(1)].entries[&1];
-        assert_eq!(
-            disks.quorum_at(entry),
-            Some(SimMicros(3)),
-            "two of those that are left"
-        );
-    }
-
-    #[test]
-    fn settled_nodes_that_disagree_are_found() {
-        let history = history(vec![
-            durable(0, 1, 1),
-            durable(1, 1, 2),
-            settled(0, 1),
-            settled(1, 1),
-        ]);
-        let log = Disks::replay(&history, 2).committed();
-        assert_eq!(log.quarrels.len(), 1);
-    }
-
-    #[test]
-    fn same_place_and_term_with_other_content_is_found() {
-        let mut other = entry(1, 1);
-        other.body = vec![7];
-        let history = history(vec![
-            durable(0, 1, 1),
-            Happening::Durable {
-                node: NodeIndex(1),
-                entry: other,
-            },
-        ]);
-        assert_eq!(Disks::replay(&history, 2).mismatches.len(), 1);
-    }
-
-    #[test]
-    fn without_a_settled_majority_only_what_must_be_committed_is() {
-        let history = history(vec![
-            durable(0, 1, 1),
-            durable(1, 1, 1),
-            durable(0, 2, 2),
-            durable(1, 2, 2),
-            durable(0, 3, 2),
-        ]);
-        let log = Disks::replay(&history, 2).committed();
-        assert!(!log.is_whole);
-        assert_eq!(log.tip, LogIndex(2));
-    }
-
-    #[test]
-    fn an_applied_entry_on_no_disk_is_missing() {
-        let history = history(vec![
-            durable(0, 1, 1),
-            durable(0, 3, 1),
-            settled(0, 4),
-            settled(1, 4),
-        ]);
-        let log = Disks::replay(&history, 2).committed();
-        assert_eq!(log.missing, [LogIndex(4), LogIndex(2)]);
-    }
-}
+#[path = "disks_tests.rs"]
+mod tests;

@@ -15,10 +15,14 @@ pub const FAILURE_FORMAT: u32 = 2;
 #[serde(deny_unknown_fields)]
 pub struct Maker {
     pub simulator: String,
-    /// A digest of the program's file: the same program makes the same run of a plan.
+    /// The SHA-256 of the program's file: the same program makes the same run of a plan.
     pub program: String,
-    /// Of the tree that it was run in, as whoever ran it knows it: for people.
+    /// Of the tree that the program was built from, with `-dirty` behind it where files differed from the commit's, and
+    /// `unknown` where it was built without git: for people.
     pub commit: String,
+    /// The fault that was put into the nodes or the simulator on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plant: Option<String>,
 }
 
 /// A failed run. Replaying `plan` with the same program gives the same history.
@@ -109,6 +113,15 @@ mod tests {
     #[test]
     fn a_failure_outlives_its_file() {
         let failure = failure();
+        let read = Failure::from_json(&failure.to_json()).map_err(|error| error.to_string());
+        assert_eq!(read, Ok(failure));
+    }
+
+    #[test]
+    fn a_planted_fault_stands_in_the_file_and_its_absence_does_not() {
+        let mut failure = failure();
+        assert!(!failure.to_json().contains("plant"));
+        failure.made_by.plant = Some("stale-reads".to_owned());
         let read = Failure::from_json(&failure.to_json()).map_err(|error| error.to_string());
         assert_eq!(read, Ok(failure));
     }

@@ -115,6 +115,17 @@ pub enum Life {
     },
 }
 
+impl Life {
+    /// The end of a node's `run`. One that ends well without having been asked to has stopped by itself all the same.
+    pub fn of_end(ended: Result<(), String>, was_asked: bool) -> Self {
+        match ended {
+            Ok(()) if was_asked => Life::StoppedGracefully,
+            Ok(()) => Life::Failed("it ended well, and nobody had asked it to".to_owned()),
+            Err(sentence) => Life::Failed(sentence),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     EventCreated {

@@ -4,6 +4,7 @@
 pub mod case;
 pub mod checkers;
 pub mod disks;
+pub mod errand;
 pub mod evidence;
 pub mod history;
 pub mod ids;

@@ -34,6 +34,11 @@ pub fn slot_of_event_name(name: &str) -> Option<EventSlot> {
     (event_name(slot) == name).then_some(slot)
 }
 
+/// The name of a contestant of any of the plan's events, by place. Description and image are empty.
+pub fn contestant_name(place: u16) -> String {
+    format!("contestant {place}")
+}
+
 /// The `Idempotency-Key` of each creation of a slot's event: however often it is asked for, there is one.
 pub fn creation_key(slot: EventSlot) -> String {
     format!("create-slot-{}", slot.0)

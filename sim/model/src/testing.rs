@@ -270,8 +270,8 @@ impl Run {
 }
 
 pub(crate) fn created(slot: u8, closes_at_ms: Option<u64>) -> Command {
-    let contestant = |name: &str| NewContestant {
-        name: name.to_owned(),
+    let contestant = |place: u16| NewContestant {
+        name: names::contestant_name(place),
         description: String::new(),
         image_url: String::new(),
     };
@@ -283,7 +283,7 @@ pub(crate) fn created(slot: u8, closes_at_ms: Option<u64>) -> Command {
         results: ResultsPolicy::Live,
         opens_at: None,
         closes_at: closes_at_ms.map(|at| UnixMs(START + at)),
-        contestants: vec![contestant("Ada"), contestant("Bo")],
+        contestants: (0..2).map(contestant).collect(),
     }))
 }
 
@@ -345,5 +345,6 @@ pub(crate) fn maker() -> Maker {
         simulator: "sim".to_owned(),
         program: "aa11".to_owned(),
         commit: "0123abc".to_owned(),
+        plant: None,
     }
 }

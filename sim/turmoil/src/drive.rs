@@ -9,6 +9,7 @@ use std::time::Duration;
 use ostraka_node::env::Entropy;
 use ostraka_node::secrets::Secrets;
 use ostraka_node::token::Tokens;
+use ostraka_sim_model::errand::Errand;
 use ostraka_sim_model::history::History;
 use ostraka_sim_model::ids::{ClientIndex, NodeIndex};
 use ostraka_sim_model::plan::Plan;
@@ -20,13 +21,12 @@ use turmoil::{Builder, Sim};
 
 use crate::chance::{Purpose, SeededEntropy, seed_of};
 use crate::disks::{Disks, Terms};
-use crate::errands::Errand;
 use crate::known::{Known, SharedKnown};
 use crate::machine::Machine;
 use crate::nemesis::Nemesis;
 use crate::operator::Operator;
 use crate::stage::{Host, SharedStage, Stage};
-use crate::{clients, settle, viewers};
+use crate::{clients, errands, settle, viewers};
 
 /// The machine that all clients and viewers, and the operator, sit at.
 pub(crate) const CLIENTS: &str = "clients";
@@ -213,7 +213,7 @@ async fn clients_machine(known: SharedKnown, mut errands: UnboundedReceiver<Erra
     let errand_boy = known.clone();
     tokio::spawn(async move {
         while let Some(errand) = errands.recv().await {
-            tokio::spawn(errand.run(errand_boy.clone()));
+            tokio::spawn(errands::run(errand, errand_boy.clone()));
         }
     });
     tokio::spawn(watch_readiness(known.clone()));

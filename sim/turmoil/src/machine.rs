@@ -34,6 +34,7 @@ struct State {
     lives: u64,
     /// Wakes the node of this life to stop.
     stop: Arc<Notify>,
+    asked_to_stop: bool,
     /// It was started and has not yet said that it is ready.
     awaited: bool,
     /// The node has returned, and its process waits to be taken away.
@@ -83,6 +84,7 @@ impl Machine {
             let mut state = self.state.lock();
             state.lives += 1;
             state.stop = Arc::default();
+            state.asked_to_stop = false;
             state.awaited = true;
             state.ended = false;
             (state.lives, state.stop.clone())
@@ -94,11 +96,10 @@ impl Machine {
             async move { stop.notified().await },
         )
         .await;
-        let failed = ended.is_err();
-        self.record(match ended {
-            Ok(()) => Life::StoppedGracefully,
-            Err(error) => Life::Failed(error.to_string()),
-        });
+        let asked = self.state.lock().asked_to_stop;
+        let life = Life::of_end(ended.map_err(|error| error.to_string()), asked);
+        let failed = matches!(life, Life::Failed(_));
+        self.record(life);
         self.note_end(failed);
         std::future::pending::<()>().await;
     }
@@ -153,7 +154,9 @@ impl Machine {
     }
 
     pub(crate) fn ask_to_stop(&self) {
-        self.state.lock().stop.notify_one();
+        let mut state = self.state.lock();
+        state.asked_to_stop = true;
+        state.stop.notify_one();
     }
 
     /// Whether the node has returned since this was last asked.

@@ -5,6 +5,7 @@ mod machines;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use ostraka_sim_model::errand::Errand;
 use ostraka_sim_model::history::{Happening, Life};
 use ostraka_sim_model::ids::{FaultId, NodeIndex};
 use ostraka_sim_model::plan::{Fault, FaultKind, Target};
@@ -12,7 +13,6 @@ use tokio::sync::mpsc::UnboundedSender;
 use turmoil::Sim;
 
 use crate::disks::Terms;
-use crate::errands::Errand;
 use crate::links::Ill;
 use crate::machine::Machine;
 use crate::stage::{Host, SharedStage, Stage};

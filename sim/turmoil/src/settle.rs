@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use ostraka_client::{CallOptions, Client, ClientError};
-use ostraka_core::{EventId, LogIndex};
+use ostraka_core::LogIndex;
 use ostraka_node::env::GroupStatus;
-use ostraka_sim_crowd::standings;
 use ostraka_sim_model::history::{Happening, Standings};
 use ostraka_sim_model::ids::NodeIndex;
 use ostraka_sim_model::names::OWNER;
@@ -91,23 +89,9 @@ async fn audience_is_there(known: &SharedKnown) -> bool {
     })
 }
 
-/// Every event, as this node shows it.
 async fn boards(known: &SharedKnown, node: Host) -> Vec<Standings> {
-    let client: Client = known.client(&[node], Purpose::Client(ASKER + node.0 as u64));
-    let token = known.token(OWNER);
-    let mut boards = Vec::new();
-    // The service numbers events from 1 and leaves out none.
-    for number in 1.. {
-        let asked = client
-            .leaderboard(EventId(number), CallOptions::bearer(&token))
-            .await;
-        match asked {
-            Ok(answer) => boards.push(standings(&answer)),
-            Err(ClientError::Problem { problem, .. }) if problem.status == 404 => break,
-            Err(_) => break,
-        }
-    }
-    boards
+    let client = known.client(&[node], Purpose::Client(ASKER + node.0 as u64));
+    ostraka_sim_crowd::boards(&client, &known.token(OWNER)).await
 }
 
 async fn tell(known: &SharedKnown, node: Host) {

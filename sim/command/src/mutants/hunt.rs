@@ -2,22 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::JoinHandle;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ostraka_sim_campaign::{Ended, PATIENCE, ended_within};
 use ostraka_sim_model::checkers::{Checker, Class, Violation};
 use ostraka_sim_model::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
 /// First seeds of the ranges that a mutant is hunted in, each by itself.
 pub(super) const RANGES: [u64; 3] = [1, 100_001, 200_001];
-
-/// A sound run takes about a second: one that takes so long does not come to an end.
-const PATIENCE: Duration = Duration::from_secs(90);
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Why a run is not sound.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,20 +116,18 @@ pub(super) fn hunt(
 
 /// Runs one seed; `None` if it holds, or proves nothing.
 fn run(program: &Path, folder: &Path, seed: u64) -> Result<Option<Finding>, String> {
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(["run", "--json", "--seed", &seed.to_string()])
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
-    let said = gather(child.stdout.take());
-    let complained = gather(child.stderr.take());
-    let ended = wait(&mut child)?;
-    let text = |thread: JoinHandle<String>| thread.join().expect("a reader does not panic");
-    let (said, complained) = (text(said), text(complained));
-    let Some(status) = ended else {
+        .current_dir(folder);
+    let ended =
+        ended_within(&mut command, PATIENCE).map_err(|error| format!("{}: {error}", program.display()))?;
+    let Some(Ended {
+        status,
+        stdout: said,
+        stderr: complained,
+    }) = ended
+    else {
         return Ok(Some(Finding {
             by: "patience".to_owned(),
             also: Vec::new(),
@@ -196,34 +189,6 @@ fn of_last_words(status: &str, said: &str) -> String {
         (Some(place), Some(message)) => format!("{} {}", place.trim(), message.trim()),
         _ => format!("{status}: {}", said.trim_end()),
     }
-}
-
-/// `None` if it was ended for taking too long.
-fn wait(child: &mut Child) -> Result<Option<std::process::ExitStatus>, String> {
-    let until = Instant::now() + PATIENCE;
-    let failed = |error: std::io::Error| format!("a run's process is lost: {error}");
-    loop {
-        if let Some(status) = child.try_wait().map_err(failed)? {
-            return Ok(Some(status));
-        }
-        if Instant::now() >= until {
-            child.kill().map_err(failed)?;
-            child.wait().map_err(failed)?;
-            return Ok(None);
-        }
-        std::thread::sleep(LOOK_INTERVAL);
-    }
-}
-
-fn gather(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            // What came before a pipe broke is all there is.
-            let _ = pipe.read_to_end(&mut bytes);
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
 }
 
 #[cfg(test)]

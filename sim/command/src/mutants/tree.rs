@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use ostraka_sim_campaign::complain;
+
 use super::patch::Patch;
 
 /// Below the repository, and ignored by git.
@@ -162,7 +164,7 @@ impl Drop for Planted {
         for (path, text) in &self.before {
             if let Err(error) = fs::write(path, text) {
                 // The next copy mends it.
-                eprintln!("{} keeps a mutant: {error}", path.display());
+                complain(format_args!("{} keeps a mutant: {error}", path.display()));
             }
         }
     }

@@ -6,9 +6,12 @@ use std::fmt::Write;
 use ostraka_sim_model::history::{Happening, History, Life};
 use ostraka_sim_model::ids::{FaultId, NodeIndex, SimMicros};
 
-use super::{LANE_HEIGHT, Scale, Shown, escape, node_lane, seconds, words};
+use super::faults::Faults;
+use super::rows::{Place, Rows};
+use super::{LANE_HEIGHT, MIDDLE, ROW_HEIGHT, Scale, Shown, escape, node_lane, seconds};
 
 /// A stretch of time on one node's lane, or on all.
+#[derive(Clone)]
 struct Span {
     node: Option<NodeIndex>,
     from: SimMicros,
@@ -21,7 +24,7 @@ struct Span {
 
 pub(super) fn draw(shown: &Shown<'_>, scale: &Scale, out: &mut String) {
     for node in 0..shown.plan.knobs.nodes {
-        let y = Scale::y(node_lane(node)) + LANE_HEIGHT / 2.0;
+        let y = scale.middle(node_lane(node));
         writeln!(
             out,
             r#"<text class="lane" x="8" y="{y}">node {}</text>"#,
@@ -30,13 +33,49 @@ pub(super) fn draw(shown: &Shown<'_>, scale: &Scale, out: &mut String) {
         .expect("to a string");
     }
     let end = scale.end;
+    let faults = faults(shown, end);
     let spans = lives(shown.history, end)
         .into_iter()
-        .chain(leaders(shown.history, end))
-        .chain(faults(shown, end));
-    for span in spans {
+        .chain(leaders(shown.history, end));
+    for span in spans.chain(faults.iter().cloned()) {
         draw_span(&span, shown.plan.knobs.nodes, scale, out);
     }
+    // Above all spans: a label is to be read wherever another fault begins.
+    for (span, place) in labels(&faults, scale).0 {
+        let baseline = scale.y(top_lane(span)) + LANE_HEIGHT - 7.0 + place.row as f64 * ROW_HEIGHT;
+        writeln!(
+            out,
+            r#"<text class="fault" x="{:.1}" y="{baseline:.1}">{}<title>{}</title></text>"#,
+            place.x,
+            span.label,
+            escape(&span.title)
+        )
+        .expect("to a string");
+    }
+}
+
+/// How many rows of labels the fullest lane has.
+pub(super) fn label_rows(shown: &Shown<'_>, scale: &Scale) -> usize {
+    labels(&faults(shown, scale.end), scale).1
+}
+
+/// Where each fault's label stands, in the rows of its lane, and how many rows the fullest lane has.
+fn labels<'a>(faults: &'a [Span], scale: &Scale) -> (Vec<(&'a Span, Place)>, usize) {
+    let mut lanes: BTreeMap<usize, Rows> = BTreeMap::new();
+    let mut in_order: Vec<&Span> = faults.iter().collect();
+    in_order.sort_by_key(|span| span.from);
+    let placed = in_order
+        .into_iter()
+        .map(|span| {
+            let rows = lanes.entry(top_lane(span)).or_default();
+            (span, rows.place(scale.x(span.from) + 3.0, span.label))
+        })
+        .collect();
+    (placed, lanes.values().map(Rows::count).max().unwrap_or(0))
+}
+
+fn top_lane(span: &Span) -> usize {
+    node_lane(span.node.map_or(0, |node| node.0))
 }
 
 fn draw_span(span: &Span, nodes: u8, scale: &Scale, out: &mut String) {
@@ -44,35 +83,22 @@ fn draw_span(span: &Span, nodes: u8, scale: &Scale, out: &mut String) {
         scale.x(span.from),
         (scale.x(span.to) - scale.x(span.from)).max(2.0),
     );
-    let (y, height) = match span.node {
-        Some(node) => (Scale::y(node_lane(node.0)), LANE_HEIGHT),
-        None => (Scale::y(node_lane(0)), LANE_HEIGHT * f64::from(nodes)),
-    };
+    let lanes = if span.node.is_some() { 1 } else { nodes };
     let (inset, height) = match span.class {
-        "runs" => (22.0, 20.0),
-        "leads" => (26.0, 12.0),
-        _ => (4.0, height - 8.0),
+        "runs" => (MIDDLE - 10.0, 20.0),
+        "leads" => (MIDDLE - 6.0, 12.0),
+        _ => (4.0, scale.lane_height * f64::from(lanes) - 8.0),
     };
     writeln!(
         out,
         r#"<rect class="{}" x="{x:.1}" y="{:.1}" width="{width:.1}" height="{height:.1}"><title>{}, {} to {}</title></rect>"#,
         span.class,
-        y + inset,
+        scale.y(top_lane(span)) + inset,
         escape(&span.title),
         seconds(span.from),
         seconds(span.to)
     )
     .expect("to a string");
-    if !span.label.is_empty() {
-        let baseline = y + LANE_HEIGHT - 7.0;
-        writeln!(
-            out,
-            r#"<text class="fault" x="{:.1}" y="{baseline:.1}">{}</text>"#,
-            x + 3.0,
-            span.label
-        )
-        .expect("to a string");
-    }
 }
 
 /// When each node's process ran.
@@ -141,20 +167,17 @@ fn leaders(history: &History, end: SimMicros) -> Vec<Span> {
 fn faults(shown: &Shown<'_>, end: SimMicros) -> Vec<Span> {
     let mut begun: BTreeMap<FaultId, (Option<NodeIndex>, SimMicros)> = BTreeMap::new();
     let mut spans = Vec::new();
-    let planned = |fault: FaultId| shown.plan.faults.iter().find(|planned| planned.id == fault);
-    let title = |fault: FaultId| {
-        planned(fault).map_or_else(|| "a fault".to_owned(), |planned| words::fault(&planned.kind))
-    };
+    let told = Faults::of(shown.plan, shown.history);
     let span = |fault, (node, from), to, bites: Option<u64>| Span {
         node,
         from,
         to,
         class: "fault",
         title: match bites {
-            Some(bites) => format!("{} (did harm {bites} times)", title(fault)),
-            None => title(fault),
+            Some(bites) => format!("{} (did harm {bites} times)", told.words(fault)),
+            None => told.words(fault),
         },
-        label: planned(fault).map_or("a fault", |planned| planned.kind.name()),
+        label: told.name(fault),
     };
     for record in &shown.history.records {
         match &record.what {

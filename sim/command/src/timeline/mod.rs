@@ -1,14 +1,21 @@
 //! One self-contained page of a run: nodes as lanes, faults as spans over them, leader changes, each vote's path, and what
 //! was violated. For someone who has never seen the code.
 
+mod faults;
 mod lanes;
+mod marks;
 mod page;
 mod paths;
+mod picker;
+mod rows;
 mod story;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::path::Path;
 
+use ostraka_sim_model::checkers::Violation;
 use ostraka_sim_model::history::History;
 use ostraka_sim_model::ids::SimMicros;
 use ostraka_sim_model::plan::Plan;
@@ -27,14 +34,7 @@ pub(crate) fn write(file: &Path) -> Result<u8, String> {
         .judgement
         .violations
         .iter()
-        .map(|violation| Mark {
-            checker: violation.checker.name().to_owned(),
-            sentence: violation.sentence.clone(),
-            at: violation
-                .record
-                .and_then(|record| run.history.records.get(record))
-                .map(|record| record.at),
-        })
+        .map(|violation| Mark::of(violation, &run.history))
         .collect();
     let shown = Shown {
         plan: &run.plan,
@@ -53,8 +53,24 @@ pub(crate) fn write(file: &Path) -> Result<u8, String> {
 struct Mark {
     checker: String,
     sentence: String,
-    /// Where in the run it showed, if at one moment.
+    /// The record at which it showed, if at one of the history's.
+    record: Option<usize>,
+    /// When that was. What shows at no moment is shown at the run's end, for that is when it was found.
     at: Option<SimMicros>,
+}
+
+impl Mark {
+    fn of(violation: &Violation, history: &History) -> Self {
+        let found = violation
+            .record
+            .and_then(|record| Some((record, history.records.get(record)?.at)));
+        Mark {
+            checker: violation.checker.name().to_owned(),
+            sentence: violation.sentence.clone(),
+            record: found.map(|(record, _)| record),
+            at: found.map(|(_, at)| at),
+        }
+    }
 }
 
 /// What a page is made of.
@@ -69,19 +85,33 @@ struct Shown<'a> {
 /// Where simulated time and nodes lie on the page.
 struct Scale {
     end: SimMicros,
+    /// High enough for the labels of the fullest lane.
+    lane_height: f64,
 }
 
 const PAGE_WIDTH: f64 = 1_600.0;
 const LABEL_WIDTH: f64 = 120.0;
+/// Of a lane with one row of labels, and what each further row adds.
 const LANE_HEIGHT: f64 = 64.0;
-const TOP: f64 = 40.0;
+const ROW_HEIGHT: f64 = 12.0;
+/// From a lane's top to the middle of what is drawn in it.
+const MIDDLE: f64 = 32.0;
+const TOP: f64 = 52.0;
 
 impl Scale {
-    fn of(history: &History) -> Self {
-        let end = history.records.last().map_or(SimMicros(1), |record| record.at);
-        Self {
+    fn of(shown: &Shown<'_>) -> Self {
+        let end = shown
+            .history
+            .records
+            .last()
+            .map_or(SimMicros(1), |record| record.at);
+        let mut scale = Self {
             end: end.max(SimMicros(1)),
-        }
+            lane_height: LANE_HEIGHT,
+        };
+        let more_rows = lanes::label_rows(shown, &scale).saturating_sub(1);
+        scale.lane_height += more_rows as f64 * ROW_HEIGHT;
+        scale
     }
 
     fn x(&self, at: SimMicros) -> f64 {
@@ -90,8 +120,13 @@ impl Scale {
     }
 
     /// Top of a lane. Lane 0 is the clients', then come the nodes, then the viewers.
-    fn y(lane: usize) -> f64 {
-        TOP + lane as f64 * LANE_HEIGHT
+    fn y(&self, lane: usize) -> f64 {
+        TOP + lane as f64 * self.lane_height
+    }
+
+    /// The middle of what is drawn in a lane.
+    fn middle(&self, lane: usize) -> f64 {
+        self.y(lane) + MIDDLE
     }
 }
 

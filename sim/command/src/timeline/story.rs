@@ -5,7 +5,11 @@ use std::fmt::Write;
 use ostraka_sim_model::history::Happening;
 use ostraka_sim_model::ids::SimMicros;
 
-use super::{Shown, escape, seconds, words};
+use super::faults::Faults;
+use super::{Scale, Shown, escape, seconds, words};
+
+/// Behind the checker's name, where a violation shows in no record.
+pub(super) const NO_MOMENT: &str = ", of the run as a whole";
 
 struct Line {
     at: SimMicros,
@@ -13,21 +17,23 @@ struct Line {
     words: String,
 }
 
-pub(super) fn tell(shown: &Shown<'_>, out: &mut String) {
+pub(super) fn tell(shown: &Shown<'_>, scale: &Scale, out: &mut String) {
+    let faults = Faults::of(shown.plan, shown.history);
     let told = shown
         .history
         .records
         .iter()
-        .filter_map(|record| line(shown, record.at, &record.what));
-    let marks = shown.marks.iter().filter_map(|mark| {
-        let words = format!("VIOLATION ({}): {}", mark.checker, mark.sentence);
-        mark.at.map(|at| Line {
-            at,
+        .filter_map(|record| line(&faults, record.at, &record.what));
+    let marks = shown.marks.iter().map(|mark| {
+        let moment = if mark.at.is_none() { NO_MOMENT } else { "" };
+        Line {
+            at: mark.at.unwrap_or(scale.end),
             class: "violation",
-            words,
-        })
+            words: format!("VIOLATION ({}{moment}): {}", mark.checker, mark.sentence),
+        }
     });
     let mut lines: Vec<Line> = told.chain(marks).collect();
+    // Stable: of one moment, what was violated comes last.
     lines.sort_by_key(|line| line.at);
     for line in lines {
         writeln!(
@@ -41,17 +47,13 @@ pub(super) fn tell(shown: &Shown<'_>, out: &mut String) {
     }
 }
 
-fn line(shown: &Shown<'_>, at: SimMicros, what: &Happening) -> Option<Line> {
-    let planned = |fault| {
-        let planned = shown.plan.faults.iter().find(|planned| planned.id == fault);
-        planned.map_or_else(|| "a fault".to_owned(), |planned| words::fault(&planned.kind))
-    };
+fn line(faults: &Faults<'_>, at: SimMicros, what: &Happening) -> Option<Line> {
     let (class, words) = match what {
         Happening::Node { node, life } => ("node", format!("node {node} {}", words::life(life))),
-        Happening::FaultBegan { fault, .. } => ("fault", format!("{} from now on", planned(*fault))),
+        Happening::FaultBegan { fault, .. } => ("fault", format!("{} from now on", faults.words(*fault))),
         Happening::FaultEnded { fault, bites } => (
             "fault",
-            format!("over: {} (did harm {bites} times)", planned(*fault)),
+            format!("over: {} (did harm {bites} times)", faults.words(*fault)),
         ),
         Happening::Truncated { node, from } => {
             let words = format!(

@@ -6,7 +6,7 @@ mod one;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ostraka_sim_campaign::{EXIT_UNUSABLE, explore, shrink};
+use ostraka_sim_campaign::{ended, explore, shrink};
 
 use args::{Args, Task};
 
@@ -18,14 +18,8 @@ pub(crate) fn main() -> ExitCode {
             file,
             unchecked,
             plant,
-        } => shrink(&one::program_with(unchecked, plant), &file),
-        Task::Explore { seeds, unchecked } => explore(&one::program(unchecked), &seeds),
+        } => shrink(&one::program(unchecked, plant), &file),
+        Task::Explore { seeds, unchecked } => explore(&one::program(unchecked, None), &seeds),
     };
-    match done {
-        Ok(code) => ExitCode::from(code),
-        Err(sentence) => {
-            eprintln!("sim-madsim: {sentence}");
-            ExitCode::from(EXIT_UNUSABLE)
-        }
-    }
+    ended("sim-madsim", done)
 }

@@ -109,7 +109,7 @@ fn creation(slot: EventSlot, action: &Action) -> Command {
     };
     let moment = |at: SimMs| UnixMs(FORMED_AT.0 + at.0);
     let contestant = |place: u16| NewContestant {
-        name: format!("contestant {place}"),
+        name: names::contestant_name(place),
         description: String::new(),
         image_url: String::new(),
     };

@@ -7,8 +7,11 @@ use std::time::Duration;
 use madsim::time::{Instant, sleep, sleep_until};
 use ostraka_core::{Command, UnixMs};
 use ostraka_replication::{GroupError, MembershipId, PeerAddr};
+use ostraka_sim_model::errand::{
+    ATTEMPT_PAUSE, ATTEMPT_TIMEOUT, END_MARGIN, Errand, HANDOVER_PAUSE, HANDOVER_TIMEOUT,
+};
 use ostraka_sim_model::history::{Answer, Happening};
-use ostraka_sim_model::ids::{EventSlot, FaultId};
+use ostraka_sim_model::ids::{EventSlot, FaultId, NodeIndex};
 use ostraka_sim_model::names::overload_voter;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -19,76 +22,40 @@ use super::door::{Door, Request};
 use super::known::{Known, SharedKnown};
 use super::stage::{Host, Stage};
 
-/// Between two attempts of an operator whose wish was not granted.
-const ATTEMPT_PAUSE: Duration = Duration::from_millis(200);
-/// An operator's patience with one attempt.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2_500);
-/// The same for a hand-over, which takes a healthy cluster far less: a fault of this kind is short, and one attempt that a
-/// leader without power has swallowed must not take all of it.
-const HANDOVER_PAUSE: Duration = Duration::from_millis(50);
-const HANDOVER_TIMEOUT: Duration = Duration::from_millis(250);
-/// What an errand does counts until its fault's end is written down, by whoever looks every 2 ms: so it stops a little
-/// before.
-const END_MARGIN: Duration = Duration::from_millis(4);
 /// The clock that an overload's submissions carry: before any that the plan's own carry.
 const OVERLOAD_TIMESTAMP: UnixMs = UnixMs(1_600_000_000_000);
 
-/// Something to be done for a fault. Times are as long as the fault lasts.
-pub(crate) enum Errand {
-    TransferLeadership {
-        fault: FaultId,
-        to: Host,
-        within: Duration,
-    },
-    LeaveAndJoin {
-        fault: FaultId,
-        node: Host,
-        away: Duration,
-    },
-    /// A node whose disks have rotted is taken out, given empty ones and added again.
-    Replace {
-        node: Host,
-        /// How often it had stopped by itself before.
-        failures: u64,
-        after: Duration,
-    },
-    Overload {
-        fault: FaultId,
-        slot: EventSlot,
-        clients: u16,
-        submissions: u32,
-        within: Duration,
-    },
-}
-
-impl Errand {
-    pub(crate) async fn run(self, known: SharedKnown) {
-        match self {
-            Errand::TransferLeadership { fault, to, within } => {
-                transfer(&known, fault, to, last_moment(within)).await;
-            }
-            Errand::LeaveAndJoin { fault, node, away } => {
-                leave_and_join(&known, fault, node, last_moment(away)).await;
-            }
-            Errand::Replace {
-                node,
-                failures,
-                after,
-            } => {
-                replace(&known, node, failures, last_moment(after)).await;
-            }
-            Errand::Overload {
-                fault,
-                slot,
-                clients,
-                submissions,
-                within,
-            } => {
-                let until = last_moment(within);
-                overload(&known, fault, slot, clients, submissions, until).await;
-            }
+/// Does what is to be done.
+pub(crate) async fn run(errand: Errand, known: SharedKnown) {
+    match errand {
+        Errand::TransferLeadership { fault, to, within } => {
+            transfer(&known, fault, host(to), last_moment(within)).await;
+        }
+        Errand::LeaveAndJoin { fault, node, away } => {
+            leave_and_join(&known, fault, host(node), last_moment(away)).await;
+        }
+        Errand::Replace {
+            node,
+            failures,
+            after,
+        } => {
+            replace(&known, host(node), failures, last_moment(after)).await;
+        }
+        Errand::Overload {
+            fault,
+            slot,
+            clients,
+            submissions,
+            within,
+        } => {
+            let until = last_moment(within);
+            overload(&known, fault, slot, clients, submissions, until).await;
         }
     }
+}
+
+fn host(node: NodeIndex) -> Host {
+    Host(usize::from(node.0))
 }
 
 /// Of a fault that begins now and lasts so long.

@@ -46,6 +46,7 @@ struct State {
     origin: Origin,
     /// Wakes the node of this life to stop.
     stop: Arc<Notify>,
+    asked_to_stop: bool,
     door: Option<Arc<Door>>,
     /// The node has returned, and its process waits to be taken away.
     ended: bool,
@@ -78,6 +79,7 @@ impl Machine {
             lives: 0,
             origin: Origin::with_power(Host(place)),
             stop: Arc::default(),
+            asked_to_stop: false,
             door: None,
             ended: false,
             failures: 0,
@@ -126,6 +128,7 @@ impl Machine {
             state.lives += 1;
             state.origin = Origin::with_power(self.host());
             state.stop = Arc::default();
+            state.asked_to_stop = false;
             state.ended = false;
             state.lives
         };
@@ -173,7 +176,9 @@ impl Machine {
     }
 
     pub(crate) fn ask_to_stop(&self) {
-        self.state.lock().stop.notify_one();
+        let mut state = self.state.lock();
+        state.asked_to_stop = true;
+        state.stop.notify_one();
     }
 
     /// Whether the node has returned since this was last asked.
@@ -184,11 +189,9 @@ impl Machine {
     async fn live(self: Arc<Self>, life: u64) {
         self.record(Life::Started);
         let ended = self.serve(life).await;
-        let failed = ended.is_err();
-        self.record(match ended {
-            Ok(()) => Life::StoppedGracefully,
-            Err(sentence) => Life::Failed(sentence),
-        });
+        let life = Life::of_end(ended, self.state.lock().asked_to_stop);
+        let failed = matches!(life, Life::Failed(_));
+        self.record(life);
         let mut state = self.state.lock();
         state.failures += u64::from(failed);
         state.ended = true;

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ostraka_sim_model::errand::Errand;
 use ostraka_sim_model::history::Happening;
 use ostraka_sim_model::ids::{FaultId, NodeIndex};
 use ostraka_sim_model::plan::{Fault, FaultKind, Target};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::disks::Terms;
-use super::errands::Errand;
 use super::links::Ill;
 use super::machine::Machine;
 use super::processes::{Processes, pairs_with};
@@ -146,12 +146,11 @@ impl Nemesis {
         under_way.nodes = vec![place];
         under_way.counter = self.counter(&under_way.fault.kind, place);
         let errand = Errand::Replace {
-            node: Host(place),
+            node: node_at(place),
             failures: under_way.counter,
             after: Duration::from_millis(under_way.fault.for_ms.0),
         };
-        let is_taken = self.errands.send(errand).is_ok();
-        assert!(is_taken, "whoever runs errands does so to the end");
+        self.send(errand);
         place
     }
 
@@ -276,46 +275,16 @@ impl Nemesis {
     }
 
     fn send_errand(&self, fault: &Fault) -> Option<usize> {
-        let id = fault.id;
-        let span = Duration::from_millis(fault.for_ms.0);
-        let (errand, place) = match &fault.kind {
-            FaultKind::TransferLeadership { to } => {
-                let place = usize::from(to.0);
-                let errand = Errand::TransferLeadership {
-                    fault: id,
-                    to: Host(place),
-                    within: span,
-                };
-                (errand, Some(place))
-            }
-            FaultKind::LeaveAndJoin { target } => {
-                let place = self.resolve(*target);
-                let errand = Errand::LeaveAndJoin {
-                    fault: id,
-                    node: Host(place),
-                    away: span,
-                };
-                (errand, Some(place))
-            }
-            FaultKind::Overload {
-                slot,
-                clients,
-                submissions,
-            } => {
-                let errand = Errand::Overload {
-                    fault: id,
-                    slot: *slot,
-                    clients: *clients,
-                    submissions: *submissions,
-                    within: span,
-                };
-                (errand, None)
-            }
-            other => unreachable!("{other:?} is nobody's errand"),
-        };
+        let resolve = |target| node_at(self.resolve(target));
+        let errand = Errand::of(fault, resolve).expect("called for errands only");
+        let place = errand.node().map(|node| usize::from(node.0));
+        self.send(errand);
+        place
+    }
+
+    fn send(&self, errand: Errand) {
         let is_taken = self.errands.send(errand).is_ok();
         assert!(is_taken, "whoever runs errands does so to the end");
-        place
     }
 
     fn take_turns(&mut self, now_ms: u64) {
@@ -376,4 +345,8 @@ impl Nemesis {
         drop(links);
         self.stage.record(Happening::FaultEnded { fault: id, bites });
     }
+}
+
+fn node_at(place: usize) -> NodeIndex {
+    NodeIndex(place as u8)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use madsim::runtime::{Handle, Runtime};
 use madsim::time::{Instant, sleep};
+use ostraka_sim_model::errand::Errand;
 use ostraka_sim_model::history::History;
 use ostraka_sim_model::ids::{ClientIndex, NodeIndex};
 use ostraka_sim_model::plan::Plan;
@@ -14,16 +15,14 @@ use siphasher::sip::SipHasher13;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::chance::{Purpose, seed_of};
-use super::clients;
 use super::disks::{Disks, Terms};
-use super::errands::Errand;
 use super::known::{Known, SharedKnown};
 use super::machine::Machine;
 use super::nemesis::Nemesis;
 use super::plants::Plant;
-use super::settle;
 use super::stage::Stage;
 use super::wire::Wires;
+use super::{clients, errands, settle};
 
 /// Between two looks of the nemesis at the time.
 const TICK: Duration = Duration::from_millis(2);
@@ -181,8 +180,8 @@ fn look_for_snapshots(known: &Known) {
     }
 }
 
-async fn run_errands(known: SharedKnown, mut errands: UnboundedReceiver<Errand>) {
-    while let Some(errand) = errands.recv().await {
-        tokio::spawn(errand.run(known.clone()));
+async fn run_errands(known: SharedKnown, mut taken: UnboundedReceiver<Errand>) {
+    while let Some(errand) = taken.recv().await {
+        tokio::spawn(errands::run(errand, known.clone()));
     }
 }

@@ -1,6 +1,8 @@
 //! What the audience saw: on every stream, across reconnects and from whichever node, versions and totals never go back,
 //! totals are those of their version and never more, each tally starts where the viewer was, and the final result is
-//! final. After the storm every viewer catches up.
+//! final. After the storm every viewer catches up, and where there is none every viewer is always up to date.
+
+mod in_time;
 
 use std::collections::BTreeMap;
 
@@ -76,6 +78,7 @@ pub(super) fn check(case: &Case, report: &mut Report) {
         };
         look.at_sight(viewed, sight);
     }
+    in_time::each_change_is_shown(case, report);
     if case.storm_over.is_some() && case.log.is_whole {
         everyone_catches_up(case, report, &viewers);
     }

@@ -5,7 +5,7 @@ mod crowd;
 
 use std::collections::BTreeMap;
 
-use ostraka_core::{EventId, SubmissionKey, UnixMs, VoterNumber};
+use ostraka_core::{EventId, NewContestant, SubmissionKey, UnixMs, VoterNumber};
 
 use super::Report;
 use crate::case::{Asked, Case, Submission};
@@ -317,11 +317,19 @@ fn each_event_is_as_asked_for(case: &Case, report: &mut Report) {
     }
 }
 
+fn contestant(place: u16) -> NewContestant {
+    NewContestant {
+        name: names::contestant_name(place),
+        description: String::new(),
+        image_url: String::new(),
+    }
+}
+
 /// What a creation asks for, by the clock of the log.
 #[derive(Debug, PartialEq, Eq)]
 struct Wanted {
     owner: VoterNumber,
-    contestants: usize,
+    contestants: Vec<NewContestant>,
     opens_at: Option<UnixMs>,
     closes_at: Option<UnixMs>,
     after_close: bool,
@@ -345,7 +353,7 @@ impl Wanted {
         let moment = |at: &SimMs| UnixMs(began.0.saturating_add(at.0));
         Some(Wanted {
             owner: names::OWNER,
-            contestants: usize::from(*contestants),
+            contestants: (0..*contestants).map(contestant).collect(),
             opens_at: opens_at_ms.as_ref().map(moment),
             closes_at: closes_at_ms.as_ref().map(moment),
             after_close: *after_close,
@@ -356,7 +364,7 @@ impl Wanted {
     fn as_in_log(event: &EventTruth) -> Self {
         Wanted {
             owner: event.owner,
-            contestants: event.totals.len(),
+            contestants: event.contestants.clone(),
             opens_at: event.opens_at,
             closes_at: event.closes_at,
             after_close: event.after_close,

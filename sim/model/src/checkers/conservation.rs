@@ -1,5 +1,5 @@
 //! Conservation: whatever totals anyone was shown at a version are the counted votes at that version; replicas agree
-//! entry by entry, and byte by byte in snapshots of the same index.
+//! entry by entry, and byte by byte in snapshots of the same index, and no term has two leaders.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,33 @@ use ostraka_core::EventId;
 
 use super::Report;
 use crate::case::Case;
-use crate::history::{Answer, Happening, Sight, Standings, Status};
+use crate::history::{Answer, Happening, Life, Sight, Standings, Status};
+use crate::ids::NodeIndex;
 
 pub(super) fn check(case: &Case, report: &mut Report) {
     what_was_shown(case, report);
     replicas_agree(case, report);
     snapshots_agree(case, report);
     settled_nodes_show_the_end(case, report);
+    no_term_has_two_leaders(case, report);
+}
+
+/// Raft's Election Safety (D. Ongaro, J. Ousterhout, 2014, §5.2). A leader that starts again may lead on in its term.
+fn no_term_has_two_leaders(case: &Case, report: &mut Report) {
+    let mut leaders: BTreeMap<u64, NodeIndex> = BTreeMap::new();
+    for (place, record) in case.history.records.iter().enumerate() {
+        let Happening::Node {
+            node,
+            life: Life::Leads { term },
+        } = record.what
+        else {
+            continue;
+        };
+        let first = *leaders.entry(term).or_insert(node);
+        report.safe(first == node, place, || {
+            format!("node {first} and node {node} both lead in term {term}")
+        });
+    }
 }
 
 fn what_was_shown(case: &Case, report: &mut Report) {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ostraka_core::{
-    EventId, EventKind, LogIndex, NewEvent, ResultsPolicy, UnixMs, VotePosition, VoteRecord, VoterNumber,
+    EventId, EventKind, LogIndex, NewContestant, NewEvent, ResultsPolicy, UnixMs, VotePosition, VoteRecord,
+    VoterNumber,
 };
 
 use super::Ruling;
@@ -12,7 +13,7 @@ use crate::ids::EventSlot;
 use crate::names::slot_of_event_name;
 
 /// Submissions of one voter in one event that are remembered beside the counted one (docs/components/core.md).
-const FURTHER_SUBMISSIONS_MAX: usize = 16;
+pub(crate) const FURTHER_SUBMISSIONS_MAX: usize = 16;
 
 /// An event as the log made it.
 #[derive(Clone, Debug)]
@@ -34,6 +35,7 @@ pub struct EventTruth {
     pub after_close: bool,
     pub status: Status,
     pub totals: Vec<u64>,
+    pub contestants: Vec<NewContestant>,
     /// Who has a counted vote.
     pub voters: BTreeSet<VoterNumber>,
     further: BTreeMap<VoterNumber, usize>,
@@ -64,6 +66,7 @@ impl EventTruth {
                 Status::Scheduled
             },
             totals: vec![0; spec.contestants.len()],
+            contestants: spec.contestants.clone(),
             voters: BTreeSet::new(),
             further: BTreeMap::new(),
             is_canary: spec.kind == EventKind::Canary,

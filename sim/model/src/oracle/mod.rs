@@ -11,6 +11,7 @@ use ostraka_core::{
 };
 
 pub use event::EventTruth;
+pub(crate) use event::FURTHER_SUBMISSIONS_MAX;
 
 use crate::disks::CommittedLog;
 use crate::history::VoteStatus;

@@ -67,6 +67,32 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_is_missing_is_refused_though_it_could_be_null() {
+        let mut plan = Plan::of_seed(Seed(1));
+        plan.knobs.log_keep_entries = None;
+        let whole: serde_json::Value = serde_json::from_str(&plan.to_json()).unwrap();
+        let knobs = whole["knobs"].as_object().unwrap();
+        for knob in knobs.keys() {
+            let mut cut = whole.clone();
+            cut["knobs"].as_object_mut().unwrap().remove(knob);
+            assert!(
+                sentence(&cut.to_string()).contains(&format!("missing field `{knob}`")),
+                "{knob}: {}",
+                sentence(&cut.to_string())
+            );
+        }
+        for field in ["opens_at_ms", "closes_at_ms"] {
+            let mut cut = whole.clone();
+            let operations = cut["operations"].as_array_mut().unwrap();
+            let creation = operations
+                .iter_mut()
+                .find_map(|operation| operation["action"]["CreateEvent"].as_object_mut());
+            creation.unwrap().remove(field);
+            assert!(sentence(&cut.to_string()).contains(&format!("missing field `{field}`")));
+        }
+    }
+
+    #[test]
     fn unknown_fields_and_impossible_plans_are_refused() {
         let plan = Plan::of_seed(Seed(1));
         let with_more = plan

@@ -9,7 +9,7 @@ mod profile;
 mod validate;
 
 use ostraka_core::VoterNumber;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use file::PlanError;
 pub use profile::Profile;
@@ -41,6 +41,23 @@ pub struct Plan {
     pub faults: Vec<Fault>,
 }
 
+impl Plan {
+    /// Numbers the faults by their place, as a plan must have them after some were taken away. Nothing else in a plan
+    /// names a fault: an overload's voters follow from its number when it is run.
+    pub fn number_faults(&mut self) {
+        for (place, fault) in self.faults.iter_mut().enumerate() {
+            // Of more than validation lets pass, the last ones share a number.
+            fault.id = FaultId(u16::try_from(place).unwrap_or(u16::MAX));
+        }
+    }
+}
+
+/// `null` where there is none. Without this, serde takes a field that is missing for one that is `null`, and a plan that
+/// lost a line would be run as another plan.
+fn written<'de, D: Deserializer<'de>, T: Deserialize<'de>>(source: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(source)
+}
+
 /// What the cluster is like before anything goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,6 +74,7 @@ pub struct Knobs {
     pub heartbeat_ms: u64,
     pub election_ms: u64,
     pub snapshot_every_entries: u64,
+    #[serde(deserialize_with = "written")]
     pub log_keep_entries: Option<u64>,
     /// By node: how far its wall clock is off at the start, and how much faster it runs (parts per million).
     pub clock_skew_ms: Vec<i64>,
@@ -84,7 +102,9 @@ pub enum Action {
         slot: EventSlot,
         contestants: u16,
         /// Milliseconds of true time from the start of the run.
+        #[serde(deserialize_with = "written")]
         opens_at_ms: Option<SimMs>,
+        #[serde(deserialize_with = "written")]
         closes_at_ms: Option<SimMs>,
         after_close: bool,
     },

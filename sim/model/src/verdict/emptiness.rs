@@ -2,8 +2,11 @@
 //! storm, and a healed cluster that was asked through each of its nodes.
 
 use crate::case::{Asked, Case, submission};
-use crate::history::{Answer, VoteStatus};
+use crate::checkers::Checker;
+use crate::history::{Answer, Happening, VoteStatus};
 use crate::ids::NodeIndex;
+use crate::oracle::EventTruth;
+use crate::plan::Fault;
 
 /// A sentence for each thing that is missing.
 pub(super) fn of(case: &Case) -> Vec<String> {
@@ -18,12 +21,29 @@ pub(super) fn of(case: &Case) -> Vec<String> {
     if !answers_in_the_storm(case) {
         missing.push("no request of the storm got an answer, but refusals and silence".to_owned());
     }
+    let is_closed = |event: &EventTruth| event.closed.is_some();
+    if Checker::ClosingBell.expects(case.plan) && !case.oracle.events.values().any(is_closed) {
+        missing.push("no event was closed".to_owned());
+    }
+    missing.extend(storm_before_the_first_request(case));
     for node in (0..case.plan.knobs.nodes).map(NodeIndex) {
         if !answers_fresh_requests(case, node) {
             missing.push(format!("nothing fresh was answered through node {node}"));
         }
     }
     missing
+}
+
+/// Faults that were all over before anybody asked for anything have disturbed nobody.
+fn storm_before_the_first_request(case: &Case) -> Option<String> {
+    let first = case.asked.iter().map(|asked| asked.invoked.record).min()?;
+    let faults = &case.plan.faults;
+    let is_over_by_then = |fault: &Fault| {
+        let mut before = case.history.records.iter().take(first);
+        before.any(|record| matches!(record.what, Happening::FaultEnded { fault: of, .. } if of == fault.id))
+    };
+    (!faults.is_empty() && faults.iter().all(is_over_by_then))
+        .then(|| "every fault was over before the first request".to_owned())
 }
 
 /// Fresh votes alone would be counted by a cluster that has lost all others.

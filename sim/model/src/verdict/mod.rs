@@ -113,6 +113,10 @@ impl Judgement {
                 None => self.vacuous.push(format!("{name} did nothing")),
             }
         }
+        // Each for a good reason, and there was no storm all the same.
+        if !self.missed.is_empty() && self.missed.len() == scene.felt.len() {
+            self.vacuous.push("no fault did anything".to_owned());
+        }
     }
 
     fn decide(&self) -> Verdict {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use ostraka_sim_model::errand::Errand;
+use ostraka_sim_model::ids::NodeIndex;
 use ostraka_sim_model::plan::{Fault, FaultKind, Target};
 use turmoil::Sim;
 
 use super::{Nemesis, UnderWay};
-use crate::errands::Errand;
-use crate::stage::Host;
 
 impl Nemesis {
     pub(super) fn begin_at_machine(&mut self, under_way: &mut UnderWay) -> usize {
@@ -65,55 +65,28 @@ impl Nemesis {
         under_way.nodes = vec![place];
         under_way.counter = self.counter(&under_way.fault.kind, place);
         let errand = Errand::Replace {
-            node: Host(place),
+            node: node_at(place),
             failures: under_way.counter,
             after: Duration::from_millis(under_way.fault.for_ms.0),
         };
-        let taken = self.errands.send(errand).is_ok();
-        assert!(taken, "the clients' machine runs to the end");
+        self.send(errand);
         place
     }
 
     pub(super) fn send_errand(&self, fault: &Fault) -> Option<usize> {
-        let id = fault.id;
-        let span = Duration::from_millis(fault.for_ms.0);
-        let (errand, place) = match &fault.kind {
-            FaultKind::TransferLeadership { to } => {
-                let place = usize::from(to.0);
-                let errand = Errand::TransferLeadership {
-                    fault: id,
-                    to: Host(place),
-                    within: span,
-                };
-                (errand, Some(place))
-            }
-            FaultKind::LeaveAndJoin { target } => {
-                let place = self.resolve(*target);
-                let errand = Errand::LeaveAndJoin {
-                    fault: id,
-                    node: Host(place),
-                    away: span,
-                };
-                (errand, Some(place))
-            }
-            FaultKind::Overload {
-                slot,
-                clients,
-                submissions,
-            } => {
-                let errand = Errand::Overload {
-                    fault: id,
-                    slot: *slot,
-                    clients: *clients,
-                    submissions: *submissions,
-                    within: span,
-                };
-                (errand, None)
-            }
-            other => unreachable!("{other:?} is nobody's errand"),
-        };
-        let taken = self.errands.send(errand).is_ok();
-        assert!(taken, "the clients' machine runs to the end");
+        let resolve = |target| node_at(self.resolve(target));
+        let errand = Errand::of(fault, resolve).expect("called for errands only");
+        let place = errand.node().map(|node| usize::from(node.0));
+        self.send(errand);
         place
     }
+
+    fn send(&self, errand: Errand) {
+        let is_taken = self.errands.send(errand).is_ok();
+        assert!(is_taken, "whoever runs errands does so to the end");
+    }
+}
+
+fn node_at(place: usize) -> NodeIndex {
+    NodeIndex(place as u8)
 }

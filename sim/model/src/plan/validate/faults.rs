@@ -73,7 +73,15 @@ fn kind_is_possible(kind: &FaultKind, place: &str, knobs: &Knobs, created: &BTre
             period_is_possible(*period_ms, LOOP_PERIOD_MS_MIN, place, knobs)
         }
         FaultKind::SlowLinks { extra_ms, .. } => slowness_is_possible(u64::from(*extra_ms), place),
-        FaultKind::SlowDisk { barrier_ms, .. } => slowness_is_possible(*barrier_ms, place),
+        FaultKind::SlowDisk { barrier_ms, .. } => {
+            slowness_is_possible(*barrier_ms, place)?;
+            let usual = knobs.barrier_micros;
+            check(
+                barrier_ms.saturating_mul(1_000) > usual,
+                place,
+                format!("makes a barrier take {barrier_ms} ms, and {usual} µs is what it takes anyway"),
+            )
+        }
         FaultKind::Loss { ppm } => check(
             (1..=1_000_000).contains(ppm),
             place,

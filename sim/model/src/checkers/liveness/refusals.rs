@@ -1,0 +1,90 @@
+//! A refusal has its reason in the run, and where nothing is wrong every request is answered.
+
+use std::collections::BTreeSet;
+
+use ostraka_core::VoterNumber;
+
+use super::super::Report;
+use crate::case::{Asked, Case};
+use crate::history::Answer;
+use crate::ids::{EventSlot, SubmissionTag};
+use crate::oracle::FURTHER_SUBMISSIONS_MAX;
+use crate::plan::{Action, FaultKind};
+
+/// The status under which a client files that it reached nobody.
+const UNREACHABLE: u16 = 0;
+
+pub(super) fn have_reasons(case: &Case, report: &mut Report) {
+    let undisturbed = case.is_undisturbed();
+    for asked in &case.asked {
+        let Some((moment, answer)) = asked.answered else {
+            continue;
+        };
+        match answer {
+            Answer::Refused { status, code } => {
+                let reason = reason_for(case, undisturbed, asked, *status, code);
+                report.safe(reason, moment, || {
+                    format!(
+                        "operation {} was refused as {status} {code}, and nothing in the run is a reason for that",
+                        asked.operation.id.0
+                    )
+                });
+            }
+            Answer::Unknown { reason } => report.lively(!undisturbed, moment, || {
+                format!(
+                    "nothing disturbed the cluster, and operation {} had no answer: {reason}",
+                    asked.operation.id.0
+                )
+            }),
+            _ => {}
+        }
+    }
+}
+
+fn reason_for(case: &Case, undisturbed: bool, asked: &Asked, status: u16, code: &str) -> bool {
+    let event = |slot| case.event_of_slot(slot);
+    match (status, code, &asked.operation.action) {
+        (UNREACHABLE | 503, _, _) => !undisturbed,
+        (409, "event-already-closed", Action::OpenEvent { slot }) => {
+            event(*slot).is_none_or(|event| event.closed.is_some())
+        }
+        (
+            400,
+            "invalid-field",
+            Action::CreateEvent {
+                closes_at_ms: Some(closes_at),
+                ..
+            },
+        ) => {
+            let answered_ms = asked.answered.map_or(0, |(moment, _)| moment.at.0 / 1_000);
+            closes_at.0 <= answered_ms + clocks_ahead_ms(case)
+        }
+        (404, "contestant-not-found", Action::Submit { slot, contestant, .. }) => {
+            event(*slot).is_none_or(|event| usize::from(*contestant) >= event.totals.len())
+        }
+        (429, "too-many-submissions", Action::Submit { slot, voter, .. }) => {
+            submissions_of(case, *slot, *voter) > FURTHER_SUBMISSIONS_MAX
+        }
+        _ => false,
+    }
+}
+
+/// By how much some node's clock may show a later time than there is, so that a closing to come lies in its past: skew, jumps,
+/// and a second for drift.
+fn clocks_ahead_ms(case: &Case) -> u64 {
+    let skews = case.plan.knobs.clock_skew_ms.iter();
+    let skew = skews.copied().max().unwrap_or_default().max(0).unsigned_abs();
+    let jumps = case.plan.faults.iter().map(|fault| match fault.kind {
+        FaultKind::ClockJump { by_ms, .. } => by_ms.max(0).unsigned_abs(),
+        _ => 0,
+    });
+    skew + jumps.sum::<u64>() + 1_000
+}
+
+/// Different ones, that were sent so far or later.
+fn submissions_of(case: &Case, slot: EventSlot, voter: VoterNumber) -> usize {
+    let all = case.submissions().map(|(_, submission)| submission);
+    let of_voter = all.filter(|submission| submission.slot == slot && submission.voter == voter);
+    let tags: BTreeSet<SubmissionTag> = of_voter.map(|submission| submission.tag).collect();
+    tags.len()
+}

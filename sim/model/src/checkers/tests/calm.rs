@@ -1,0 +1,122 @@
+//! Planted where nothing is wrong: late news, silence, refusals without a reason; and two leaders of one term.
+
+use super::*;
+
+fn answers(run: &mut Run) -> impl Iterator<Item = &mut Answer> {
+    run.history
+        .records
+        .iter_mut()
+        .filter_map(|record| match &mut record.what {
+            Happening::Answered { answer, .. } => Some(answer),
+            _ => None,
+        })
+}
+
+#[test]
+fn liveness_finds_silence_that_nothing_explains() {
+    let mut run = clean();
+    *answers(&mut run).last().expect("one was answered") = Answer::Unknown {
+        reason: "the connection broke".to_owned(),
+    };
+    finds(
+        &run,
+        Checker::Liveness,
+        "nothing disturbed the cluster, and operation",
+    );
+    run.record(Happening::Node {
+        node: NodeIndex(1),
+        life: Life::Killed,
+    });
+    let found = found(&run, Checker::Liveness);
+    assert!(
+        !found
+            .iter()
+            .any(|sentence| sentence.contains("nothing disturbed")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn liveness_finds_refusals_without_a_reason() {
+    let refusals = [
+        (500, "internal"),
+        (400, "invalid-field"),
+        (401, "unauthorized"),
+        (404, "event-not-found"),
+        (429, "too-many-submissions"),
+        (404, "contestant-not-found"),
+        (409, "event-already-closed"),
+        (503, "no-leader"),
+    ];
+    for (status, code) in refusals {
+        let mut run = clean();
+        let vote = answers(&mut run).find(|answer| matches!(answer, Answer::Vote { .. }));
+        *vote.expect("somebody voted") = Answer::Refused {
+            status,
+            code: code.to_owned(),
+        };
+        finds(
+            &run,
+            Checker::Liveness,
+            &format!("was refused as {status} {code}, and nothing"),
+        );
+    }
+}
+
+#[test]
+fn audience_finds_a_change_that_is_shown_late_though_nothing_is_wrong() {
+    let late = |ms: u64| {
+        let mut run = Run::new();
+        run.after(100).create(0, None);
+        let viewer = run.viewer(0);
+        run.connected(viewer, 0, None);
+        let before = run.standings(0, 1);
+        run.after(5).saw(viewer, Sight::Snapshot(before));
+        run.after(4_000).vote(0, 100, 1, VoteStatus::Processed);
+        let tally = Sight::Tally {
+            event: EventId(1),
+            status: Status::Open,
+            version: 2,
+            previous_version: 1,
+            totals: vec![(0, 1)],
+        };
+        run.after(ms).saw(viewer, tally);
+        run.after(10_000).heal(1);
+        run
+    };
+    finds(
+        &late(1_600),
+        Checker::Audience,
+        "nothing disturbed the cluster, and viewer 0 of e1 had version 2",
+    );
+    assert_eq!(found(&late(1_000), Checker::Audience), Vec::<String>::new());
+}
+
+#[test]
+fn conservation_finds_two_leaders_of_one_term() {
+    let mut run = clean();
+    let leads = |node, term| Happening::Node {
+        node: NodeIndex(node),
+        life: Life::Leads { term },
+    };
+    run.record(leads(0, 70));
+    run.record(leads(1, 80));
+    run.record(leads(1, 80));
+    assert_eq!(found(&run, Checker::Conservation), Vec::<String>::new());
+    run.record(leads(2, 70));
+    finds(
+        &run,
+        Checker::Conservation,
+        "node 1 and node 3 both lead in term 70",
+    );
+}
+
+#[test]
+fn an_end_that_nobody_asked_for_is_a_failure() {
+    assert_eq!(Life::of_end(Ok(()), true), Life::StoppedGracefully);
+    assert!(matches!(Life::of_end(Ok(()), false), Life::Failed(_)));
+    assert_eq!(
+        Life::of_end(Err("no room".to_owned()), true),
+        Life::Failed("no room".to_owned())
+    );
+}
