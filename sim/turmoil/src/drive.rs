@@ -12,7 +12,7 @@ use ostraka_node::token::Tokens;
 use ostraka_sim_model::errand::Errand;
 use ostraka_sim_model::history::History;
 use ostraka_sim_model::ids::{ClientIndex, NodeIndex};
-use ostraka_sim_model::plan::Plan;
+use ostraka_sim_model::plan::{Knobs, Plan};
 use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -32,9 +32,11 @@ use crate::{clients, errands, settle, viewers};
 pub(crate) const CLIENTS: &str = "clients";
 
 /// turmoil delivers messages at its ticks only; within one, each host's own timers keep their milliseconds. A tick of
-/// every host costs about 3 µs whether anything happens or not, half of a run at 1 ms. At 2 ms, arrivals lie on a grid
-/// well under the latencies that plans draw.
-const TICK: Duration = Duration::from_millis(2);
+/// every host costs about 3 µs whether anything happens or not, half of a run at 1 ms. So the tick is half of the longest
+/// latency that the plan draws, within these bounds: each message still takes one of several ticks, and the order in which
+/// two of them arrive stays a matter of chance.
+const TICK_MS_MIN: u32 = 2;
+const TICK_MS_MAX: u32 = 5;
 
 /// Connections that may wait for a node at once; turmoil panics past it, where a kernel would make them wait.
 const TCP_CAPACITY: usize = 16 * 1024;
@@ -42,8 +44,8 @@ const TCP_CAPACITY: usize = 16 * 1024;
 /// A cluster of healthy nodes is formed well before, or something is wrong with the service.
 const FORMED_WITHIN_MS: u64 = 60_000;
 
-/// Between two looks for a new snapshot.
-const SNAPSHOT_LOOK_MS: u64 = 5;
+/// Between two looks for a new snapshot, at least.
+const SNAPSHOT_LOOK_MS: u64 = 10;
 
 /// An operator's patience while the cluster is formed.
 const FORMING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,7 +73,7 @@ pub fn run(plan: &Plan) -> Run {
     let knobs = &plan.knobs;
     let mut sim = Builder::new()
         .rng_seed(seed_of(plan.seed, Purpose::Network))
-        .tick_duration(TICK)
+        .tick_duration(tick(knobs))
         .simulation_duration(Duration::from_secs(24 * 3_600))
         .min_message_latency(Duration::from_millis(u64::from(knobs.link_latency_ms_min)))
         .max_message_latency(Duration::from_millis(u64::from(knobs.link_latency_ms_max)))
@@ -122,6 +124,11 @@ pub fn run(plan: &Plan) -> Run {
     .run_out()
 }
 
+fn tick(knobs: &Knobs) -> Duration {
+    let tick_ms = (knobs.link_latency_ms_max / 2).clamp(TICK_MS_MIN, TICK_MS_MAX);
+    Duration::from_millis(u64::from(tick_ms))
+}
+
 fn secrets(plan: &Plan) -> Secrets {
     let mut master = [0; 32];
     SeededEntropy::new(plan.seed, Purpose::Secrets).fill(&mut master);
@@ -140,6 +147,7 @@ impl Drive<'_> {
     fn run_out(mut self) -> Run {
         let storm_ms = self.stage.plan.knobs.storm_ms.0;
         let mut storm_over = false;
+        let mut look_ms = 0;
         while !self.settled.get() {
             self.step();
             let Some(now) = self.stage.now() else {
@@ -157,8 +165,9 @@ impl Drive<'_> {
                 }
                 self.nemesis.supervise(&mut self.sim, now_ms);
             }
-            if now_ms.is_multiple_of(SNAPSHOT_LOOK_MS) {
+            if now_ms >= look_ms {
                 self.look_for_snapshots();
+                look_ms = now_ms + SNAPSHOT_LOOK_MS;
             }
         }
         self.look_for_snapshots();
