@@ -25,12 +25,12 @@ fn run(config: Config) -> Result<(), String> {
         .map_err(|error| format!("the runtime does not start: {error}"))?;
     let mut env = Env::new(Arc::new(TokioNet), Arc::new(SystemClock), Arc::new(OsEntropy));
     env.console = telemetry::console(config.log_format);
-    runtime
-        .block_on(async {
-            let stop = stop_signal();
-            crate::run(env, config, stop).await
-        })
-        .map_err(|error| error.to_string())
+    let running = async {
+        // A task like any other. What this thread polls itself would wake it, by way of the kernel, at every batch.
+        let node = tokio::spawn(crate::run(env, config, stop_signal()));
+        node.await.expect("the node does not panic")
+    };
+    runtime.block_on(running).map_err(|error| error.to_string())
 }
 
 fn configure(args: ServeArgs) -> Result<Config, crate::config::ConfigError> {
