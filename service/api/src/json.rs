@@ -186,6 +186,7 @@ mod tests {
             VOTE.replace("\"u42\"", "42"),
             VOTE.replace("\"e17\"", "null"),
             VOTE.replace("2026-01-31", "yesterday"),
+            VOTE.replace("2026-01-31T20:15:00Z", "9999-12-31T23:59:59-00:01"),
             VOTE.replace(r#"{"device_id":"d","app_version":"1.2"}"#, r#"["d","1.2"]"#),
             VOTE.replace("\"1.2\"", "1.2"),
             VOTE.replace("{\"user_id\"", "{\"userId\":\"u1\",\"user_id\""),

@@ -4,19 +4,20 @@ use ostraka_core::ids::UnixMs;
 use ostraka_core::limits::RFC_3339_UNIX_MS_MAX;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
-use time::{Date, OffsetDateTime, UtcOffset};
+use time::{Date, OffsetDateTime};
 
 /// How the message of a malformed id in a body begins; `json` tells it from other bad fields by it, because serde
 /// hands custom errors on as text only.
 pub(crate) const MALFORMED_ID: &str = "malformed id";
 
-/// Reads an RFC 3339 moment at or after 1970, in any offset; fractions below a millisecond are cut off.
+/// Reads an RFC 3339 moment of the years 1970 to 9999 in UTC, in any offset; fractions below a millisecond are cut off.
 pub fn parse_rfc3339(text: &str) -> Option<UnixMs> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339)
-        .ok()?
-        .to_offset(UtcOffset::UTC);
+    // Not brought to UTC first: an offset may lead into the year 10000, which `time` cannot express.
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     let millis = moment.unix_timestamp_nanos().div_euclid(1_000_000);
-    u64::try_from(millis).ok().map(UnixMs)
+    let millis = u64::try_from(millis).ok()?;
+    // What could not be written back is not taken.
+    (millis <= RFC_3339_UNIX_MS_MAX).then_some(UnixMs(millis))
 }
 
 /// Writes a moment as RFC 3339 in UTC. Moments past the year 9999 are written as its last millisecond.
@@ -109,7 +110,7 @@ pub(crate) mod optional_moment {
         match super::parse_rfc3339(&text) {
             Some(moment) => Ok(Some(moment)),
             None => Err(D::Error::custom(
-                "a timestamp must be RFC 3339, at or after 1970, e.g. 2026-01-31T20:15:00Z",
+                "a timestamp must be RFC 3339, of the years 1970 to 9999 in UTC, e.g. 2026-01-31T20:15:00Z",
             )),
         }
     }
@@ -186,7 +187,57 @@ mod tests {
         assert_eq!(format_date(date!(0990 - 02 - 03)), "0990-02-03");
     }
 
+    /// An offset in every minute that RFC 3339 can write, as text and in milliseconds.
+    fn offsets() -> impl Iterator<Item = (String, i64)> {
+        let at_most = 23 * 60 + 59;
+        (-at_most..=at_most).map(|minutes: i64| {
+            let sign = if minutes < 0 { '-' } else { '+' };
+            let (hours, rest) = (minutes.abs() / 60, minutes.abs() % 60);
+            (format!("{sign}{hours:02}:{rest:02}"), minutes * 60_000)
+        })
+    }
+
+    #[test]
+    fn at_both_ends_of_time_every_offset_is_read_or_refused() {
+        let end = i64::try_from(RFC_3339_UNIX_MS_MAX).unwrap();
+        let (year_0, day) = (-62_167_219_200_000, 86_400_000);
+        for (local, local_ms) in [
+            ("0000-01-01T00:00:00", year_0),
+            ("1969-12-31T23:59:59.999", -1),
+            ("1970-01-01T00:00:00", 0),
+            ("1970-01-01T23:59:00", day - 60_000),
+            ("9999-12-31T00:00:00", end + 1 - day),
+            ("9999-12-31T23:59:59", end - 999),
+            ("9999-12-31T23:59:59.999999999", end),
+        ] {
+            for (offset, offset_ms) in offsets() {
+                // A leap second is one in some offsets only.
+                let _ = parse_rfc3339(&format!("{}:60{offset}", &local[..16]));
+                let text = format!("{local}{offset}");
+                let millis = u64::try_from(local_ms - offset_ms).ok();
+                let expected = millis
+                    .filter(|millis| *millis <= RFC_3339_UNIX_MS_MAX)
+                    .map(UnixMs);
+                assert_eq!(parse_rfc3339(&text), expected, "{text}");
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_moment_that_is_read_can_be_written(
+            year in prop_oneof![0u32..3, 1968u32..1972, 9997u32..10_000],
+            month in 1u32..=12, day in 1u32..=31, hour in 0u32..24, minute in 0u32..60, second in 0u32..=60,
+            sign in "[+-]", offset_hour in 0u32..24, offset_minute in 0u32..60,
+        ) {
+            let text = format!(
+                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{sign}{offset_hour:02}:{offset_minute:02}"
+            );
+            if let Some(moment) = parse_rfc3339(&text) {
+                prop_assert_eq!(parse_rfc3339(&format_rfc3339(moment)), Some(moment), "{}", text);
+            }
+        }
+
         #[test]
         fn moments_round_trip(millis in 0..=RFC_3339_UNIX_MS_MAX) {
             prop_assert_eq!(parse_rfc3339(&format_rfc3339(UnixMs(millis))), Some(UnixMs(millis)));

@@ -1,8 +1,10 @@
 //! Every limit of the service in one place, each with its unit and its reason.
 
 mod clients;
+mod events;
 
 pub use clients::*;
+pub use events::*;
 
 /// Votes in one log entry. A vote's offset must fit 14 bits of its packed position; 4,096 votes keep an entry under
 /// 256 KiB and its commit near a millisecond.
@@ -183,12 +185,22 @@ pub const SNAPSHOT_FILE_CHUNK_BYTES_MAX: usize = 1024 * 1024;
 /// acknowledgement may take.
 pub const SNAPSHOT_UNSYNCED_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// Milliseconds between two attempts to write a snapshot while the process has no file to spare, at first and at most; the
+/// pause doubles. Connections come and go within milliseconds, and a flood of them may last: then a line in the log every
+/// five seconds is enough.
+pub const SNAPSHOT_RETRY_MS_MIN: u64 = 100;
+pub const SNAPSHOT_RETRY_MS_MAX: u64 = 5_000;
+
 /// Bytes of a stored snapshot's encoded meta data. A log id and a few members; a megabyte would be thousands of nodes.
 pub const SNAPSHOT_META_BYTES_MAX: usize = 1024 * 1024;
 
-/// Connections of one public port that are open at once. Every one costs a file and some tens of KiB; a process is
-/// commonly given 20,000 files, and logs and peers need some of them.
+/// Connections of one public port that are open at once. Every one costs a file and some tens of KiB; with the
+/// reserve below they fit the 20,000 files that a service should be given.
 pub const HTTP_CONNECTIONS_MAX: usize = 16_000;
+
+/// Files that a process may need open beside the connections of its public port: 256 connections of peers and 64 of
+/// operators, some hundreds that are just being refused or closed, and a few dozen for logs, accounts, snapshots and backups.
+pub const OPEN_FILES_RESERVE: usize = 1_024;
 
 /// Connections of the operator port that are open at once: a scraper, a few probes and a person.
 pub const OPERATOR_CONNECTIONS_MAX: usize = 64;
@@ -205,6 +217,17 @@ pub const HTTP_BODY_MS_MAX: u64 = 10_000;
 
 /// Bytes of a request's head, and of a connection's read and write buffers. Sixteen pipelined votes are about 10 KiB.
 pub const HTTP_BUFFER_BYTES_MAX: usize = 32 * 1024;
+
+/// Room that a connection has for a read, at least: a vote and a half.
+pub const HTTP_READ_BYTES_MIN: usize = 1_024;
+
+/// Bytes up to which the head of a request is looked at again whenever more of it comes, so that what is none is told so at
+/// once; longer ones at each line's end, or one who sends a byte at a time would cost the square of what he sends.
+pub const HEAD_RELOOK_BYTES_MAX: usize = 1_024;
+
+/// Votes of one connection that are being answered at once, one sent behind the other. A proxy's connection carries many
+/// people's; more than a commit's worth of them would only wait here.
+pub const EXPRESS_UNDER_WAY_MAX: usize = 128;
 
 /// Lines of a request's head: hyper's own limit, which a refusal names.
 pub const HTTP_HEAD_LINES_MAX: usize = 100;
@@ -394,7 +417,8 @@ pub const SUBSCRIBERS_MAX: usize = 10_000;
 /// no longer grows with the number of votes.
 pub const TALLY_MS_MIN: u64 = 50;
 
-/// Milliseconds between a stream's signs of life while nothing changes: below the idle limit of common proxies (30 s).
+/// Milliseconds between two looks at whether a stream was silent, and needs a sign of life: it is silent for less than two,
+/// which is below the idle limit of common proxies (30 s).
 pub const HEARTBEAT_MS: u64 = 10_000;
 
 /// Milliseconds after which a cut-off watcher comes back, at least and at most: spread, so that the watchers of a node

@@ -126,6 +126,26 @@ pub enum ConfigError {
         "the election timeout ({election_ms} ms) must be at least three heartbeats ({heartbeat_ms} ms each), or a late heartbeat ends a term"
     )]
     ElectionTooShort { election_ms: u64, heartbeat_ms: u64 },
+    #[error("--peer-advertise {given:?}: {source}")]
+    PeerAdvertise { given: String, source: NotAnAddress },
+}
+
+/// What was given as the address of a node's peer port. Terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the other nodes cannot connect to that: give host:port, the port from 1 to 65535, as in 10.0.0.3:8082 or \
+     node3.example:8082"
+)]
+pub struct NotAnAddress;
+
+/// Whether other nodes can make sense of it: a host of whatever form, and a port. Whether somebody is there shows later.
+pub fn check_peer_addr(addr: &str) -> Result<(), NotAnAddress> {
+    let (host, port) = addr.rsplit_once(':').ok_or(NotAnAddress)?;
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_port = is_number && port.parse::<u16>().is_ok_and(|port| port > 0);
+    // `http://10.0.0.3:8082` is no host, and neither is what a shell did not expand.
+    let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
+    (is_host && is_port).then_some(()).ok_or(NotAnAddress)
 }
 
 const HEARTBEAT_MS_DEFAULT: u64 = 50;
@@ -175,6 +195,12 @@ impl Settings {
                 election_ms,
                 heartbeat_ms,
             });
+        }
+        if let Some(given) = &self.peer_advertise {
+            check_peer_addr(given).map_err(|source| ConfigError::PeerAdvertise {
+                given: given.clone(),
+                source,
+            })?;
         }
         Ok(self.into_config(only))
     }
@@ -239,5 +265,44 @@ mod tests {
             settings.checked(None),
             Err(ConfigError::ElectionTooShort { .. })
         ));
+    }
+    #[test]
+    fn an_advertised_address_that_nobody_can_connect_to_is_refused() {
+        let checked = |addr: &str| {
+            let settings = Settings {
+                peer_advertise: Some(addr.to_owned()),
+                ..Settings::default()
+            };
+            settings.checked(None).map(|config| config.peer_advertise)
+        };
+        for good in [
+            "10.0.0.3:8082",
+            "node3:1",
+            "node3.example.org:65535",
+            "[::1]:8082",
+            "::1:8082",
+        ] {
+            assert_eq!(checked(good).unwrap().as_deref(), Some(good));
+        }
+        for bad in [
+            "",
+            "x",
+            ":",
+            "x:",
+            ":8082",
+            "x:0",
+            "x:65536",
+            "x:+1",
+            "x:-1",
+            "x: 1",
+            "x:80 ",
+            " x:1",
+            "x:1:",
+            "http://x:8082",
+            "x:8082/",
+        ] {
+            let error = checked(bad).unwrap_err().to_string();
+            assert!(error.contains("host:port"), "{bad:?}: {error}");
+        }
     }
 }

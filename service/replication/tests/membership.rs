@@ -260,6 +260,41 @@ async fn a_leader_hands_over_before_it_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn leadership_that_is_handed_to_who_leads_stays_there_and_nothing_stops() {
+    // A term that an election of a slow machine has raised would say nothing.
+    let no_elections = |config: &mut GroupConfig| {
+        config.election_timeout_min = 2 * WAIT;
+        config.election_timeout_max = 3 * WAIT;
+    };
+    for len in [1, 3] {
+        let cluster = Cluster::of(len, no_elections).await;
+        let leader = &cluster.nodes[cluster.leader().await];
+        let term = leader.group().status().term;
+        for (key, via) in (1..).zip(&cluster.nodes) {
+            let handed_over = via.group().transfer_leader(leader.number).await;
+            handed_over.expect("it leads");
+            leader.submit(key, WAIT).await.expect("applied");
+        }
+        let status = leader.group().status();
+        assert_eq!((status.leader, status.term), (Some(leader.number), term));
+        assert_eq!(leader.group().out_of_touch().await, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_is_handed_over_in_a_new_term() {
+    let cluster = Cluster::of(3, |_| {}).await;
+    let (leader, place) = (cluster.leader().await, cluster.follower().await);
+    let (old, heir) = (cluster.nodes[leader].group(), &cluster.nodes[place]);
+    let term = old.status().term;
+    old.transfer_leader(heir.number).await.expect("it takes over");
+    let status = old.status();
+    assert_eq!(status.leader, Some(heir.number));
+    assert!(status.term > term, "{status:?}");
+    heir.submit(1, WAIT).await.expect("applied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_was_meant_for_other_members_changes_nothing() {
     let cluster = Cluster::of(3, |_| {}).await;
     let (leader, place) = (cluster.leader().await, cluster.follower().await);

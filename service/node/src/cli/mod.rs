@@ -4,6 +4,7 @@
 mod backup;
 mod cluster;
 mod export;
+mod open_files;
 mod operator_port;
 mod restore;
 mod serve;
@@ -18,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use ostraka_core::limits::{JOINING_NODE_WAIT_S, JOINING_NODE_WAIT_S_MAX};
 use ostraka_replication::NodeNumber;
 
-use crate::config::{LogFormat, Service, Settings};
+use crate::config::{LogFormat, NotAnAddress, Service, Settings, check_peer_addr};
 use crate::operator::Memberships;
 use crate::telemetry;
 
@@ -93,7 +94,7 @@ pub(crate) enum ClusterAction {
         #[arg(long)]
         node: u64,
         /// Its peer address, host:port
-        #[arg(long)]
+        #[arg(long, value_parser = host_and_port)]
         peer: String,
         /// Seconds to wait for it where it does not answer yet
         #[arg(long, default_value_t = JOINING_NODE_WAIT_S, value_parser = clap::value_parser!(u64).range(..=JOINING_NODE_WAIT_S_MAX))]
@@ -144,7 +145,12 @@ pub(crate) struct RestoreArgs {
     #[arg(long, env = "OSTRAKA_NODE_ID", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     node_id: u64,
     /// Where the other nodes will reach its peer port, host:port
-    #[arg(long, env = "OSTRAKA_PEER_ADVERTISE", default_value = "127.0.0.1:8082")]
+    #[arg(
+        long,
+        env = "OSTRAKA_PEER_ADVERTISE",
+        default_value = "127.0.0.1:8082",
+        value_parser = host_and_port
+    )]
     peer_advertise: String,
     /// File of the cluster's shared secret, which is given a new token key [default: secrets.json in the data folder, or the one
     /// in the backup]
@@ -197,6 +203,10 @@ pub fn main() -> ExitCode {
 /// Says something on stdout. Whoever reads it may have read enough (`| head`) and be gone.
 fn say(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn host_and_port(addr: &str) -> Result<String, NotAnAddress> {
+    check_peer_addr(addr).map(|()| addr.to_owned())
 }
 
 /// For commands that are done when they are done.
@@ -308,6 +318,26 @@ mod tests {
         };
         assert_eq!(args.only, Some(Service::Vote));
         assert_eq!(args.settings.listen.as_deref(), Some("127.0.0.1:1"));
+    }
+
+    #[test]
+    fn a_peer_is_named_by_host_and_port() {
+        let add = |peer| {
+            let args = ["ostraka", "cluster", "add", "--node", "2", "--peer", peer];
+            Cli::try_parse_from(args)
+        };
+        let restore = |peer| {
+            let args = ["ostraka", "restore", "--from", "b", "--peer-advertise", peer];
+            Cli::try_parse_from(args)
+        };
+        assert!(add("10.0.0.2:8082").is_ok() && restore("10.0.0.2:8082").is_ok());
+        for peer in ["x", "x:", ":8082"] {
+            for refused in [add(peer), restore(peer)] {
+                let error = refused.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::ValueValidation, "{peer}");
+                assert!(error.to_string().contains("host:port"), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ostraka_replication::env::TokioNet;
 
-use super::ServeArgs;
+use super::{ServeArgs, open_files};
 use crate::config::{Config, LogFormat, Settings};
 use crate::env::{Env, OsEntropy, SystemClock};
 use crate::telemetry;
@@ -19,6 +19,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), (LogFormat, String)> {
 
 fn run(config: Config) -> Result<(), String> {
     telemetry::start(config.log_format);
+    open_files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -147,3 +147,22 @@ fn who_has_read_enough_may_go() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && stderr.is_empty(), "{stderr}");
 }
+
+/// A script that keeps the report must not be told that it has it.
+#[test]
+fn a_report_that_cannot_be_written_is_no_success() {
+    let dir = stopped_with_accounts();
+    let data_dir = dir.path().join("data");
+    for form in [&["--json"][..], &[]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = ostraka()
+            .args(["verify", "--data-dir", data_dir.to_str().unwrap()])
+            .args(form)
+            .stdout(full)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{form:?}: {stderr}");
+        assert!(stderr.contains("cannot be written"), "{form:?}: {stderr}");
+    }
+}

@@ -236,7 +236,10 @@ fn a_node_that_cannot_join_is_refused_with_a_sentence_and_leaves_nothing_behind(
         ];
         let (status, stdout, stderr) = run_ostraka(&add);
         assert!(
-            !status.success() && stderr.starts_with("ostraka: "),
+            !status.success()
+                && ["ostraka: ", "error: "]
+                    .iter()
+                    .any(|start| stderr.starts_with(start)),
             "{node} at {peer}: {stdout}{stderr}"
         );
     }

@@ -18,5 +18,6 @@ mod full_disk;
 mod hostile_input;
 mod logs;
 mod membership;
+mod open_files;
 mod support;
 mod watcher;

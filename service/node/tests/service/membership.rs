@@ -248,3 +248,21 @@ fn a_member_whose_folder_was_emptied_does_not_form_a_cluster_under_the_same_name
     }
     assert_eq!(cluster.leader(), leader, "the others go on");
 }
+
+/// Of both logs, whoever led which before, and also if it is the same node again.
+#[test]
+fn leadership_can_be_sent_to_whichever_node_and_votes_go_on() {
+    let cluster = Cluster::of_three(&[]);
+    for (voter, to) in (10..).zip([1, 1, 3, 3, 2]) {
+        let via = &cluster.options[voter as usize % 3].operator;
+        let to_text = to.to_string();
+        let args = ["cluster", "--operator", via, "transfer-leader", "--to", &to_text];
+        let (status, stdout, stderr) = run_ostraka(&args);
+        assert!(status.success(), "{to}: {stdout}{stderr}");
+        for group in groups(&cluster.options[to - 1].operator) {
+            assert_eq!(group["leader"], to, "{group}");
+        }
+        let vote = vote_call(&cluster.issuer.voter(voter), voter, &cluster.event, 0);
+        assert_eq!(vote.send(cluster.public(to - 1)).status, 200, "{to}");
+    }
+}

@@ -3,14 +3,16 @@
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
-use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use openraft::{EntryPayload, OptionalSend};
 use ostraka_core::{EntryMeta, LogIndex};
 use parking_lot::{Mutex, RwLock};
 
+use super::builder::Builder;
 use super::sentence;
 use crate::env::Offload;
 use crate::machine::{Machine, SharedMachine, SnapshotImage};
@@ -76,14 +78,17 @@ pub(crate) struct Adapter {
     broken: watch::Sender<Option<String>>,
     snapshots: SnapshotStore,
     offload: Offload,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Adapter {
     /// Takes up where the newest snapshot ends. The machine is restored from it unless it is further on by itself.
+    /// `stopping` is set when the group ends, and ends what is waited for.
     pub(super) async fn open<M: Machine>(
         machine: SharedMachine<M>,
         snapshots: SnapshotStore,
         offload: Offload,
+        stopping: Arc<AtomicBool>,
     ) -> io::Result<Self> {
         let machine: Arc<dyn SharedPort> = machine;
         let stored = latest(&snapshots, offload).await?;
@@ -94,6 +99,7 @@ impl Adapter {
             broken: watch::channel(None).0,
             snapshots,
             offload,
+            stopping,
         };
         if let Some(stored) = stored {
             adapter.take_over(stored).await?;
@@ -224,6 +230,7 @@ impl RaftStateMachine<Types> for Adapter {
             image: Mutex::new(Some(self.machine.image())),
             snapshots: self.snapshots.clone(),
             offload: self.offload,
+            stopping: self.stopping.clone(),
         }
     }
 
@@ -252,36 +259,4 @@ impl RaftStateMachine<Types> for Adapter {
 async fn latest(snapshots: &SnapshotStore, offload: Offload) -> io::Result<Option<StoredSnapshot>> {
     let snapshots = snapshots.clone();
     offload.run(move || Ok(snapshots.latest()?)).await
-}
-
-/// A snapshot on its way to the disk, while entries go on being applied.
-pub(crate) struct Builder {
-    meta: SnapshotMeta,
-    /// Behind a lock only because openraft asks for `Sync`; taken when the snapshot is built.
-    image: Mutex<Option<Box<dyn SnapshotImage>>>,
-    snapshots: SnapshotStore,
-    offload: Offload,
-}
-
-impl RaftSnapshotBuilder<Types> for Builder {
-    type SnapshotData = StoredSnapshot;
-
-    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let image = self
-            .image
-            .get_mut()
-            .take()
-            .ok_or_else(|| io::Error::other("a snapshot is built once"))?;
-        let (meta, snapshots) = (self.meta.clone(), self.snapshots.clone());
-        let snapshot = self
-            .offload
-            .run_behind_all("snapshot", move || {
-                Ok(snapshots.write(&meta, |out| image.write_to(out))?)
-            })
-            .await?;
-        Ok(Snapshot {
-            meta: self.meta.clone(),
-            snapshot,
-        })
-    }
 }

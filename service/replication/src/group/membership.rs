@@ -98,7 +98,7 @@ impl Group {
         self.change(MembershipChange::Remove { node, over }, within).await
     }
 
-    /// Hands leadership to a voter and waits until it leads. From any node.
+    /// Hands leadership to a voter and waits until it leads; done where it leads already. From any node.
     pub async fn transfer_leader(&self, to: NodeNumber) -> Result<(), GroupError> {
         let within = Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX);
         self.change(MembershipChange::TransferLeader { to }, within)
@@ -389,6 +389,10 @@ impl Group {
         let _turn = self.turn(deadline).await?;
         if self.voter_addr(to).is_none() {
             return Err(GroupError::Membership(format!("node {to} is not a voter")));
+        }
+        if to == self.inner.config.node {
+            // What was asked for is so already, if it leads still.
+            return self.must_lead();
         }
         self.hand_over(to).await
     }

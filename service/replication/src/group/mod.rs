@@ -2,6 +2,7 @@
 
 mod adapter;
 mod budget;
+mod builder;
 mod catch_up;
 mod contact;
 mod copy;
@@ -193,7 +194,7 @@ struct Inner {
     turns: tokio::sync::Mutex<()>,
     /// Draws seeds and jitter, one number each.
     draws: AtomicU64,
-    stopping: AtomicBool,
+    stopping: Arc<AtomicBool>,
     cut_off: watch::Sender<bool>,
     /// When a leader with a quorum behind it was last heard, as far as the last look knows.
     leader_heard: Mutex<Option<Instant>>,

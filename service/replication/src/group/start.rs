@@ -34,7 +34,8 @@ pub(super) async fn start<M: Machine, L: LogStore>(
     clock: SharedClock,
 ) -> Result<Group, GroupError> {
     let raft_config = raft_config(&config).validate().map_err(storage)?;
-    let adapter = Adapter::open(machine, snapshots.clone(), config.offload)
+    let stopping = Arc::new(AtomicBool::new(false));
+    let adapter = Adapter::open(machine, snapshots.clone(), config.offload, stopping.clone())
         .await
         .map_err(storage)?;
     let (applied, broken, held) = (adapter.applied_index(), adapter.broken(), adapter.held());
@@ -68,7 +69,7 @@ pub(super) async fn start<M: Machine, L: LogStore>(
         reads,
         turns: tokio::sync::Mutex::default(),
         draws: AtomicU64::new(0),
-        stopping: AtomicBool::new(false),
+        stopping,
         cut_off: watch::channel(false).0,
         leader_heard: Mutex::default(),
         broken,

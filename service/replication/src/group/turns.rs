@@ -195,14 +195,19 @@ impl Group {
     /// Has another voter take the lead, and waits until somebody does: a leader that hands over leads no more, and whoever
     /// is elected instead must not wait for the turn that this one holds.
     pub(super) async fn hand_over(&self, to: NodeNumber) -> Result<(), GroupError> {
+        if to == self.inner.config.node {
+            // The core would write nothing and send no heartbeat any more, and wait for nobody but itself.
+            let sentence = format!("node {to} cannot hand leadership over to itself");
+            return Err(GroupError::Membership(sentence));
+        }
         let deadline = runtime::now() + Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX);
         let term = self.raft().metrics().borrow().current_term;
         let handing = self.raft().trigger().transfer_leader(to).await;
         handing.map_err(|fatal| stopped(&fatal))?;
         let mut elected = None;
         self.wait_metrics(deadline, |metrics| {
-            let is_new = metrics.current_term > term || metrics.current_leader == Some(to);
-            elected = metrics.current_leader.filter(|_| is_new);
+            // Who leads in this term says nothing of the hand-over.
+            elected = metrics.current_leader.filter(|_| metrics.current_term > term);
             elected.is_some()
         })
         .await?;

@@ -18,6 +18,8 @@ pub(crate) struct NodeOptions {
     pub(crate) operator: String,
     pub(crate) peer: String,
     pub(crate) extra: Vec<String>,
+    /// Arguments of the shell's `ulimit` before the node is started.
+    pub(crate) ulimit: Option<String>,
 }
 
 impl NodeOptions {
@@ -30,6 +32,7 @@ impl NodeOptions {
             operator: any_port(),
             peer: any_port(),
             extra: Vec::new(),
+            ulimit: None,
         }
     }
 
@@ -39,7 +42,7 @@ impl NodeOptions {
     }
 
     fn command(&self) -> Command {
-        let mut command = ostraka();
+        let mut command = self.ulimit.as_deref().map_or_else(ostraka, limited_ostraka);
         command
             .arg("serve")
             .args(["--node-id", &self.node.to_string()])
@@ -62,7 +65,18 @@ impl NodeOptions {
 
 /// The binary under test, with no settings inherited from the environment.
 pub(crate) fn ostraka() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ostraka"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_ostraka")))
+}
+
+/// The same, in the place of a shell that has limited itself.
+fn limited_ostraka(ulimit: &str) -> Command {
+    let mut shell = Command::new("sh");
+    let script = format!("ulimit {ulimit} && exec \"$0\" \"$@\"");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_ostraka")]);
+    without_settings(shell)
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OSTRAKA_")) {
         command.env_remove(name);
     }
@@ -164,6 +178,14 @@ impl NodeProcess {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Its limits of open files, soft and hard, as the kernel has them.
+    pub(crate) fn open_files_max(&self) -> (String, String) {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max open files"));
+        let mut words = line.unwrap().split_whitespace().skip(3).map(str::to_owned);
+        (words.next().unwrap(), words.next().unwrap())
     }
 
     pub(crate) fn has_exited(&mut self) -> bool {
