@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use loadtest::issuer::Issuer;
 use ostraka_api::{
     ContestantDraft, CreateEventRequest, LoginRequest, RegisterRequest, SubmitVoteRequest, SubmitVoteResponse,
 };
@@ -19,7 +20,11 @@ use crate::limits::{
 use crate::nemesis::StreamOf;
 use crate::rig::{OPERATOR_PASSWORD, Rig};
 
-/// A user who is logged in.
+/// The first voter of the trickle through the first node, and of that through each further one so many later: those who are
+/// registered here have small numbers.
+const TRICKLE_VOTER_FIRST: u32 = 1_000_000;
+
+/// A user with a token.
 #[derive(Clone)]
 pub(crate) struct User {
     number: VoterNumber,
@@ -32,6 +37,7 @@ pub struct Sample {
     operator: User,
     voters: Vec<User>,
     event: EventId,
+    issuer: Arc<Issuer>,
 }
 
 /// What became of the votes of a trickle.
@@ -39,7 +45,7 @@ pub struct Sample {
 pub struct Answered {
     /// With a status, whichever.
     pub answered: u64,
-    /// Refused, or without an answer in time; attempts to create an event for more of them among these.
+    /// Refused, or without an answer in time; attempts to create the event among these.
     pub not: u64,
     /// How the last of these failed.
     pub last_error: Option<String>,
@@ -174,6 +180,8 @@ impl Sample {
     pub fn begin(rig: &Rig) -> Result<Self, Trouble> {
         let runtime = client_runtime(1)?;
         let client = client(rig.public_endpoints(), SAMPLE_REQUEST_WAIT);
+        let issuer = Issuer::from_file(&rig.secrets_path(), now().0 / 1_000)
+            .map_err(|error| Trouble::failed(error.to_string()))?;
         let begun = runtime.block_on(async {
             let operator = insist(|| login(&client, "operator", OPERATOR_PASSWORD)).await?;
             let mut voters = Vec::new();
@@ -195,6 +203,7 @@ impl Sample {
             operator,
             voters,
             event,
+            issuer: Arc::new(issuer),
         })
     }
 
@@ -205,20 +214,21 @@ impl Sample {
         }
     }
 
-    /// Goes on voting, through each node by itself. Each voter votes once an event, so that every vote is counted.
+    /// Goes on voting, through each node by itself, in an event that is created through it. Each vote is another voter's, so that
+    /// each is counted; an owner has not enough events for that.
     pub fn trickle(&self, rig: &Rig) -> Trickle {
         let mut trickle = Trickle {
             counts: Arc::default(),
             tasks: Vec::new(),
         };
-        for endpoint in rig.public_endpoints() {
-            let (operator, voters) = (self.operator.clone(), self.voters.clone());
-            let counts = trickle.counts.clone();
+        for (endpoint, place) in rig.public_endpoints().into_iter().zip(1..) {
+            let issuer = self.issuer.clone();
+            let voters = (place * TRICKLE_VOTER_FIRST..).map(move |number| issued(&issuer, number));
             trickle.tasks.push(self.runtime.spawn(go_on(
                 client(vec![endpoint], SAMPLE_REQUEST_WAIT),
-                operator,
+                self.operator.clone(),
                 voters,
-                counts,
+                trickle.counts.clone(),
             )));
         }
         trickle
@@ -240,7 +250,21 @@ impl Sample {
     }
 }
 
-async fn go_on(client: Client, operator: User, voters: Vec<User>, counts: Arc<Mutex<Answered>>) {
+fn issued(issuer: &Issuer, number: u32) -> User {
+    let mut token = String::new();
+    issuer.sign_into(number, &mut token);
+    User {
+        number: VoterNumber(number),
+        token,
+    }
+}
+
+async fn go_on(
+    client: Client,
+    operator: User,
+    voters: impl Iterator<Item = User>,
+    counts: Arc<Mutex<Answered>>,
+) {
     let count = |outcome: Result<(), ClientError>| {
         let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
@@ -251,19 +275,16 @@ async fn go_on(client: Client, operator: User, voters: Vec<User>, counts: Arc<Mu
             }
         }
     };
-    loop {
+    let event = loop {
         match create_event(&client, &operator, 2).await {
-            Ok(event) => {
-                for voter in &voters {
-                    count(vote(&client, voter, event).await.map(drop));
-                    tokio::time::sleep(SAMPLE_PAUSE).await;
-                }
-            }
-            Err(error) => {
-                count(Err(error));
-                tokio::time::sleep(SAMPLE_PAUSE).await;
-            }
+            Ok(event) => break event,
+            Err(error) => count(Err(error)),
         }
+        tokio::time::sleep(SAMPLE_PAUSE).await;
+    };
+    for voter in voters {
+        count(vote(&client, &voter, event).await.map(drop));
+        tokio::time::sleep(SAMPLE_PAUSE).await;
     }
 }
 

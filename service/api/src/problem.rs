@@ -73,6 +73,7 @@ error_codes! {
     EmailTaken, "email-taken", 409, Terminal, "Email taken";
     EventAlreadyClosed, "event-already-closed", 409, Terminal, "Event already closed";
     EventLimitReached, "event-limit-reached", 409, Terminal, "Too many events";
+    OwnerLimitReached, "owner-limit-reached", 409, Terminal, "Too many events of one user";
     MembersChanged, "members-changed", 409, Retryable, "The cluster's members have changed";
     ClusterActionRefused, "cluster-action-refused", 409, Terminal, "Cluster action not carried out";
     BodyTooLarge, "body-too-large", 413, Terminal, "Body too large";

@@ -31,6 +31,12 @@ pub enum EventRefusal {
     ScheduleImpossible,
     /// A text is too long, or there are too few or too many contestants. The API says so first, with the field's name.
     OutsideLimits,
+    /// The owner has `EVENTS_PER_OWNER_MAX` events.
+    OwnerHasTooManyEvents,
+    /// The owner's event definitions would take more than `EVENT_BYTES_PER_OWNER_MAX`.
+    OwnerEventsTooLarge,
+    /// All event definitions would take more than `EVENT_BYTES_MAX`.
+    EventsTooLarge,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

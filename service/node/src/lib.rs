@@ -13,6 +13,7 @@ pub mod identity;
 pub mod log;
 pub mod offline;
 pub mod operator;
+pub mod rate;
 pub mod run;
 pub mod secrets;
 mod storage_guard;

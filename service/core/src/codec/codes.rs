@@ -32,6 +32,9 @@ pub(crate) const REFUSAL_CODES: &Codes<EventRefusal> = &[
     (4, EventRefusal::TooManyEvents),
     (5, EventRefusal::ScheduleImpossible),
     (6, EventRefusal::OutsideLimits),
+    (7, EventRefusal::OwnerHasTooManyEvents),
+    (8, EventRefusal::OwnerEventsTooLarge),
+    (9, EventRefusal::EventsTooLarge),
 ];
 
 /// # Panics
@@ -97,6 +100,9 @@ mod tests {
             EventRefusal::TooManyEvents,
             EventRefusal::ScheduleImpossible,
             EventRefusal::OutsideLimits,
+            EventRefusal::OwnerHasTooManyEvents,
+            EventRefusal::OwnerEventsTooLarge,
+            EventRefusal::EventsTooLarge,
         ];
         assert_one_to_one(REFUSAL_CODES, &refusals);
         assert!(value_of(KIND_CODES, "kind", 0).is_err());

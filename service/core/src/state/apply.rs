@@ -8,7 +8,7 @@ use super::schedule::Turn;
 use super::{State, place_of_event};
 use crate::command::{Batch, Command, NewEvent, VoteRecord};
 use crate::ids::{EntryMeta, EventId, LogIndex, TraceId, VotePosition, VoterNumber};
-use crate::limits::{BATCH_VOTES_MAX, EVENTS_MAX, TRACES_PER_DELTA_MAX};
+use crate::limits::{BATCH_VOTES_MAX, TRACES_PER_DELTA_MAX};
 use crate::outcome::{Applied, ChangedEvent, EventRefusal, Outcome, VoteOutcome, VoteVerdict};
 use crate::terms::EventStatus;
 
@@ -144,6 +144,7 @@ impl State {
         let id = EventId(u32::try_from(self.events.len() + 1).expect("EVENTS_MAX fits"));
         let event = Event::new(id, changes.index, spec.clone());
         self.schedule.add(&event);
+        self.holdings.add(spec);
         self.events.push(Arc::new(event));
         Arc::make_mut(&mut self.requests).insert(spec.request, id);
         changes.touch(id);
@@ -157,8 +158,8 @@ impl State {
         if !spec.is_within_limits() {
             return Err(EventRefusal::OutsideLimits);
         }
-        if self.events.len() >= EVENTS_MAX {
-            return Err(EventRefusal::TooManyEvents);
+        if let Some(refusal) = self.no_room_for(spec) {
+            return Err(refusal);
         }
         let starts = spec
             .opens_at

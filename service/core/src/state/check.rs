@@ -56,6 +56,9 @@ impl State {
                 "the schedule is not what the events wait for",
             ));
         }
+        if super::holdings::Holdings::of(self.events().map(|event| &event.info.spec)) != self.holdings {
+            return Err(InvariantBroken::State("what owners hold is not their events"));
+        }
         if self.next_due().is_some_and(|at| at <= self.effective_time) {
             return Err(InvariantBroken::State("something is due and has not happened"));
         }
@@ -316,6 +319,7 @@ mod tests {
             ("what the events wait for", |state| {
                 state.schedule = Default::default()
             }),
+            ("what owners hold", |state| state.holdings = Default::default()),
             ("is due and has not happened", |state| {
                 state.effective_time = UnixMs(1_000)
             }),

@@ -6,6 +6,7 @@ mod counted;
 mod directory;
 mod event;
 mod extras;
+mod holdings;
 mod position;
 mod probes;
 mod schedule;
@@ -23,8 +24,11 @@ pub(crate) use extras::{ExtraVote, ExtraVotes, place_of};
 pub(crate) use position::PackedPosition;
 pub(crate) use probes::Probes;
 
+use crate::command::NewEvent;
 use crate::ids::{EventId, LogIndex, RequestKey, UnixMs, VotePosition, VoterNumber};
-use crate::outcome::VoteVerdict;
+use crate::limits::EVENTS_MAX;
+use crate::outcome::{EventRefusal, VoteVerdict};
+use holdings::Holdings;
 use schedule::Schedule;
 
 /// All events with their tallies and voters.
@@ -41,6 +45,7 @@ pub struct State {
     events: Vec<Arc<Event>>,
     requests: Arc<BTreeMap<RequestKey, EventId>>,
     schedule: Schedule,
+    holdings: Holdings,
 }
 
 impl State {
@@ -83,24 +88,38 @@ impl State {
         self.event(event)?.vote_verdict(voter, position)
     }
 
+    /// Which limit stands against creating this event; `None` also where its request has created one. What it says it
+    /// says for good, on a replica that lags, too: events are never deleted, so no later entry makes room.
+    pub fn no_room_for(&self, spec: &NewEvent) -> Option<EventRefusal> {
+        if self.event_of_request(spec.request).is_some() {
+            None
+        } else if self.events.len() >= EVENTS_MAX {
+            Some(EventRefusal::TooManyEvents)
+        } else {
+            self.holdings.no_room_for(spec)
+        }
+    }
+
     /// When the next scheduled opening or closing is due; the leader proposes a `Tick` then.
     pub fn next_due(&self) -> Option<UnixMs> {
         self.schedule.next().map(|(at, _, _)| at)
     }
 
-    /// A state made of stored parts; schedule and requests follow from the events.
+    /// A state made of stored parts; schedule, requests and holdings follow from the events.
     pub(crate) fn from_parts(last_applied: LogIndex, effective_time: UnixMs, events: Vec<Event>) -> Self {
         let mut schedule = Schedule::default();
         for event in &events {
             schedule.add(event);
         }
         let requests = events.iter().map(|event| (event.request(), event.id())).collect();
+        let holdings = Holdings::of(events.iter().map(|event| &event.info.spec));
         State {
             last_applied,
             effective_time,
             events: events.into_iter().map(Arc::new).collect(),
             requests: Arc::new(requests),
             schedule,
+            holdings,
         }
     }
 }

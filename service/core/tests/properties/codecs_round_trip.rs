@@ -15,6 +15,19 @@ use proptest::sample::select;
 
 use crate::generate::{create, new_event, some_command, some_vote, vote};
 
+/// Each with the number that it has in stored bytes for ever.
+const REFUSALS: [(u8, EventRefusal); 9] = [
+    (1, EventRefusal::EventNotFound),
+    (2, EventRefusal::NotTheOwner),
+    (3, EventRefusal::AlreadyClosed),
+    (4, EventRefusal::TooManyEvents),
+    (5, EventRefusal::ScheduleImpossible),
+    (6, EventRefusal::OutsideLimits),
+    (7, EventRefusal::OwnerHasTooManyEvents),
+    (8, EventRefusal::OwnerEventsTooLarge),
+    (9, EventRefusal::EventsTooLarge),
+];
+
 fn some_batch() -> impl Strategy<Value = Batch> {
     prop::collection::vec(some_command(), 0..40).prop_map(|commands| Batch { commands })
 }
@@ -42,12 +55,7 @@ fn some_outcome() -> impl Strategy<Value = Outcome> {
             status,
             at: LogIndex(at)
         }),
-        select(vec![
-            EventRefusal::EventNotFound,
-            EventRefusal::NotTheOwner,
-            EventRefusal::OutsideLimits
-        ])
-        .prop_map(Outcome::EventRefused),
+        select(REFUSALS.map(|(_, refusal)| refusal).to_vec()).prop_map(Outcome::EventRefused),
         (position, verdict)
             .prop_map(|(position, verdict)| Outcome::Vote(VoteOutcome::Recorded { position, verdict })),
         select(vec![
@@ -169,6 +177,18 @@ fn version_1_is_these_bytes() {
     assert_eq!(bytes, expected.concat());
     let outcomes = [Outcome::Ticked, Outcome::EventRefused(EventRefusal::NotTheOwner)];
     assert_eq!(encode_outcomes(&outcomes), [1, 2, 0, 0, 0, 4, 3, 2]);
+}
+
+#[test]
+fn every_refusal_is_these_bytes_and_the_next_number_is_nobodys() {
+    for (code, refusal) in REFUSALS {
+        let outcomes = vec![Outcome::EventRefused(refusal)];
+        let bytes = [1, 1, 0, 0, 0, 3, code];
+        assert_eq!(encode_outcomes(&outcomes), bytes);
+        assert_eq!(decode_outcomes(&bytes), Ok(outcomes));
+    }
+    let unknown = decode_outcomes(&[1, 1, 0, 0, 0, 3, REFUSALS.len() as u8 + 1]);
+    assert!(matches!(unknown, Err(CodecError::UnknownCode { found: 10, .. })));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Where a limit is reached the answer is a refusal, and what stood before stands.
 
 use ostraka_core::limits::{
-    CONTESTANTS_PER_EVENT_MAX, DESCRIPTION_BYTES_MAX, EVENTS_MAX, EXTRA_SUBMISSIONS_PER_VOTER_MAX,
-    NAME_BYTES_MAX, TRACES_PER_DELTA_MAX, URL_BYTES_MAX,
+    CONTESTANT_OWN_BYTES, CONTESTANTS_PER_EVENT_MAX, DESCRIPTION_BYTES_MAX, EVENT_BYTES_PER_OWNER_MAX,
+    EVENT_OWN_BYTES, EVENTS_MAX, EVENTS_PER_OWNER_MAX, EXTRA_SUBMISSIONS_PER_VOTER_MAX, NAME_BYTES_MAX,
+    TRACES_PER_DELTA_MAX, URL_BYTES_MAX,
 };
 use ostraka_core::{
     Command, EventId, EventKind, EventRefusal, NewEvent, Outcome, State, TraceId, VoteOutcome, VoteVerdict,
@@ -16,20 +17,40 @@ fn apply_one(state: &mut State, command: Command) -> Outcome {
     state.apply(entry.meta, &entry.batch).outcomes[0]
 }
 
+fn owned_by(owner: u32, request: u128) -> NewEvent {
+    NewEvent {
+        owner: VoterNumber(owner),
+        ..new_event(request, EventKind::Public, 1)
+    }
+}
+
+/// Creates events of these requests by entries of a thousand.
+fn create_all(state: &mut State, mut events: impl Iterator<Item = NewEvent>) {
+    loop {
+        let commands: Vec<Command> = events.by_ref().take(1_000).map(create).collect();
+        if commands.is_empty() {
+            return;
+        }
+        let entry = entry(state.last_applied().0 + 1, 1, commands);
+        state.apply(entry.meta, &entry.batch);
+    }
+}
+
+fn read_back(state: &State) -> State {
+    ostraka_core::snapshot::read(&mut &*snapshot_of(state)).expect("what was written can be read")
+}
+
 #[test]
 fn a_group_holds_so_many_events() {
     let mut state = State::new();
-    let mut requests =
-        (0..EVENTS_MAX as u128).map(|request| create(new_event(request, EventKind::Public, 1)));
-    for index in 1.. {
-        let commands: Vec<Command> = requests.by_ref().take(1_000).collect();
-        if commands.is_empty() {
-            break;
-        }
-        let entry = entry(index, 1, commands);
-        state.apply(entry.meta, &entry.batch);
-    }
-    let one_more = create(new_event(u128::MAX, EventKind::Public, 1));
+    let owner = |request: u128| 1 + (request / u128::from(EVENTS_PER_OWNER_MAX)) as u32;
+    let requests = 0..EVENTS_MAX as u128;
+    create_all(
+        &mut state,
+        requests.map(|request| owned_by(owner(request), request)),
+    );
+    assert_eq!(state.events().count(), EVENTS_MAX);
+    let one_more = create(owned_by(1_000_000, u128::MAX));
     assert_eq!(
         apply_one(&mut state, one_more),
         Outcome::EventRefused(EventRefusal::TooManyEvents)
@@ -38,6 +59,93 @@ fn a_group_holds_so_many_events() {
     assert_eq!(apply_one(&mut state, again), Outcome::EventCreated(EventId(8)));
     assert_eq!(state.events().count(), EVENTS_MAX);
     assert!(ostraka_core::snapshot::read(&mut &*snapshot_of(&state)).is_ok());
+}
+
+#[test]
+fn an_owner_has_so_many_events_and_a_repeated_creation_still_gets_the_first_one() {
+    let mut state = State::new();
+    create_all(
+        &mut state,
+        (0..u128::from(EVENTS_PER_OWNER_MAX)).map(|request| owned_by(1, request)),
+    );
+    assert_eq!(state.events().count() as u64, EVENTS_PER_OWNER_MAX);
+    for mut state in [state.clone(), read_back(&state)] {
+        let refused = Outcome::EventRefused(EventRefusal::OwnerHasTooManyEvents);
+        let outcomes = [(1, 7_000), (1, 7), (2, 8_000), (2, 8_000), (1, 7_000)]
+            .map(|(owner, request)| apply_one(&mut state, create(owned_by(owner, request))));
+        let others = Outcome::EventCreated(EventId(EVENTS_PER_OWNER_MAX as u32 + 1));
+        let first = Outcome::EventCreated(EventId(8));
+        assert_eq!(outcomes, [refused, first, others, others, refused]);
+        assert_eq!(state.check_invariants(), Ok(()));
+    }
+}
+
+/// What an event counts, worked out from the limits' own words.
+fn weight(event: &NewEvent) -> u64 {
+    let mut weight = EVENT_OWN_BYTES + event.name.len() as u64;
+    for contestant in &event.contestants {
+        let texts = [&contestant.name, &contestant.description, &contestant.image_url];
+        weight += CONTESTANT_OWN_BYTES + texts.iter().map(|text| text.len() as u64).sum::<u64>();
+    }
+    weight
+}
+
+#[test]
+fn an_owners_events_take_so_many_bytes_to_the_byte() {
+    let large = |request| {
+        let mut event = owned_by(1, request);
+        event.contestants[0].description = "x".repeat(DESCRIPTION_BYTES_MAX);
+        event.contestants = vec![event.contestants[0].clone(); 110];
+        event
+    };
+    let mut state = State::new();
+    let mut left = EVENT_BYTES_PER_OWNER_MAX;
+    let mut request = 0;
+    while weight(&large(request)) <= left {
+        left -= weight(&large(request));
+        assert!(matches!(
+            apply_one(&mut state, create(large(request))),
+            Outcome::EventCreated(_)
+        ));
+        request += 1;
+    }
+    let refused = Outcome::EventRefused(EventRefusal::OwnerEventsTooLarge);
+    assert_eq!(apply_one(&mut state, create(large(request))), refused);
+    assert_eq!(
+        state.no_room_for(&large(request)),
+        Some(EventRefusal::OwnerEventsTooLarge)
+    );
+    assert_eq!(state.no_room_for(&large(0)), None, "it is there already");
+    assert_eq!(
+        apply_one(&mut state, create(large(0))),
+        Outcome::EventCreated(EventId(1))
+    );
+
+    // What is left is taken up to the last byte.
+    let mut filling = large(request);
+    while weight(&filling) > left {
+        filling.contestants.pop();
+    }
+    let mut missing = (left - weight(&filling)) as usize;
+    for contestant in &mut filling.contestants {
+        let more = missing.min(URL_BYTES_MAX);
+        contestant.image_url = "x".repeat(more);
+        missing -= more;
+    }
+    assert_eq!(weight(&filling), left);
+    filling.name.push('x');
+    assert_eq!(apply_one(&mut state, create(filling.clone())), refused);
+    filling.name.pop();
+    assert!(matches!(
+        apply_one(&mut state, create(filling)),
+        Outcome::EventCreated(_)
+    ));
+    assert_eq!(apply_one(&mut state, create(owned_by(1, 9_000))), refused);
+    assert!(matches!(
+        apply_one(&mut state, create(owned_by(2, 9_000))),
+        Outcome::EventCreated(_)
+    ));
+    assert_eq!(read_back(&state).check_invariants(), Ok(()));
 }
 
 /// A batch can be built without having been decoded; the state still refuses what a snapshot could not hold.

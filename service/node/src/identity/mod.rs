@@ -9,18 +9,16 @@ pub mod bootstrap;
 pub mod command;
 pub mod machine;
 pub mod passwords;
-pub mod rate;
 pub mod routes;
 pub mod service;
 pub(crate) mod snapshot;
 pub mod store;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use bootstrap::ensure_operator;
 pub use machine::IdentityMachine;
 pub use passwords::{PasswordCost, PasswordSettings};
-pub use rate::Rate;
 pub use routes::{api_document, router};
 pub use service::{IdentityParts, IdentityService, IdentitySettings};
 pub use store::{AccountStore, AccountsError, CheckedAccounts, MemoryAccounts, SledAccounts};

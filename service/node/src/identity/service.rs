@@ -21,9 +21,9 @@ use super::account::{Account, Email, Username};
 use super::command::{Command, Outcome, Register};
 use super::machine::IdentityMachine;
 use super::passwords::{Busy, PasswordSettings, Passwords};
-use super::rate::{Limiter, Rate, TooOften};
 use crate::env::SharedEntropy;
 use crate::log::Log;
+use crate::rate::{Limiter, Rate, TooOften};
 use crate::token::{Caller, Role, Tokens};
 
 /// What an operator of the service may set.

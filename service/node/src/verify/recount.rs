@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ostraka_core::limits::{EXTRA_SUBMISSIONS_PER_VOTER_MAX, PROBE_KEYS_PER_EVENT_MAX};
+use ostraka_core::limits::{
+    CONTESTANT_OWN_BYTES, EVENT_BYTES_MAX, EVENT_BYTES_PER_OWNER_MAX, EVENT_OWN_BYTES, EVENTS_MAX,
+    EVENTS_PER_OWNER_MAX, EXTRA_SUBMISSIONS_PER_VOTER_MAX, PROBE_KEYS_PER_EVENT_MAX,
+};
 use ostraka_core::{
     Batch, Command, EntryMeta, EventId, EventKind, NewEvent, RequestKey, State, SubmissionKey, UnixMs,
     VoteRecord, VoterNumber,
@@ -51,6 +54,8 @@ pub(super) struct Recount {
     now: UnixMs,
     pub(super) events: BTreeMap<EventId, EventCount>,
     requests: BTreeMap<RequestKey, EventId>,
+    /// Events of each owner, and the bytes of their definitions.
+    owned: BTreeMap<VoterNumber, (u64, u64)>,
     pub(super) votes_submitted: u64,
 }
 
@@ -87,9 +92,12 @@ impl Recount {
         if self.requests.contains_key(&spec.request) || !is_possible || !spec.is_within_limits() {
             return;
         }
-        if self.events.len() >= ostraka_core::limits::EVENTS_MAX {
+        if self.events.len() >= EVENTS_MAX || !self.has_room_for(spec) {
             return;
         }
+        let (events, bytes) = self.owned.entry(spec.owner).or_default();
+        *events += 1;
+        *bytes += bytes_of(spec);
         let id = EventId(self.events.len() as u32 + 1);
         let mut event = EventCount {
             totals: vec![0; spec.contestants.len()],
@@ -103,6 +111,14 @@ impl Recount {
         event.follow_the_clock(self.now);
         self.requests.insert(spec.request, id);
         self.events.insert(id, event);
+    }
+
+    fn has_room_for(&self, spec: &NewEvent) -> bool {
+        let (events, bytes) = self.owned.get(&spec.owner).copied().unwrap_or_default();
+        let of_all: u64 = self.owned.values().map(|(_, bytes)| bytes).sum();
+        events < EVENTS_PER_OWNER_MAX
+            && bytes + bytes_of(spec) <= EVENT_BYTES_PER_OWNER_MAX
+            && of_all + bytes_of(spec) <= EVENT_BYTES_MAX
     }
 
     fn turn(&mut self, event: EventId, by: VoterNumber, by_operator: bool, turn: fn(&mut EventCount)) {
@@ -153,6 +169,17 @@ impl Recount {
         }
         differences
     }
+}
+
+/// What an event counts towards the limits on bytes: 640 and its name, and for each contestant 176 and its three texts.
+fn bytes_of(spec: &NewEvent) -> u64 {
+    let mut bytes = EVENT_OWN_BYTES + spec.name.len() as u64;
+    for contestant in &spec.contestants {
+        let texts = [&contestant.name, &contestant.description, &contestant.image_url];
+        bytes += CONTESTANT_OWN_BYTES;
+        bytes += texts.iter().map(|text| text.len() as u64).sum::<u64>();
+    }
+    bytes
 }
 
 impl EventCount {
@@ -225,6 +252,49 @@ mod tests {
             closes_at: Some(UnixMs(1_000)),
             contestants: vec![contestant("Ada"), contestant("Bo")],
         }))
+    }
+
+    /// A creation by this owner of an event with so many contestants, each described at length.
+    fn creation(request: u32, owner: u32, contestants: usize) -> NewEvent {
+        let Command::CreateEvent(mut spec) = created() else {
+            unreachable!("it is a creation");
+        };
+        (spec.request, spec.owner) = (RequestKey(u128::from(request)), VoterNumber(owner));
+        spec.contestants[0].description = "x".repeat(2_000);
+        spec.contestants = vec![spec.contestants[0].clone(); contestants];
+        *spec
+    }
+
+    #[test]
+    fn it_agrees_on_how_many_events_an_owner_may_have_and_how_large() {
+        for (count, contestants, events) in [(1_000, 1, 1_001), (1_003, 1, 1_001), (45, 110, 35)] {
+            let (mut recount, mut state) = (Recount::default(), State::new());
+            let of_one = (1..=count).map(|request| creation(request, 1, contestants));
+            let of_another = creation(count + 1, 2, contestants);
+            let repeated = creation(1, 1, contestants);
+            for (spec, index) in of_one.chain([of_another, repeated]).zip(1..) {
+                let meta = EntryMeta {
+                    index: LogIndex(index),
+                    stamped_at: UnixMs(10),
+                };
+                let commands = vec![Command::CreateEvent(Box::new(spec)), vote(index as u32, 1)];
+                let batch = Batch { commands };
+                recount.entry(meta, &batch);
+                state.apply(meta, &batch);
+            }
+            assert_eq!(recount.events.len(), events);
+            assert_eq!(recount.differences(&state), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn all_events_together_have_a_limit_too() {
+        let mut recount = Recount::default();
+        let spec = creation(1, 1, 2);
+        for (left, fits) in [(bytes_of(&spec), true), (bytes_of(&spec) - 1, false)] {
+            recount.owned.insert(VoterNumber(9), (1, EVENT_BYTES_MAX - left));
+            assert_eq!(recount.has_room_for(&spec), fits);
+        }
     }
 
     fn vote(voter: u32, key: u64) -> Command {

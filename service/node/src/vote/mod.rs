@@ -9,6 +9,7 @@ pub mod service;
 pub mod submission;
 pub mod vote_id;
 
+mod creation_limits;
 mod schedule;
 mod stream;
 #[cfg(test)]

@@ -128,6 +128,8 @@ impl Oracle {
         }
     }
 
+    /// How many events an owner may have, and how large, is left out: a plan that could get there is not run
+    /// (`plan/validate`).
     fn create(&mut self, spec: &NewEvent, position: VotePosition) {
         let starts = spec.opens_at.map_or(self.now, |at| at.max(self.now));
         let is_possible = spec.closes_at.is_none_or(|closes| closes > starts);

@@ -9,13 +9,13 @@ use ostraka_api::{
     CreateEventResponse, ErrorCode, EventStatusResponse, LeaderboardEntry, LeaderboardResponse, ProblemBody,
 };
 use ostraka_core::ids::ContestantId;
-use ostraka_core::limits::EVENT_BODY_BYTES_MAX;
+use ostraka_core::limits::{EVENT_BODY_BYTES_MAX, EVENTS_PER_OWNER_MAX};
 use ostraka_core::{
     Command, ContestantIndex, Event, EventId, EventKind, EventRefusal, NewContestant, NewEvent, Outcome,
     RequestKey,
 };
 
-use super::extract::{Context, EventPath, IdempotencyKey, ResumeFrom};
+use super::extract::{Context, Creator, EventPath, IdempotencyKey, ResumeFrom};
 use crate::http::auth::StreamCaller;
 use crate::http::json::json_response;
 use crate::http::{JsonBody, Problem};
@@ -37,13 +37,14 @@ use crate::vote::stream::{self, StreamParts};
         (status = 400, description = "Malformed JSON, or an invalid field", body = ProblemBody),
         (status = 401, description = "No valid token", body = ProblemBody),
         (status = 403, description = "user_id is not the token's user, or a canary by someone who is no operator", body = ProblemBody),
-        (status = 409, description = "This service holds as many events as it can", body = ProblemBody),
+        (status = 409, description = "This user has as many events as one may, or this service as many as it can", body = ProblemBody),
+        (status = 429, description = "Too many creations by this user or from this address; see Retry-After", body = ProblemBody),
         (status = 503, description = "Not created, or unknown; see type and Retry-After", body = ProblemBody)
     )
 )]
 pub(super) async fn create(
     State(service): State<Arc<VoteService>>,
-    caller: Caller,
+    Creator(caller): Creator,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     JsonBody(request): JsonBody<CreateEventRequest, EVENT_BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
@@ -68,10 +69,12 @@ pub(super) async fn create(
             .event_by_idempotency_key(caller.voter, key.as_bytes()),
         None => RequestKey(service.entropy.u128()),
     };
-    match service
-        .submit(Command::CreateEvent(Box::new(new_event(request, key))))
-        .await?
-    {
+    let event = new_event(request, key);
+    // The log would say the same: refused here, it takes no place there.
+    if let Some(refusal) = service.machine.read().state().no_room_for(&event) {
+        return Err(refused(refusal));
+    }
+    match service.submit(Command::CreateEvent(Box::new(event))).await? {
         Outcome::EventCreated(event) => created(&service, event).await,
         Outcome::EventRefused(refusal) => Err(refused(refusal)),
         other => Err(wrong_kind(other)),
@@ -382,6 +385,20 @@ fn refused(refusal: EventRefusal) -> Problem {
         EventRefusal::TooManyEvents => Problem::new(
             ErrorCode::EventLimitReached,
             "This service holds as many events as it can.",
+        ),
+        EventRefusal::EventsTooLarge => Problem::new(
+            ErrorCode::EventLimitReached,
+            "The descriptions of all events together take as much room as this service has for them.",
+        ),
+        EventRefusal::OwnerHasTooManyEvents => Problem::new(
+            ErrorCode::OwnerLimitReached,
+            format!(
+                "This user has {EVENTS_PER_OWNER_MAX} events, as many as one may have; another user can create more."
+            ),
+        ),
+        EventRefusal::OwnerEventsTooLarge => Problem::new(
+            ErrorCode::OwnerLimitReached,
+            "The descriptions of this user's events take as much room as those of one user may; another user can create more.",
         ),
         EventRefusal::ScheduleImpossible => Problem::new(
             ErrorCode::InvalidField,

@@ -1,5 +1,7 @@
 //! What handlers take from a request beyond its body.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Path};
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
@@ -7,6 +9,9 @@ use ostraka_api::{ErrorCode, ResumeToken, validate};
 use ostraka_core::{EventId, LogIndex};
 
 use crate::http::{Problem, RequestContext};
+use crate::rate::TooOften;
+use crate::token::Caller;
+use crate::vote::service::VoteService;
 
 /// The event that the path names.
 pub(super) struct EventPath(pub(super) EventId);
@@ -23,6 +28,10 @@ pub(super) struct ResumeFrom(pub(super) Option<LogIndex>);
 
 /// The request's trace and connection.
 pub(super) struct Context(pub(super) RequestContext);
+
+/// The caller, who may create one more event now. Counted before the body is read: what comes too often should not even
+/// cost that.
+pub(super) struct Creator(pub(super) Caller);
 
 async fn path_text<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
     match Path::<String>::from_request_parts(parts, state).await {
@@ -101,5 +110,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Context {
             ErrorCode::Internal,
             "The routes are not served behind the edge.",
         ))
+    }
+}
+
+impl FromRequestParts<Arc<VoteService>> for Creator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<VoteService>) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, service).await?;
+        let Context(context) = Context::from_request_parts(parts, service).await?;
+        match service.creation_limits.check(&caller, context.progress.peer()) {
+            Ok(()) => Ok(Self(caller)),
+            Err(TooOften { retry_after_s }) => Err(Problem::new(
+                ErrorCode::TooManyRequests,
+                format!("Too many events are created; try again in {retry_after_s} s."),
+            )
+            .retry_after_s(retry_after_s)),
+        }
     }
 }

@@ -101,6 +101,40 @@ fn create_event() {
     assert_eq!(created["contestants"], expected);
 }
 
+/// Nineteen of the longest are one user's share of every replica's memory, and twenty are what may come at once.
+#[test]
+fn create_events_without_end() {
+    let stage = Stage::new();
+    let create = |user: &str, token: &str| Call::post("/v1/event/create", &event(user)).token(token);
+    let mut longest = event("u9");
+    let contestant = json!({"contestant_name": "Ada", "contestant_description": "x".repeat(240)});
+    longest["contestants"] = vec![contestant; 1_000].into();
+    let longest = Call::post("/v1/event/create", &longest).token(&stage.issuer.voter(9));
+    for place in 1..=19 {
+        let answer = stage.send(&longest);
+        assert_eq!(answer.status, 200, "{place}: {answer:?}");
+    }
+    run(
+        &stage,
+        &[
+            row("one more", longest, 409, "owner-limit-reached"),
+            row("another user", create("u10", &stage.issuer.voter(10)), 200, ""),
+        ],
+    );
+    // The clock is the machine's, so a slow one lets one through now and then.
+    let mut answers = (0..100).map(|_| stage.send(&create("u9", &stage.issuer.voter(9))));
+    let refused = answers.find(|answer| answer.status == 429).unwrap();
+    assert_eq!(
+        refused.assert_problem()["type"],
+        "urn:ostraka:problem:too-many-requests"
+    );
+    let seconds: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=6).contains(&seconds), "{refused:?}");
+    for _ in 0..30 {
+        assert_eq!(stage.send(&create("u1", &stage.operator_token)).status, 200);
+    }
+}
+
 #[test]
 fn leaderboard_and_contestants() {
     let stage = Stage::new();

@@ -13,6 +13,9 @@ use crate::names;
 pub(super) use faults::leave_enough as faults_leave_enough;
 
 const CONTESTANTS_MAX: u16 = 1_000;
+/// One owner makes them all, in a moment: so many are let through at once, and even the largest of them stay within what one
+/// owner may have. The oracle and the checkers know neither limit.
+const CREATIONS_MAX: usize = 20;
 /// A client has them one after another, and a checker compares them with each other.
 const OPERATIONS_MAX: usize = 50_000;
 /// Each is a stream that stays open.
@@ -48,6 +51,7 @@ impl Plan {
     pub fn validate(&self) -> Found {
         knobs::are_possible(&self.knobs)?;
         let created = self.created_slots();
+        creations_are_possible(&self.operations)?;
         operations_are_possible(self, &created)?;
         statuses_are_possible(&self.operations)?;
         viewers_are_possible(self, &created)?;
@@ -61,6 +65,16 @@ impl Plan {
         };
         self.operations.iter().filter_map(slot).collect()
     }
+}
+
+fn creations_are_possible(operations: &[Operation]) -> Found {
+    let creates = |operation: &&Operation| matches!(operation.action, Action::CreateEvent { .. });
+    let count = operations.iter().filter(creates).count();
+    check(
+        count <= CREATIONS_MAX,
+        "operations",
+        format!("create events {count} times: {CREATIONS_MAX} at most can be judged"),
+    )
 }
 
 fn viewers_are_possible(plan: &Plan, created: &BTreeSet<EventSlot>) -> Found {

@@ -52,6 +52,29 @@ fn impossible_knobs_and_operations_are_named() {
     assert!(broken(|plan| plan.viewers[0].slot = EventSlot(66)).contains("slot 66"));
 }
 
+/// What the oracle and the checkers know nothing of must be out of a plan's reach.
+#[test]
+fn a_plan_stays_within_what_one_owner_may_create() {
+    use ostraka_core::limits::{
+        CONTESTANT_OWN_BYTES, CREATE_EVENT_PER_CALLER_BURST, EVENT_BYTES_PER_OWNER_MAX, EVENT_OWN_BYTES,
+        EVENTS_PER_OWNER_MAX,
+    };
+    let found = broken(|plan| {
+        let creation = plan.operations[0].clone();
+        assert!(matches!(creation.action, Action::CreateEvent { .. }));
+        let more = (0..20).map(|place| Operation {
+            id: OperationId(60_000 + place),
+            ..creation.clone()
+        });
+        plan.operations.splice(1..1, more);
+    });
+    assert!(found.ends_with("times: 20 at most can be judged"), "{found}");
+    let count = CREATIONS_MAX as u64;
+    let largest = EVENT_OWN_BYTES + 10 + u64::from(CONTESTANTS_MAX) * (CONTESTANT_OWN_BYTES + 20);
+    assert!(count <= u64::from(CREATE_EVENT_PER_CALLER_BURST));
+    assert!(count <= EVENTS_PER_OWNER_MAX && count * largest <= EVENT_BYTES_PER_OWNER_MAX);
+}
+
 #[test]
 fn a_retry_is_the_same_request() {
     let found = broken(|plan| {

@@ -27,7 +27,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    pub(super) const fn new(burst: u32, refill_ms: u64) -> Rate {
+    pub(crate) const fn new(burst: u32, refill_ms: u64) -> Rate {
         let burst = NonZeroU32::new(burst).expect("a rate allows something");
         assert!(refill_ms > 0, "a rate has a limit");
         Rate {
@@ -39,13 +39,13 @@ impl Rate {
 
 /// Too often. Retryable after this many seconds, at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooOften {
-    pub(super) retry_after_s: u32,
+pub(crate) struct TooOften {
+    pub(crate) retry_after_s: u32,
 }
 
 /// A token bucket a key (GCRA, ITU-T I.371, as `governor` does it). Keys are hashed onto a fixed number of cells with
 /// a secret key, so nobody can choose whom to share a cell with.
-pub(super) struct Limiter {
+pub(crate) struct Limiter {
     inner: RateLimiter<Cell, Cells, SteadyClock, NoOpMiddleware<Duration>>,
     keyed: SipHasher13,
 }
@@ -67,7 +67,7 @@ impl StateStore for Cells {
 }
 
 impl Limiter {
-    pub(super) fn new(rate: Rate, clock: SharedClock, entropy: &dyn Entropy) -> Limiter {
+    pub(crate) fn new(rate: Rate, clock: SharedClock, entropy: &dyn Entropy) -> Limiter {
         let quota = Quota::with_period(rate.refill)
             .expect("a rate's refill is not zero")
             .allow_burst(rate.burst);
@@ -79,7 +79,7 @@ impl Limiter {
     }
 
     /// Counts one more under `key`, if that is allowed now.
-    pub(super) fn check(&self, key: &[u8]) -> Result<(), TooOften> {
+    pub(crate) fn check(&self, key: &[u8]) -> Result<(), TooOften> {
         let mut hasher = self.keyed;
         hasher.write(key);
         let cell = Cell((hasher.finish() % RATE_CELLS as u64) as usize);
@@ -93,7 +93,7 @@ impl Limiter {
     }
 
     /// By the client's address: one IPv4 address, or the /64 that one IPv6 subscriber has (RFC 6177).
-    pub(super) fn check_address(&self, address: IpAddr) -> Result<(), TooOften> {
+    pub(crate) fn check_address(&self, address: IpAddr) -> Result<(), TooOften> {
         match address.to_canonical() {
             IpAddr::V4(address) => self.check(&address.octets()),
             IpAddr::V6(address) => self.check(&address.octets()[..8]),
