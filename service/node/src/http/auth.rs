@@ -38,7 +38,8 @@ impl Authenticator {
         self.verify(bearer(headers).or_else(|| cookie(headers)).ok_or_else(no_token)?)
     }
 
-    fn verify(&self, token: &str) -> Result<Caller, Problem> {
+    /// Who holds the token.
+    pub fn verify(&self, token: &str) -> Result<Caller, Problem> {
         self.tokens
             .verify(token, self.clock.now())
             .map_err(|error| Problem::new(ErrorCode::Unauthenticated, format!("Log in again: {error}.")))
@@ -52,9 +53,12 @@ fn no_token() -> Problem {
     )
 }
 
-/// The token of the `Authorization` header; the scheme's name is read in any case (RFC 9110 section 11.1).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    bearer_of(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
+}
+
+/// The token of an `Authorization` header; the scheme's name is read in any case (RFC 9110 section 11.1).
+pub(super) fn bearer_of(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

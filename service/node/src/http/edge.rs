@@ -3,20 +3,22 @@
 
 use std::any::Any;
 use std::fmt::Display;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Request, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use ostraka_api::ErrorCode;
 use ostraka_api::trace::{IncomingTrace, TraceOrigin, format_amzn, format_trace_id};
+use ostraka_api::{ErrorCode, IdempotencyKey};
 use tower::Service;
 use tracing::Instrument;
 
+use super::lane::Express;
 use super::log_budget::LogBudget;
 use super::metrics::HttpMetrics;
 use super::problem::{self, Problem};
@@ -24,6 +26,8 @@ use super::progress::Progress;
 use super::route::Route;
 use super::trace::{RequestContext, TRACEPARENT, TraceIds, X_AMZN_TRACE_ID, traceparent_value};
 use crate::Env;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(IdempotencyKey::HEADER);
 
 /// What the ports of a node have in common.
 #[derive(Clone)]
@@ -37,10 +41,11 @@ struct Shared {
     log_budget: LogBudget,
 }
 
-/// A router behind the edge.
+/// A router behind the edge, and beside it what answers some requests without it.
 pub struct Served {
     shared: Arc<Shared>,
     router: Router,
+    express: Option<Arc<dyn Express>>,
 }
 
 impl Edge {
@@ -57,17 +62,37 @@ impl Edge {
 
     /// Puts `router` behind the edge, with problems for paths and methods that it does not have.
     pub fn over(&self, router: Router) -> Arc<Served> {
+        self.over_both(router, None)
+    }
+
+    /// As [`over`](Self::over), with `express` beside the router, which must answer the same requests in the same way.
+    pub fn over_both(&self, router: Router, express: Option<Arc<dyn Express>>) -> Arc<Served> {
         let router = router
             .fallback(problem::route_not_found)
             .method_not_allowed_fallback(problem::method_not_allowed);
         Arc::new(Served {
             shared: Arc::clone(&self.shared),
             router,
+            express,
         })
     }
 }
 
 impl Served {
+    /// Answers one request that came over a connection. As [`handle`](Self::handle), for what has one meaning only.
+    pub(super) async fn serve<B>(&self, request: Request<B>, progress: Arc<Progress>) -> Response
+    where
+        B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        if let Some(problem) = ambiguity(&request) {
+            let trace = self.shared.trace_ids.incoming(request.headers());
+            let route = Route::of(request.uri().path());
+            return self.finish(problem.into_response(), route, trace);
+        }
+        self.handle(request, progress).await
+    }
+
     /// Answers one request. Never fails and never panics: a handler that does is answered 500.
     pub async fn handle<B>(&self, request: Request<B>, progress: Arc<Progress>) -> Response
     where
@@ -82,6 +107,7 @@ impl Served {
             .insert(RequestContext { trace, progress });
         let mut router = self.router.clone();
         let span = tracing::debug_span!(
+            // As `is_traced` says.
             "request",
             trace_id = tracing::field::Empty,
             method = %request.method(),
@@ -113,6 +139,47 @@ impl Served {
         response
     }
 
+    pub(super) fn express(&self) -> Option<&Arc<dyn Express>> {
+        self.express.as_ref()
+    }
+
+    /// Whether requests have spans, which only the router's way makes.
+    pub(super) fn is_traced() -> bool {
+        tracing::enabled!(tracing::Level::DEBUG)
+    }
+
+    pub(super) fn trace(&self, traceparent: Option<&str>, amzn_trace: Option<&str>) -> IncomingTrace {
+        self.shared.trace_ids.of(traceparent, amzn_trace)
+    }
+
+    /// Writes an answer of the lane as the router's would be written.
+    pub(super) fn write_express(
+        &self,
+        answers: &mut Vec<u8>,
+        answered: Result<Vec<u8>, Problem>,
+        trace: IncomingTrace,
+    ) {
+        let route = Route::VoteSubmit;
+        let body = match answered {
+            Ok(body) => body,
+            Err(problem) => {
+                self.shared.metrics.response(route, problem.status().as_u16());
+                self.log_problem(&problem, route, trace);
+                return write_problem(answers, &problem, trace, "");
+            }
+        };
+        self.shared.metrics.response(route, 200);
+        answers.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ");
+        // Writing to memory does not fail.
+        let _ = write!(answers, "{}\r\ntraceparent: ", body.len());
+        answers.extend_from_slice(traceparent_value(trace.context).as_bytes());
+        if trace.origin == TraceOrigin::Amzn {
+            let _ = write!(answers, "\r\nx-amzn-trace-id: {}", format_amzn(trace.context));
+        }
+        answers.extend_from_slice(b"\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n\r\n");
+        answers.extend_from_slice(&body);
+    }
+
     /// Answers what is no request and ends its connection, as bytes: there is no hyper behind it any more. `why` stands
     /// in the log line, not in the answer.
     pub(super) fn refuse(&self, problem: &Problem, peer: SocketAddr, why: &dyn Display) -> Vec<u8> {
@@ -124,20 +191,8 @@ impl Served {
             let (status, detail) = (status.as_u16(), problem.detail.as_ref());
             tracing::info!(%peer, status, trace_id, detail, %why, "a connection was refused");
         });
-        let body = problem.body(trace_id);
-        let mut response = problem.clone().into_response();
-        dress(&mut response, trace);
-        let mut bytes = format!("HTTP/1.1 {status}\r\n").into_bytes();
-        for (name, value) in response.headers() {
-            bytes.extend_from_slice(name.as_ref());
-            bytes.extend_from_slice(b": ");
-            bytes.extend_from_slice(value.as_bytes());
-            bytes.extend_from_slice(b"\r\n");
-        }
-        bytes.extend_from_slice(
-            format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes(),
-        );
-        bytes.extend_from_slice(&body);
+        let mut bytes = Vec::new();
+        write_problem(&mut bytes, problem, trace, "connection: close\r\n");
         bytes
     }
 
@@ -153,6 +208,39 @@ impl Served {
     pub(super) fn log_refusal(&self, write: impl FnOnce()) {
         self.shared.log_budget.spend(write);
     }
+}
+
+/// Whether two readers could understand the head differently.
+fn ambiguity<B>(request: &Request<B>) -> Option<Problem> {
+    let malformed = |detail| Some(Problem::new(ErrorCode::MalformedHeader, detail));
+    let count = |name| request.headers().get_all(name).iter().take(2).count();
+    // RFC 9112 section 3.2: "with a 400", for HTTP/1.1.
+    if request.version() == Version::HTTP_11 && count(header::HOST) != 1 {
+        return malformed("A request needs the header Host, once.");
+    }
+    if count(header::AUTHORIZATION) > 1 {
+        return malformed("There is more than one Authorization header.");
+    }
+    (count(IDEMPOTENCY_KEY) > 1)
+        .then(|| malformed("There is more than one Idempotency-Key header."))
+        .flatten()
+}
+
+/// A problem as hyper would write it; `line` goes at the end of its head.
+fn write_problem(answers: &mut Vec<u8>, problem: &Problem, trace: IncomingTrace, line: &str) {
+    let body = problem.body(format_trace_id(trace.context.trace_id));
+    let mut response = problem.clone().into_response();
+    dress(&mut response, trace);
+    // Writing to memory does not fail.
+    let _ = write!(answers, "HTTP/1.1 {}\r\n", problem.status());
+    for (name, value) in response.headers() {
+        answers.extend_from_slice(name.as_ref());
+        answers.extend_from_slice(b": ");
+        answers.extend_from_slice(value.as_bytes());
+        answers.extend_from_slice(b"\r\n");
+    }
+    let _ = write!(answers, "content-length: {}\r\n{line}\r\n", body.len());
+    answers.extend_from_slice(&body);
 }
 
 /// Headers that every answer has.

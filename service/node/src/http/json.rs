@@ -39,19 +39,29 @@ where
 
 /// A value as a JSON answer.
 pub(crate) fn json_response<T: Serialize>(value: &T) -> Response {
+    json_body_response(json_body(value))
+}
+
+/// A value as the body of a JSON answer.
+pub(crate) fn json_body<T: Serialize>(value: &T) -> Vec<u8> {
     let mut body = Vec::with_capacity(128);
     serde_json::to_writer(&mut body, value).expect("answers are made of what JSON can write");
+    body
+}
+
+pub(crate) fn json_body_response(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers
-        .get(header::CONTENT_TYPE)
+    let value = headers.get(header::CONTENT_TYPE);
+    value
         .and_then(|value| value.to_str().ok())
-    else {
-        return false;
-    };
-    let media_type = value.split(';').next().unwrap_or_default().trim();
+        .is_some_and(is_json_type)
+}
+
+pub(super) fn is_json_type(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case("application/json")
         || media_type
             .rsplit_once('+')

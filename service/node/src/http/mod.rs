@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod edge;
 pub mod json;
+pub mod lane;
 pub mod metrics;
 pub mod openapi;
 pub mod problem;
@@ -10,14 +11,18 @@ pub mod progress;
 pub mod server;
 pub mod trace;
 
+mod head;
 mod log_budget;
 mod refusal;
 mod route;
+#[cfg(test)]
+pub(crate) mod testing;
 mod wire;
 
 pub use auth::Authenticator;
 pub use edge::Edge;
 pub use json::JsonBody;
+pub use lane::{Express, ExpressAnswer, ExpressRequest};
 pub use metrics::HttpMetrics;
 pub use problem::Problem;
 pub use server::Server;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use futures_util::FutureExt;
 use hyper::body::Incoming;
@@ -24,7 +23,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::edge::Edge;
+use super::edge::Served;
+use super::lane::Lane;
 use super::problem::Problem;
 use super::progress::{Progress, Watchdog};
 use super::refusal;
@@ -38,22 +38,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts to serve `router`. `name` stands in log lines.
+    /// Starts to serve. `name` stands in log lines.
     ///
     /// # Errors
     /// If the listener does not know its own address.
     pub fn start(
         name: &'static str,
         listener: Box<dyn Listener>,
-        router: Router,
-        edge: &Edge,
+        served: Arc<Served>,
         connections_max: usize,
     ) -> std::io::Result<Self> {
         let addr = listener.local_addr()?;
         let stop = CancellationToken::new();
         let port = Port {
             name,
-            edge: edge.over(router),
+            edge: served,
             connections_max,
             stop: stop.clone(),
         };
@@ -88,7 +87,7 @@ impl Server {
 
 struct Port {
     name: &'static str,
-    edge: Arc<super::edge::Served>,
+    edge: Arc<Served>,
     connections_max: usize,
     stop: CancellationToken,
 }
@@ -128,19 +127,14 @@ impl Port {
     }
 }
 
-async fn serve_connection(
-    io: BoxIo,
-    peer: SocketAddr,
-    edge: Arc<super::edge::Served>,
-    stop: CancellationToken,
-) {
+async fn serve_connection(io: BoxIo, peer: SocketAddr, edge: Arc<Served>, stop: CancellationToken) {
     let progress = Arc::new(Progress::of(peer.ip()));
     let wire = Wire::new(io, Arc::clone(&progress));
     let service = service_fn(|request| {
         let (edge, open) = (Arc::clone(&edge), progress.begin_request());
         let progress = Arc::clone(&progress);
         async move {
-            let response = edge.handle(request, progress).await;
+            let response = edge.serve(request, progress).await;
             drop(open);
             Ok::<_, Infallible>(response)
         }
@@ -158,6 +152,7 @@ async fn serve_connection(
         // The header would read the machine's clock, which no simulator controls.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(wire.clone()), service);
+    let mut lane = Lane::new(Arc::clone(&edge), wire.clone(), Arc::clone(&progress));
     let mut watchdog = Watchdog::default();
     let mut looks = tokio::time::interval(Watchdog::PERIOD);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -167,7 +162,7 @@ async fn serve_connection(
     let served = loop {
         tokio::select! {
             biased;
-            ended = poll_fn(|cx| poll_connection(&mut connection, &wire, cx)) => match ended {
+            ended = poll_fn(|cx| poll_connection(&mut connection, &mut lane, &wire, cx)) => match ended {
                 Ok(served) => break served,
                 Err(error) => {
                     tracing::debug!(%peer, %error, "a connection took no answer");
@@ -176,6 +171,7 @@ async fn serve_connection(
             },
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
+                lane.hand_over();
                 Pin::new(&mut connection).graceful_shutdown();
             }
             _ = looks.tick() => {
@@ -197,27 +193,44 @@ async fn serve_connection(
     close(wire, stopping).await;
 }
 
-/// Lets hyper do all it can for the moment, then sends what came of it. An error if that cannot be sent, else how hyper
-/// ended.
+/// Lets the lane and hyper do all they can for the moment, then sends what came of it. An error if the connection cannot
+/// be read or written any more, else how hyper ended.
 fn poll_connection<S>(
     connection: &mut http1::Connection<TokioIo<Wire>, S>,
+    lane: &mut Lane,
     wire: &Wire,
     cx: &mut Context<'_>,
 ) -> Poll<std::io::Result<hyper::Result<()>>>
 where
     S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
 {
-    if let Poll::Ready(served) = Pin::new(connection).poll(cx) {
-        return Poll::Ready(Ok(served));
-    }
-    match wire.poll_send(cx) {
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        _ => Poll::Pending,
+    loop {
+        lane.answer(cx);
+        // What is under way in the lane came before what hyper has.
+        if lane.is_hypers_turn() && lane.is_empty() {
+            if let Poll::Ready(served) = Pin::new(&mut *connection).poll(cx) {
+                return Poll::Ready(Ok(served));
+            }
+            lane.take_back();
+        }
+        if !lane.is_hypers_turn() {
+            let was_empty = lane.is_empty();
+            if lane.poll_begin(cx)?.is_ready() || was_empty && lane.answer(cx) {
+                continue;
+            }
+        }
+        let was_crowded = wire.is_crowded();
+        match wire.poll_send(cx) {
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            // There is room again for what was held back.
+            Poll::Ready(Ok(())) if was_crowded && !lane.is_hypers_turn() => {}
+            _ => return Poll::Pending,
+        }
     }
 }
 
 /// A peer that goes away while it is answered is no news; one that leaves in the middle of its request is.
-fn log_broken(edge: &super::edge::Served, peer: SocketAddr, error: &hyper::Error, answering: bool) {
+fn log_broken(edge: &Served, peer: SocketAddr, error: &hyper::Error, answering: bool) {
     if error.is_incomplete_message() && !answering {
         edge.log_refusal(|| tracing::info!(%peer, %error, "a connection ended in the middle of a request"));
     } else {
@@ -228,6 +241,7 @@ fn log_broken(edge: &super::edge::Served, peer: SocketAddr, error: &hyper::Error
 /// Sends the last answers and ends the connection so that they arrive: a socket that is closed while bytes come in takes
 /// back what its peer has not read yet (RFC 9112 section 9.6). So what still comes is read and thrown away for a moment.
 async fn close(wire: Wire, at_once: bool) {
+    wire.grant_everything();
     let sending = tokio::time::timeout(Duration::from_millis(HTTP_STALL_MS_MAX), wire.finish());
     if !matches!(sending.await, Ok(Ok(()))) || at_once {
         return;

@@ -24,12 +24,12 @@ pub struct RequestContext {
     pub progress: Arc<Progress>,
 }
 
-impl RequestContext {
-    /// The trace as the client named it, and whether it is sampled; nothing where the trace began here.
-    pub fn client_trace(&self) -> Option<(TraceId, bool)> {
-        let context = self.trace.context;
-        (self.trace.origin != TraceOrigin::Fresh).then_some((context.trace_id, context.sampled))
-    }
+impl RequestContext {}
+
+/// The trace as the client named it, and whether it is sampled; nothing where the trace began here.
+pub fn client_trace(trace: &IncomingTrace) -> Option<(TraceId, bool)> {
+    let context = trace.context;
+    (trace.origin != TraceOrigin::Fresh).then_some((context.trace_id, context.sampled))
 }
 
 /// Makes trace and span ids: a keyed hash of a counter, since to ask the operating system for chance at every request
@@ -57,8 +57,13 @@ impl TraceIds {
                 .get(name)
                 .and_then(|value: &HeaderValue| value.to_str().ok())
         };
+        self.of(text(TRACEPARENT), text(X_AMZN_TRACE_ID))
+    }
+
+    /// As [`incoming`](Self::incoming), of the two headers' values.
+    pub(super) fn of(&self, traceparent: Option<&str>, amzn_trace: Option<&str>) -> IncomingTrace {
         let (trace_id, span_id) = self.fresh();
-        IncomingTrace::choose(text(TRACEPARENT), text(X_AMZN_TRACE_ID), trace_id, span_id)
+        IncomingTrace::choose(traceparent, amzn_trace, trace_id, span_id)
     }
 
     fn fresh(&self) -> (TraceId, SpanId) {

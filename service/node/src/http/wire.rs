@@ -1,4 +1,7 @@
-//! A connection's socket, and the answers on their way to it.
+//! A connection's socket, what came from it, and the answers on their way to it.
+//!
+//! What comes is looked at here before hyper sees it, so that the lane ([`super::lane`]) may answer some of it by itself.
+//! hyper gets as many bytes as it is granted: one request, or all that comes.
 //!
 //! hyper writes into a buffer here, and the buffer goes to the socket in one write when hyper has done all it can for
 //! the moment. So pipelined requests cost one write for as many answers as are ready, and no answer waits for a later
@@ -10,10 +13,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use ostraka_core::limits::HTTP_BUFFER_BYTES_MAX;
+use bytes::{Buf, BufMut, BytesMut};
+use ostraka_core::limits::{HTTP_BUFFER_BYTES_MAX, HTTP_READ_BYTES_MIN};
 use ostraka_replication::BoxIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
 use super::progress::Progress;
 
@@ -24,6 +29,11 @@ pub(super) struct Wire(Arc<Mutex<Socket>>);
 
 struct Socket {
     io: BoxIo,
+    /// What came and was not taken yet.
+    inbox: BytesMut,
+    /// The peer has said that no more comes.
+    is_over: bool,
+    grant: Grant,
     answers: Vec<u8>,
     /// Bytes of `answers` that the socket has taken.
     sent: usize,
@@ -32,10 +42,20 @@ struct Socket {
     progress: Arc<Progress>,
 }
 
+/// What hyper may take of what comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grant {
+    Bytes(usize),
+    Everything,
+}
+
 impl Wire {
     pub(super) fn new(io: BoxIo, progress: Arc<Progress>) -> Self {
         Self(Arc::new(Mutex::new(Socket {
             io,
+            inbox: BytesMut::new(),
+            is_over: false,
+            grant: Grant::Bytes(0),
             answers: Vec::new(),
             sent: 0,
             is_full: false,
@@ -48,12 +68,56 @@ impl Wire {
         self.0.lock().poll_send(cx)
     }
 
-    /// Gives the buffer's memory back where nothing waits in it.
+    /// Gives the buffers' memory back where nothing waits in them.
     pub(super) fn rest(&self) {
         let mut socket = self.0.lock();
         if socket.waiting().is_empty() {
             (socket.answers, socket.sent) = (Vec::new(), 0);
         }
+        if socket.inbox.is_empty() {
+            socket.inbox = BytesMut::new();
+        }
+    }
+
+    /// Reads what the socket has into the inbox, as far as there is room. Pending where nothing more came.
+    pub(super) fn poll_fill(&self, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+        self.0.lock().poll_fill(cx)
+    }
+
+    /// What came and was not taken yet.
+    pub(super) fn with_inbox<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+        look(&self.0.lock().inbox)
+    }
+
+    /// Takes bytes off the inbox's front. There must be as many.
+    pub(super) fn take_from_inbox(&self, bytes: usize) {
+        self.0.lock().inbox.advance(bytes);
+    }
+
+    /// Lets hyper take this many bytes of what comes.
+    pub(super) fn grant(&self, bytes: usize) {
+        self.0.lock().grant = Grant::Bytes(bytes);
+    }
+
+    /// Lets hyper take all that comes, from now on.
+    pub(super) fn grant_everything(&self) {
+        self.0.lock().grant = Grant::Everything;
+    }
+
+    /// Whether hyper has taken all that it was granted and waits for no room to write.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let socket = self.0.lock();
+        socket.grant == Grant::Bytes(0) && !socket.is_full
+    }
+
+    /// Appends an answer that `write` makes.
+    pub(super) fn answer(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.0.lock().answers);
+    }
+
+    /// Whether so many bytes of answers wait that no more should be made.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.0.lock().waiting().len() >= HTTP_BUFFER_BYTES_MAX
     }
 
     /// Puts `answer` behind what waits.
@@ -86,10 +150,66 @@ impl Wire {
     }
 }
 
+/// What came of reading into the inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    Some,
+    /// The inbox holds as much as it may.
+    Full,
+    /// No more will come.
+    Over,
+}
+
 /// How hyper's answers of its own begin: they are all errors of the client, in HTTP/1.1.
 const BARE_START: &[u8] = b"HTTP/1.1 4";
 
 impl Socket {
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+        if self.is_over {
+            return Poll::Ready(Ok(Filled::Over));
+        }
+        let room = HTTP_BUFFER_BYTES_MAX.saturating_sub(self.inbox.len());
+        if room == 0 {
+            return Poll::Ready(Ok(Filled::Full));
+        }
+        if self.inbox.capacity() - self.inbox.len() < HTTP_READ_BYTES_MIN {
+            self.inbox.reserve(HTTP_READ_BYTES_MIN.max(self.inbox.len()));
+        }
+        let mut limited = (&mut self.inbox).limit(room);
+        Poll::Ready(
+            match ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut limited))? {
+                0 => {
+                    self.is_over = true;
+                    Ok(Filled::Over)
+                }
+                _ => Ok(Filled::Some),
+            },
+        )
+    }
+
+    /// hyper reads: what was granted, from the inbox first.
+    fn poll_take(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let granted = match self.grant {
+            // It is polled again when there is more for it.
+            Grant::Bytes(0) => return Poll::Pending,
+            Grant::Bytes(bytes) => bytes,
+            Grant::Everything if self.inbox.is_empty() && !self.is_over => {
+                return Pin::new(&mut self.io).poll_read(cx, buf);
+            }
+            Grant::Everything => usize::MAX,
+        };
+        if self.inbox.is_empty() {
+            ready!(self.poll_fill(cx))?;
+        }
+        let taken = granted.min(buf.remaining()).min(self.inbox.len());
+        buf.put_slice(&self.inbox.split_to(taken));
+        if let Grant::Bytes(bytes) = &mut self.grant {
+            // The end of what comes is the end of a grant, too.
+            *bytes = if taken == 0 { 0 } else { *bytes - taken };
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn waiting(&self) -> &[u8] {
         &self.answers[self.sent..]
     }
@@ -115,7 +235,7 @@ impl Socket {
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.lock().io).poll_read(cx, buf)
+        self.0.lock().poll_take(cx, buf)
     }
 }
 

@@ -299,5 +299,5 @@ fn secrets(env: &Env, config: &Config, folder: Option<&DataFolder>) -> Result<Se
 
 fn serve_operator(listener: Box<dyn Listener>, operator: Operator, edge: &Edge) -> io::Result<Server> {
     let router = operator::router(Arc::new(operator));
-    Server::start("operator", listener, router, edge, OPERATOR_CONNECTIONS_MAX)
+    Server::start("operator", listener, edge.over(router), OPERATOR_CONNECTIONS_MAX)
 }

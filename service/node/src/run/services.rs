@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::groups::Started;
 use crate::config::Config;
 use crate::env::{Console, Env, Storage};
-use crate::http::{Authenticator, Edge, HttpMetrics, Server, openapi};
+use crate::http::{Authenticator, Edge, Express, HttpMetrics, Server, openapi};
 use crate::identity::{self, IdentityParts, IdentityService, IdentitySettings, PasswordSettings};
 use crate::secrets::Secrets;
 use crate::token::Tokens;
@@ -69,6 +69,7 @@ impl Services {
     /// The public port: the routes of every service that runs here, and the document that describes them.
     pub(super) fn serve(&self, listener: Box<dyn Listener>, edge: &Edge) -> std::io::Result<Server> {
         let mut router = Router::new();
+        let mut express: Option<Arc<dyn Express>> = None;
         let mut documents = Vec::new();
         if let Some(service) = &self.identity {
             router = router.merge(identity::router(Arc::clone(service), self.authenticator.clone()));
@@ -76,14 +77,14 @@ impl Services {
         }
         if let Some(service) = &self.vote {
             router = router.merge(vote::router(Arc::clone(service)));
+            express = Some(Arc::clone(service) as Arc<dyn Express>);
             documents.push(vote::api_document());
         }
         let router = router.merge(openapi::router(documents));
         Server::start(
             "public",
             listener,
-            router,
-            edge,
+            edge.over_both(router, express),
             ostraka_core::limits::HTTP_CONNECTIONS_MAX,
         )
     }

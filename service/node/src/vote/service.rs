@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::creation_limits::CreationLimits;
 use super::feed;
 use super::ingest::{Ingest, IngestError};
 use super::machine::VoteMachine;
@@ -47,6 +48,7 @@ pub struct VoteService {
     pub(super) ingest: Ingest,
     pub(super) vote_ids: VoteIds,
     pub(super) submission_keys: SubmissionKeys,
+    pub(super) creation_limits: CreationLimits,
     pub(super) entropy: SharedEntropy,
     pub(super) durability: Durability,
     pub(super) metrics: VoteMetrics,
@@ -94,6 +96,7 @@ impl VoteService {
             ingest,
             vote_ids: VoteIds::new(&secrets.vote_id_key),
             submission_keys: SubmissionKeys::new(&secrets.submission_key),
+            creation_limits: CreationLimits::new(env),
             entropy: Arc::clone(&env.entropy),
             durability,
             metrics,
@@ -155,6 +158,19 @@ impl VoteService {
     /// Submits a command and waits for its outcome.
     pub(super) async fn submit(&self, command: Command) -> Result<Outcome, Problem> {
         self.ingest.submit(command).await.map_err(problem_of)
+    }
+
+    /// Submits a command at once; its outcome is the future.
+    pub(super) fn enqueue(
+        &self,
+        command: Command,
+    ) -> Result<impl Future<Output = Result<Outcome, Problem>> + use<>, Problem> {
+        let ticket = self.ingest.enqueue(command).map_err(problem_of)?;
+        Ok(async { ticket.await.map_err(problem_of) })
+    }
+
+    pub(super) fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
     }
 }
 

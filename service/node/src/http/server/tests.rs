@@ -11,17 +11,16 @@ use ostraka_core::limits::{HTTP_STALL_MS_MAX, HTTP_WATCH_MS};
 use ostraka_replication::env::BoxFuture;
 use ostraka_replication::{Clock, Net};
 use prometheus_client::registry::Registry;
-use tokio::io::{AsyncReadExt, DuplexStream, duplex};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio::time::Instant;
 
 use super::*;
 use crate::Env;
 use crate::env::Entropy;
-use crate::http::{HttpMetrics, JsonBody, RequestContext};
+use crate::http::testing::{Dialer, PIPE_BYTES, Pipes, read_all};
+use axum::Router;
 
-/// Room of a pipe, as a socket's buffers have it.
-const PIPE_BYTES: usize = 4_096;
+use crate::http::{Edge, HttpMetrics, JsonBody, RequestContext};
 
 struct Fixed;
 
@@ -47,31 +46,14 @@ impl Net for Fixed {
     }
 }
 
-struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
-
-impl Listener for Pipes {
-    fn accept(&mut self) -> BoxFuture<'_, std::io::Result<(BoxIo, SocketAddr)>> {
-        Box::pin(async {
-            match self.0.recv().await {
-                Some(pipe) => Ok((Box::new(pipe) as BoxIo, SocketAddr::from(([127, 0, 0, 1], 1)))),
-                None => std::future::pending().await,
-            }
-        })
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        Ok(SocketAddr::from(([127, 0, 0, 1], 80)))
-    }
-}
-
 struct Port {
     server: Server,
-    connections: mpsc::UnboundedSender<DuplexStream>,
+    connections: Dialer,
 }
 
 impl Port {
     fn start(connections_max: usize) -> Self {
-        let (connections, accepted) = mpsc::unbounded_channel();
+        let (pipes, connections) = Pipes::new();
         let env = Env::new(Arc::new(Fixed), Arc::new(Fixed), Arc::new(Fixed));
         let edge = Edge::new(&env, HttpMetrics::register(&mut Registry::default()));
         let router = Router::new()
@@ -79,7 +61,7 @@ impl Port {
             .route("/slow", get(slow))
             .route("/takes", post(|_: JsonBody<serde_json::Value>| async { "taken" }))
             .route("/numbers", get(numbers));
-        let server = Server::start("test", Box::new(Pipes(accepted)), router, &edge, connections_max);
+        let server = Server::start("test", Box::new(pipes), edge.over(router), connections_max);
         Self {
             server: server.unwrap(),
             connections,
@@ -87,9 +69,7 @@ impl Port {
     }
 
     fn connect(&self) -> DuplexStream {
-        let (client, server) = duplex(PIPE_BYTES);
-        self.connections.send(server).unwrap();
-        client
+        self.connections.connect()
     }
 }
 
@@ -110,13 +90,6 @@ async fn numbers(axum::Extension(context): axum::Extension<RequestContext>) -> R
         Some((Ok::<_, Infallible>(line), (progress, open)))
     });
     Response::new(Body::from_stream(stream))
-}
-
-async fn read_all(mut pipe: DuplexStream) -> String {
-    let mut answer = Vec::new();
-    // A connection that is cut off is as good as one that is closed.
-    let _ = pipe.read_to_end(&mut answer).await;
-    String::from_utf8_lossy(&answer).into_owned()
 }
 
 async fn read_until(pipe: &mut DuplexStream, end: &str) -> String {
@@ -472,4 +445,26 @@ async fn shutdown_lets_a_request_finish_closes_idle_connections_and_cuts_off_at_
         "something was cut off, and that is said"
     );
     reading.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_two_readers_could_understand_differently_is_refused() {
+    let port = Port::start(10);
+    let get = |lines: &str| format!("GET /fine HTTP/1.1\r\n{lines}\r\n");
+    for (lines, status) in [
+        ("host: x\r\nauthorization: a\r\nidempotency-key: k\r\n", 200),
+        ("", 400),
+        ("host: x\r\nhost: x\r\n", 400),
+        ("host: x\r\nauthorization: a\r\nauthorization: b\r\n", 400),
+        ("host: x\r\nidempotency-key: a\r\nIdempotency-Key: a\r\n", 400),
+    ] {
+        let mut pipe = port.connect();
+        pipe.write_all(get(lines).as_bytes()).await.unwrap();
+        pipe.shutdown().await.unwrap();
+        let answer = read_all(pipe).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{lines:?}: {answer}"
+        );
+    }
 }

@@ -30,7 +30,7 @@ struct Slot {
 }
 
 /// A member's claim to its outcome.
-pub(super) struct Ticket {
+pub struct Ticket {
     slot: Arc<Slot>,
     offset: usize,
 }

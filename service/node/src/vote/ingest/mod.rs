@@ -17,7 +17,8 @@ use tokio::time::Instant;
 
 use super::metrics::VoteMetrics;
 use crate::log::Log;
-use batch::{OpenBatch, Ticket};
+use batch::OpenBatch;
+pub use batch::Ticket;
 
 /// Why a command has no outcome.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,7 +88,9 @@ impl Ingest {
         self.enqueue(command)?.await
     }
 
-    fn enqueue(&self, command: Command) -> Result<Ticket, IngestError> {
+    /// Puts `command` into the next batch at once. The ticket is a future of its outcome; dropped, it forgets the answer
+    /// and not the command.
+    pub fn enqueue(&self, command: Command) -> Result<Ticket, IngestError> {
         let bytes = CommandBytes::of(&command)?;
         let mut queue = self.shared.queue.lock();
         if queue.stopping {

@@ -1,4 +1,6 @@
+mod creations;
 mod events;
+mod lane;
 mod streams;
 mod votes;
 

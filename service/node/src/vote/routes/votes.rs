@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::HeaderValue;
 use axum::response::Response;
+use ostraka_api::trace::IncomingTrace;
 use ostraka_api::{
     Durability, ErrorCode, ProblemBody, SubmitVoteRequest, SubmitVoteResponse, VoteReason, VoteStatus,
-    VoteStatusResponse,
+    VoteStatusResponse, parse_object, validate,
 };
 use ostraka_core::limits::EXTRA_SUBMISSIONS_RETRY_AFTER_S;
 use ostraka_core::{Command, EventId, Outcome, VoteOutcome, VoteRecord};
@@ -14,8 +16,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::extract::{Context, IdempotencyKey, VoteIdPath};
-use crate::http::json::json_response;
-use crate::http::{JsonBody, Problem};
+use crate::http::json::{json_body, json_body_response, json_response};
+use crate::http::trace::client_trace;
+use crate::http::{Express, ExpressAnswer, ExpressRequest, JsonBody, Problem};
 use crate::token::Caller;
 use crate::vote::service::VoteService;
 use crate::vote::vote_id::VoteIdError;
@@ -56,6 +59,49 @@ pub(super) async fn submit(
     Context(context): Context,
     JsonBody(request): JsonBody<SubmitVoteRequest>,
 ) -> Result<Response, Problem> {
+    let idempotency_key = idempotency_key.as_ref().map(HeaderValue::as_bytes);
+    let record = record(&service, caller, idempotency_key, &context.trace, &request)?;
+    // tokio's clock, which a simulator controls.
+    let taken_in_at = Instant::now();
+    let outcome = service.submit(Command::CastVote(record)).await;
+    answered(&service, request.event_id, taken_in_at, outcome).map(json_body_response)
+}
+
+/// The same without the router, for what has nothing to be refused for: see [`crate::http::lane`].
+impl Express for VoteService {
+    fn target(&self) -> &'static str {
+        "/v1/vote/submit"
+    }
+
+    fn begin(self: Arc<Self>, request: &ExpressRequest<'_>) -> Option<ExpressAnswer> {
+        let caller = self.authenticator().verify(request.bearer).ok()?;
+        if let Some(key) = request.idempotency_key {
+            validate::idempotency_key(key).ok()?;
+        }
+        let idempotency_key = request.idempotency_key.map(str::as_bytes);
+        let vote: SubmitVoteRequest = parse_object(request.body).ok()?;
+        let record = record(&self, caller, idempotency_key, &request.trace, &vote).ok()?;
+        let taken_in_at = Instant::now();
+        // Here and not in the future: votes that were sent one behind the other belong into one batch.
+        let outcome = self.enqueue(Command::CastVote(record));
+        Some(Box::pin(async move {
+            let outcome = match outcome {
+                Ok(outcome) => outcome.await,
+                Err(problem) => Err(problem),
+            };
+            answered(&self, vote.event_id, taken_in_at, outcome)
+        }))
+    }
+}
+
+/// The vote that is asked for, or why it is none.
+fn record(
+    service: &VoteService,
+    caller: Caller,
+    idempotency_key: Option<&[u8]>,
+    trace: &IncomingTrace,
+    request: &SubmitVoteRequest,
+) -> Result<VoteRecord, Problem> {
     request
         .validate()
         .map_err(|error| Problem::new(ErrorCode::InvalidField, format!("{error}.")))?;
@@ -69,14 +115,14 @@ pub(super) async fn submit(
         return Err(contestant_not_found());
     }
     let contestant = request.contestant_id.contestant;
-    let key = match &idempotency_key {
-        Some(key) => service.submission_keys.vote_by_idempotency_key(key.as_bytes()),
+    let key = match idempotency_key {
+        Some(key) => service.submission_keys.vote_by_idempotency_key(key),
         None => service
             .submission_keys
             .vote_by_timestamp(contestant, request.client_timestamp),
     };
-    let trace = context.client_trace();
-    let record = VoteRecord {
+    let trace = client_trace(trace);
+    Ok(VoteRecord {
         voter: caller.voter,
         event: request.event_id,
         contestant,
@@ -84,22 +130,28 @@ pub(super) async fn submit(
         client_timestamp: request.client_timestamp,
         trace: trace.map(|(trace_id, _)| trace_id),
         trace_sampled: trace.is_some_and(|(_, sampled)| sampled),
-    };
-    // tokio's clock, which a simulator controls.
-    let taken_in_at = Instant::now();
-    let outcome = service.submit(Command::CastVote(record)).await;
+    })
+}
+
+/// What a voter is told, as JSON.
+fn answered(
+    service: &VoteService,
+    event: EventId,
+    taken_in_at: Instant,
+    outcome: Result<Outcome, Problem>,
+) -> Result<Vec<u8>, Problem> {
     service
         .metrics
         .ack_latency_s
         .observe(taken_in_at.elapsed().as_secs_f64());
-    let answer = outcome.and_then(|outcome| answer(&service, request.event_id, outcome));
+    let answer = outcome.and_then(|outcome| answer(service, event, outcome));
     if answer.is_err() {
         service.metrics.failed.inc();
     }
     answer
 }
 
-fn answer(service: &VoteService, event: EventId, outcome: Outcome) -> Result<Response, Problem> {
+fn answer(service: &VoteService, event: EventId, outcome: Outcome) -> Result<Vec<u8>, Problem> {
     let outcome = match outcome {
         Outcome::Vote(outcome) => outcome,
         Outcome::EventCreated(_)
@@ -115,7 +167,7 @@ fn answer(service: &VoteService, event: EventId, outcome: Outcome) -> Result<Res
             service.metrics.vote(vote_status);
             let vote_id = service.vote_ids.encode(event, position);
             let vote_id = vote_id.as_str();
-            Ok(json_response(&SubmitAnswer {
+            Ok(json_body(&SubmitAnswer {
                 vote_id,
                 vote_status,
                 reason,
