@@ -83,6 +83,7 @@ fn main() -> ExitCode {
         Command::Scale(wanted) => cli::scale::run(&arguments.runs, binary(&arguments), wanted),
         Command::Powercut(wanted) => cli::powercut::run(&arguments.runs, binary(&arguments), wanted),
     };
+    litter::leave_to_signals();
     match done {
         Ok(verdict) => verdict.into(),
         Err(trouble) => {

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use clean::{Cleaned, clean};
 pub(crate) use remove::{is_mounted, loop_devices};
 pub use run::RunId;
+pub use signals::leave_to_signals;
 
 use crate::Trouble;
 use crate::proc::Identity;

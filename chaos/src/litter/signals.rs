@@ -1,5 +1,6 @@
 //! Ctrl-C, SIGTERM and a terminal that is closed: all bags are emptied, then the process ends.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, Weak, mpsc};
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,6 +13,17 @@ use crate::Trouble;
 static BAGS: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
 /// Whether that thread listens, or why it does not.
 static LISTENS: OnceLock<Result<(), String>> = OnceLock::new();
+
+/// A signal has come, and the thread that heard it will end the process.
+static ENDS: AtomicBool = AtomicBool::new(false);
+
+/// Before a harness ends by itself. Does not return where a signal has come: what the harness saw then is nodes that the
+/// cleaning took from under it, and its own exit code would be taken for a verdict.
+pub fn leave_to_signals() {
+    while ENDS.load(Ordering::SeqCst) {
+        std::thread::park();
+    }
+}
 
 pub(super) fn empty_on_signals(bag: Weak<Inner>) -> Result<(), Trouble> {
     let mut bags = BAGS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,6 +64,7 @@ fn listen() -> Result<(), String> {
             }
         });
         let Some(code) = code else { return };
+        ENDS.store(true, Ordering::SeqCst);
         eprintln!("stopped by a signal: cleaning up");
         let bags = BAGS.lock().unwrap_or_else(PoisonError::into_inner);
         for bag in bags.iter().filter_map(Weak::upgrade) {

@@ -26,6 +26,7 @@ impl Stopped {
         let event = stage.event(&["Ada"]);
         let votes = vote(stage.public(), &stage.issuer, &event, voters);
         let Stage { node, dir, .. } = stage;
+        let_snapshots_be(&dir.path().join("data"));
         let (options, status) = node.stop();
         assert!(status.success());
         Self {
@@ -88,14 +89,40 @@ fn copy_folder(from: &Path, to: &Path) {
 
 /// The vote snapshots, oldest first.
 fn snapshots(data: &Path) -> Vec<PathBuf> {
+    let found = listed(data);
+    assert_eq!(found.len(), 2, "two snapshots are kept");
+    found
+}
+
+fn listed(data: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(data.join("vote/snapshots"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|end| end == "ost"))
         .collect();
     found.sort();
-    assert_eq!(found.len(), 2, "two snapshots are kept");
     found
+}
+
+/// Waits until no snapshot is on its way: a node that stops while one is taking the oldest one's place leaves three.
+fn let_snapshots_be(data: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let (mut seen, mut looks) = (Vec::new(), 0);
+    while looks < 3 || seen.len() > 2 {
+        assert!(
+            Instant::now() < deadline,
+            "snapshots do not come to rest: {seen:?}"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+        let is_half_written = fs::read_dir(data.join("vote/snapshots")).unwrap().count() > listed(data).len();
+        let now = listed(data);
+        looks = if is_half_written || now != seen {
+            0
+        } else {
+            looks + 1
+        };
+        seen = now;
+    }
 }
 
 fn flip(file: &Path, place: impl Fn(usize) -> usize) {
