@@ -18,7 +18,7 @@ use patch::{Hunter, Patch};
 use table::{End, Fate, page};
 use tree::Tree;
 
-/// Some mutants live.
+/// Some mutants live of which that was not known.
 const EXIT_ALIVE: u8 = 1;
 /// Of each range, seeds that the sound tree is tried with before anything is planted.
 const SOUND_SEEDS: u64 = 5;
@@ -70,10 +70,11 @@ pub(crate) fn mutants(wanted: &Mutants) -> Result<u8, String> {
     if !late.is_empty() {
         say(format_args!("not tried, for want of time: {}", late.join(", ")));
     }
-    Ok(tell(&fates))
+    Ok(tell(&fates, &patches))
 }
 
-fn tell(fates: &[Fate]) -> u8 {
+/// Those that live and are known to are said, and are no news.
+fn tell(fates: &[Fate], patches: &[Patch]) -> u8 {
     let names = |wanted: &dyn Fn(&Fate) -> bool| -> Vec<&str> {
         let found = fates.iter().filter(|fate| wanted(fate));
         found.map(|fate| fate.name.as_str()).collect()
@@ -88,11 +89,20 @@ fn tell(fates: &[Fate]) -> u8 {
     if !alive.is_empty() {
         say(format_args!("alive: {}", alive.join(", ")));
     }
+    let open = patches
+        .iter()
+        .filter_map(|patch| Some((patch.name.as_str(), patch.open.as_ref()?)))
+        .filter(|(name, _)| alive.contains(name));
+    let mut news = alive.clone();
+    for (name, why) in open {
+        say(format_args!("  {name} is known to live: {why}"));
+        news.retain(|other| *other != name);
+    }
     if !broken.is_empty() {
         say(format_args!("not tried, for an error: {}", broken.join(", ")));
         return EXIT_UNUSABLE;
     }
-    if alive.is_empty() { 0 } else { EXIT_ALIVE }
+    if news.is_empty() { 0 } else { EXIT_ALIVE }
 }
 
 fn evidence_of(name: &str) -> PathBuf {

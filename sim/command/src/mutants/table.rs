@@ -221,6 +221,7 @@ mod tests {
             fault: "clock".to_owned(),
             checker: "audience".to_owned(),
             hunter: Hunter::Seeds,
+            open: None,
             text: String::new(),
         }
     }
