@@ -52,12 +52,14 @@ fn reason_for(case: &Case, undisturbed: bool, asked: &Asked, status: u16, code: 
             400,
             "invalid-field",
             Action::CreateEvent {
+                opens_at_ms,
                 closes_at_ms: Some(closes_at),
                 ..
             },
         ) => {
             let answered_ms = asked.answered.map_or(0, |(moment, _)| moment.at.0 / 1_000);
-            closes_at.0 <= answered_ms + clocks_ahead_ms(case)
+            let closes_before_it_opens = opens_at_ms.is_some_and(|opens_at| *closes_at <= opens_at);
+            closes_before_it_opens || closes_at.0 <= answered_ms + clocks_ahead_ms(case)
         }
         (404, "contestant-not-found", Action::Submit { slot, contestant, .. }) => {
             event(*slot).is_none_or(|event| usize::from(*contestant) >= event.totals.len())
