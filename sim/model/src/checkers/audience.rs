@@ -36,13 +36,15 @@ struct Viewed {
     told: Option<(SimMicros, u64)>,
     /// The node that it is connected to, and since when.
     connected: Option<(NodeIndex, SimMicros)>,
+    /// It found out then that a connection was dead whose node had lost its power.
+    freed_at: Option<SimMicros>,
     /// It lost its connection then and has been told nothing since, connected again or not.
     away_since: Option<SimMicros>,
 }
 
 impl Viewed {
-    /// It has just come, or has just lost its connection, or cannot know yet that nobody will speak on it again. In the
-    /// storm it may have been away for long.
+    /// It has just come, or has just lost its connection, or cannot know yet that nobody will speak on it again, or has just
+    /// found that out. In the storm it may have been away for long.
     fn has_time_left(&self, case: &Case, came: SimMicros, storm_over: SimMicros) -> bool {
         let never_told = self.version.is_none().then_some(came);
         if let Some(since) = self.away_since.or(never_told)
@@ -50,16 +52,27 @@ impl Viewed {
         {
             return true;
         }
-        let Some((node, since)) = self.connected else {
-            return false;
-        };
-        let went_silently = case.history.records.iter().rev().find(|record| {
-            let what = &record.what;
-            record.at >= since
-                && matches!(what, Happening::Node { node: of, life: Life::LostPower { .. } } if *of == node)
-        });
-        went_silently.is_some_and(|record| case.end < record.at.plus_ms(SILENCE_MS + RECONNECT_MS))
+        if self
+            .freed_at
+            .is_some_and(|freed| case.end < freed.plus_ms(RECONNECT_MS))
+        {
+            return true;
+        }
+        let silent_since = self
+            .connected
+            .and_then(|(node, since)| power_lost(case, node, since));
+        silent_since.is_some_and(|lost| case.end < lost.plus_ms(SILENCE_MS + RECONNECT_MS))
     }
+}
+
+/// When the node last lost its power since then: whoever was connected to it hears no more, and no end.
+fn power_lost(case: &Case, node: NodeIndex, since: SimMicros) -> Option<SimMicros> {
+    let lost = case.history.records.iter().rev().find(|record| {
+        let what = &record.what;
+        record.at >= since
+            && matches!(what, Happening::Node { node: of, life: Life::LostPower { .. } } if *of == node)
+    });
+    lost.map(|record| record.at)
 }
 
 pub(super) fn check(case: &Case, report: &mut Report) {
@@ -112,7 +125,11 @@ impl Look<'_, '_> {
             }
             Sight::Disconnected => {
                 viewed.told = None;
-                viewed.connected = None;
+                if let Some((node, since)) = viewed.connected.take()
+                    && power_lost(self.case, node, since).is_some()
+                {
+                    viewed.freed_at = Some(self.at);
+                }
                 viewed.away_since.get_or_insert(self.at);
             }
             Sight::Snapshot(standings) => {
