@@ -7,6 +7,7 @@ use std::time::Duration;
 use ostraka_client::CallOptions;
 use ostraka_core::UnixMs;
 use ostraka_node::env::GroupStatus;
+use ostraka_node::operator::Memberships;
 use ostraka_sim_crowd::{failed, vote, voted};
 use ostraka_sim_model::errand::{
     ATTEMPT_PAUSE, ATTEMPT_TIMEOUT, END_MARGIN, Errand, HANDOVER_PAUSE, HANDOVER_TIMEOUT,
@@ -86,7 +87,8 @@ async fn transfer(known: &SharedKnown, fault: FaultId, to: Host, until: Instant)
     }
 }
 
-/// Adds the node again however long that takes: a cluster that has lost a member for good has not healed.
+/// Adds the node again however long that takes: a cluster that has lost a member for good has not healed. The first request
+/// to take it out arrives once more when it is back: a network may have kept it so long, and it is not meant any more.
 async fn leave_and_join(known: &SharedKnown, fault: FaultId, node: Host, until: Instant) {
     let operator = Operator::new(&known.stage);
     let others: Vec<Host> = (0..known.stage.nodes())
@@ -95,11 +97,13 @@ async fn leave_and_join(known: &SharedKnown, fault: FaultId, node: Host, until: 
         .collect();
     let mut vias = others.iter().cycle();
     let mut next_via = || *vias.next().expect("a node that leaves leaves others behind");
+    let mut first_over: Option<Memberships> = None;
     let mut left = false;
     while !left && Instant::now() < until {
         let via = next_via();
-        left = operator.remove(via, node, patience(until, ATTEMPT_TIMEOUT)).await
-            || has_left(&operator, via, node, until).await;
+        let (gone, over) = remove(&operator, via, node, patience(until, ATTEMPT_TIMEOUT)).await;
+        first_over = first_over.or(over);
+        left = gone || has_left(&operator, via, node, until).await;
         if !left {
             sleep(ATTEMPT_PAUSE).await;
         }
@@ -112,6 +116,20 @@ async fn leave_and_join(known: &SharedKnown, fault: FaultId, node: Host, until: 
     while !operator.add(next_via(), node, ATTEMPT_TIMEOUT).await {
         sleep(ATTEMPT_PAUSE).await;
     }
+    if let Some(over) = first_over {
+        // Whatever it is answered: a node that is out at the end has been taken out by this.
+        operator.remove(next_via(), node, &over, ATTEMPT_TIMEOUT).await;
+    }
+}
+
+/// Looks and asks, both within the time given. Whether it was done, and the memberships seen.
+async fn remove(operator: &Operator, via: Host, node: Host, within: Duration) -> (bool, Option<Memberships>) {
+    let until = Instant::now() + within;
+    let Some(over) = operator.memberships(via, within).await else {
+        return (false, None);
+    };
+    let left = until.saturating_duration_since(Instant::now());
+    (operator.remove(via, node, &over, left).await, Some(over))
 }
 
 /// However long that takes. A member that lost its log without having been taken out would be counted as one that has it.
@@ -132,7 +150,8 @@ async fn replace(known: &SharedKnown, node: Host, failures: u64, begin: Instant)
     loop {
         let via = next_via();
         let patient = Instant::now() + ATTEMPT_TIMEOUT;
-        if operator.remove(via, node, ATTEMPT_TIMEOUT).await || has_left(&operator, via, node, patient).await
+        let (gone, _) = remove(&operator, via, node, ATTEMPT_TIMEOUT).await;
+        if gone || has_left(&operator, via, node, patient).await
         {
             break;
         }

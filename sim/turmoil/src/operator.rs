@@ -97,30 +97,26 @@ impl Operator {
     }
 
     /// The memberships that `via` knows, which a change of members is asked for over.
-    async fn memberships(&self, via: Host, within: Duration) -> Option<Memberships> {
+    pub(crate) async fn memberships(&self, via: Host, within: Duration) -> Option<Memberships> {
         let groups = self.logs(via, within).await?;
         Some(ClusterStatus { groups }.memberships())
     }
 
     /// The operator looks, and then asks for a change of what was seen: both within the time given.
-    async fn change_members(&self, via: Host, action: &str, mut body: Value, within: Duration) -> bool {
+    pub(crate) async fn add(&self, via: Host, node: Host, within: Duration) -> bool {
         let until = Instant::now() + within;
         let Some(over) = self.memberships(via, within).await else {
             return false;
         };
-        body["over"] = json!(over);
         let left = until.saturating_duration_since(Instant::now());
-        self.act(via, action, body, left).await
+        let body = json!({"node": node.0 + 1, "peer": peer_address(node), "over": over});
+        self.act(via, "add", body, left).await
     }
 
-    pub(crate) async fn add(&self, via: Host, node: Host, within: Duration) -> bool {
-        let body = json!({"node": node.0 + 1, "peer": peer_address(node)});
-        self.change_members(via, "add", body, within).await
-    }
-
-    pub(crate) async fn remove(&self, via: Host, node: Host, within: Duration) -> bool {
-        self.change_members(via, "remove", json!({"node": node.0 + 1}), within)
-            .await
+    /// Asks for a change of the memberships `over`, whenever they were seen.
+    pub(crate) async fn remove(&self, via: Host, node: Host, over: &Memberships, within: Duration) -> bool {
+        let body = json!({"node": node.0 + 1, "over": over});
+        self.act(via, "remove", body, within).await
     }
 
     pub(crate) async fn transfer_leader(&self, via: Host, to: Host, within: Duration) -> bool {

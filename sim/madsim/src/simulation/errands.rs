@@ -124,7 +124,8 @@ async fn transfer(known: &Known, fault: FaultId, to: Host, until: Instant) {
     }
 }
 
-/// Adds the node again however long that takes: a cluster that has lost a member for good has not healed.
+/// Adds the node again however long that takes: a cluster that has lost a member for good has not healed. The first request
+/// to take it out arrives once more when it is back: a network may have kept it so long, and it is not meant any more.
 async fn leave_and_join(known: &Known, fault: FaultId, node: Host, until: Instant) {
     let number = known.machines[node.0].number();
     let others: Vec<Host> = (0..known.stage.nodes())
@@ -133,10 +134,12 @@ async fn leave_and_join(known: &Known, fault: FaultId, node: Host, until: Instan
         .collect();
     let mut vias = others.iter().cycle();
     let mut next_via = || *vias.next().expect("a node that leaves leaves others behind");
+    let mut first_over: Option<MembershipId> = None;
     let mut left = false;
     while !left && Instant::now() < until {
         let via = next_via();
         if let Some(over) = membership(known, via) {
+            first_over = first_over.or(Some(over));
             let wish = |door: Arc<Door>| async move { door.group.remove(number, over).await };
             left = operate(known, via, patience(until, ATTEMPT_TIMEOUT), wish).await;
         }
@@ -152,6 +155,11 @@ async fn leave_and_join(known: &Known, fault: FaultId, node: Host, until: Instan
     // Also where nobody said that it had left: an answer may have been lost.
     while !add(known, next_via(), node).await {
         sleep(ATTEMPT_PAUSE).await;
+    }
+    if let Some(over) = first_over {
+        // Whatever it is answered: a node that is out at the end has been taken out by this.
+        let wish = |door: Arc<Door>| async move { door.group.remove(number, over).await };
+        operate(known, next_via(), ATTEMPT_TIMEOUT, wish).await;
     }
 }
 

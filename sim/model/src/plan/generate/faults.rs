@@ -8,6 +8,9 @@ use crate::plan::{Fault, FaultKind, Knobs, Profile, Target, validate};
 /// No fault begins earlier: something must have happened that can be lost.
 const FIRST_MS: u64 = 400;
 
+/// In percent: losses of a leader that meet a crowd.
+const CROWD_AT_A_LOSS_PERCENT: u64 = 40;
+
 /// An operator takes a node out, gives it empty disks and adds it, in milliseconds.
 const REPLACEMENT_MS: u64 = 1_500;
 
@@ -32,6 +35,7 @@ pub(super) fn draw(draw: &mut Draw, profile: Profile, knobs: &Knobs, slots: &[Ev
     if profile == Profile::Membership && draw.percent(40) {
         rolling_restart(draw, knobs, &mut faults);
     }
+    crowds_where_leaders_go(draw, knobs, slots, &mut faults);
     faults.sort_by_key(|fault| fault.at_ms);
     for (place, fault) in faults.iter_mut().enumerate() {
         fault.id = FaultId(place as u16);
@@ -53,6 +57,51 @@ fn rolling_restart(draw: &mut Draw, knobs: &Knobs, faults: &mut Vec<Fault>) {
                 target: Target::Node(node),
             },
         });
+    }
+}
+
+/// Where a leader is to be lost, a crowd is often in the middle of voting: what becomes of a batch that is in flight then
+/// is what a failover is most likely to get wrong, and of the plan's own votes hardly ever one is.
+fn crowds_where_leaders_go(draw: &mut Draw, knobs: &Knobs, slots: &[EventSlot], faults: &mut Vec<Fault>) {
+    let losses: Vec<SimMs> = faults
+        .iter()
+        .filter(|fault| loses_the_leader(&fault.kind))
+        .map(|fault| fault.at_ms)
+        .collect();
+    for lost_at in losses {
+        if !draw.percent(CROWD_AT_A_LOSS_PERCENT) {
+            continue;
+        }
+        let before_ms = draw.between(20, 150);
+        let for_ms = before_ms + draw.between(150, 400);
+        let at_ms = lost_at.0.saturating_sub(before_ms).max(FIRST_MS);
+        faults.push(Fault {
+            id: FaultId(0),
+            at_ms: SimMs(at_ms.min(knobs.storm_ms.0 - 1 - for_ms)),
+            for_ms: SimMs(for_ms),
+            kind: FaultKind::Overload {
+                slot: draw.pick(slots),
+                clients: draw.between(6, 18) as u16,
+                submissions: draw.between(60, 200) as u32,
+            },
+        });
+    }
+}
+
+fn loses_the_leader(kind: &FaultKind) -> bool {
+    let is_meant = |target: &Target| *target == Target::Leader;
+    match kind {
+        FaultKind::TransferLeadership { .. } => true,
+        FaultKind::OneWay { from, to } => is_meant(from) || is_meant(to),
+        FaultKind::Isolate { target }
+        | FaultKind::Flap { target, .. }
+        | FaultKind::PowerCut { target, .. }
+        | FaultKind::Kill { target }
+        | FaultKind::Restart { target }
+        | FaultKind::Hold { target }
+        | FaultKind::DiskError { target }
+        | FaultKind::LeaveAndJoin { target } => is_meant(target),
+        _ => false,
     }
 }
 
