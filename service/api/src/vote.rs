@@ -77,7 +77,8 @@ pub struct SubmitVoteRequest {
     #[serde(alias = "contestantId", with = "wire::id")]
     #[schema(value_type = String, example = "e17-c3")]
     pub contestant_id: ContestantId,
-    /// RFC 3339, the client's own clock. Without an `Idempotency-Key` it tells a retry from a second vote.
+    /// RFC 3339, the client's own clock, of which milliseconds count. Without an `Idempotency-Key` it tells a retry from a
+    /// second vote.
     #[serde(
         alias = "clientTimestamp",
         default,

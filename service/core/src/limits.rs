@@ -238,6 +238,10 @@ pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of the JSON that creates an event: what one batch can carry, and as much again for JSON's own signs.
 pub const EVENT_BODY_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 
+/// Milliseconds for which the rest of a refused request's body is waited for before the answer says that the connection ends:
+/// a body that was sent with its head is there within a round trip.
+pub const HTTP_REST_MS_MAX: u64 = 1_000;
+
 /// Milliseconds, and bytes, for which a connection that is over is still read from, so that its last answer arrives. A
 /// client that is still sending when it is refused looks up within a round trip or two; one that does not is cut off.
 pub const HTTP_LINGER_MS_MAX: u64 = 1_000;
@@ -293,6 +297,15 @@ pub const QUORUM_SILENCE_MS_MAX: u64 = 2_000;
 /// others are asked whether they hear a leader, with two looks' patience.
 pub const CUT_OFF_MS: u64 = 1_000;
 pub const CUT_OFF_LOOK_MS: u64 = 100;
+
+/// Milliseconds for which a node without a log that would form a cluster, with secrets that others may have, first listens
+/// whether one counts it as its member: its folder may have been emptied. Members call one that does not answer at least
+/// every `PEER_RECONNECT_MS_MAX`, and a change of leader may come before that.
+pub const FORMING_LISTEN_MS: u64 = 2_000;
+
+/// Milliseconds for which a node that is a cluster by itself takes no votes after a member of another one has called it as its
+/// own: ten times the longest pause between two such calls, and a change of leader.
+pub const FOREIGN_CLAIM_MS: u64 = 5_000;
 
 /// Milliseconds that one attempt of a submission waits before the next looks for a leader anew. A change of leader ends
 /// it earlier.

@@ -5,6 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::config::LogFormat;
+use crate::telemetry::complain;
+
 /// Written under a temporary name beside its own (`….new`), which goes if it is not finished.
 pub(crate) struct AtomicFile {
     path: PathBuf,
@@ -76,10 +79,9 @@ impl Drop for AtomicFile {
         if !self.is_finished
             && let Err(error) = fs::remove_file(&self.temporary)
         {
-            eprintln!(
-                "ostraka: the unfinished file {} could not be removed: {error}",
-                self.temporary.display()
-            );
+            let file = self.temporary.display();
+            let sentence = format!("the unfinished file {file} could not be removed: {error}");
+            complain(LogFormat::Pretty, &sentence);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Configuration: flags over `OSTRAKA_*` over file over defaults.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ pub enum Service {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bootstrap {
-    /// It forms a cluster of one, itself: one command and the service runs.
+    /// It forms a cluster of one, itself: one command and the service runs. Where the secrets were there before, it listens
+    /// first whether a cluster counts it as its member.
     Auto,
     /// It waits for `ostraka cluster init` here, or to be added by another node.
     Wait,
@@ -138,14 +140,32 @@ pub enum ConfigError {
 )]
 pub struct NotAnAddress;
 
-/// Whether other nodes can make sense of it: a host of whatever form, and a port. Whether somebody is there shows later.
+/// Whether other nodes can make sense of it: an address of one machine or a name, and a port. Whether somebody is there
+/// shows later.
 pub fn check_peer_addr(addr: &str) -> Result<(), NotAnAddress> {
     let (host, port) = addr.rsplit_once(':').ok_or(NotAnAddress)?;
     let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
     let is_port = is_number && port.parse::<u16>().is_ok_and(|port| port > 0);
-    // `http://10.0.0.3:8082` is no host, and neither is what a shell did not expand.
-    let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
-    (is_host && is_port).then_some(()).ok_or(NotAnAddress)
+    (is_host(host) && is_port).then_some(()).ok_or(NotAnAddress)
+}
+
+/// `0.0.0.0` and `[::]` are where a node listens: whoever connects to them reaches himself.
+fn is_host(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return inner.parse::<Ipv6Addr>().is_ok_and(|addr| !addr.is_unspecified());
+    }
+    if let Ok(addr) = host.parse::<Ipv4Addr>() {
+        return !addr.is_unspecified();
+    }
+    // A name: RFC 1123, section 2.1, and the underscore that container networks use.
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    let name = host.strip_suffix('.').unwrap_or(host);
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 const HEARTBEAT_MS_DEFAULT: u64 = 50;
@@ -280,7 +300,6 @@ mod tests {
             "node3:1",
             "node3.example.org:65535",
             "[::1]:8082",
-            "::1:8082",
         ] {
             assert_eq!(checked(good).unwrap().as_deref(), Some(good));
         }
@@ -299,6 +318,12 @@ mod tests {
             " x:1",
             "x:1:",
             "http://x:8082",
+            "0.0.0.0:8082",
+            "[::]:8082",
+            "::1:8082",
+            "[::1:8082",
+            "me@x:8082",
+            "xx..yy:8082",
             "x:8082/",
         ] {
             let error = checked(bad).unwrap_err().to_string();

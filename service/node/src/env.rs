@@ -9,6 +9,7 @@ pub use ostraka_replication::log_store::memory::{Crash, Journal, Kept, MemoryDis
 pub use ostraka_replication::snapshot_store::SnapshotStore;
 pub use ostraka_replication::{Clock, ClusterKeeper, GroupName, GroupStatus, NodeNumber};
 
+use crate::config::LogFormat;
 use crate::identity::PasswordCost;
 use crate::secrets::Secrets;
 
@@ -69,7 +70,7 @@ pub struct Env {
 impl Env {
     /// The real disk, blocking work on threads, sentences to standard output.
     pub fn new(net: SharedNet, clock: SharedClock, entropy: SharedEntropy) -> Self {
-        let console: Console = Arc::new(|sentence: &str| println!("{sentence}"));
+        let console = crate::telemetry::console(LogFormat::Pretty);
         Self {
             net,
             clock,

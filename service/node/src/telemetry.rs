@@ -20,7 +20,9 @@ pub fn start(format: LogFormat) {
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=error,sled=warn"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(|| Unheard(std::io::stderr()))
+        // They would be written to stderr as well, by a macro that panics where it cannot.
+        .log_internal_errors(false);
     let started = match format {
         LogFormat::Pretty => builder
             .with_ansi(std::io::stderr().is_terminal())
@@ -37,6 +39,20 @@ pub fn start(format: LogFormat) {
     };
     if let Err(error) = started {
         complain(format, &format!("logging was already started ({error})"));
+    }
+}
+
+/// A log whose reader is gone, or whose disk is full, is no reason to break off a request or a stop: lines are lost then.
+struct Unheard<W>(W);
+
+impl<W: Write> Write for Unheard<W> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        Ok(self.0.write(line).unwrap_or(line.len()))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ pub mod types;
 
 pub use cluster::{ClusterId, ClusterKeeper, ClusterRecord};
 pub use env::{BoxIo, Clock, Io, Listener, Net};
-pub use group::{Group, GroupConfig, GroupError, GroupStatus, Refusal, SubmitError, Submitted};
+pub use group::{Group, GroupConfig, GroupError, GroupStatus, OutOfTouch, Refusal, SubmitError, Submitted};
 pub use machine::{Machine, SharedMachine, SnapshotImage};
 /// What becomes of a node whose files are of no use. Not an older copy of them: it has forgotten what it promised the others
 /// (ADR 0036).

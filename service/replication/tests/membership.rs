@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ostraka_replication::log_store::memory::MemoryDisk;
-use ostraka_replication::{ClusterKeeper, GroupConfig, GroupError};
+use ostraka_replication::{ClusterKeeper, GroupConfig, GroupError, OutOfTouch, SubmitError};
 use support::{Cluster, Counter, Node, WAIT, wait_until};
 
 /// A cluster of one with the number, and keys that were counted there.
@@ -101,6 +101,15 @@ async fn a_node_that_has_formed_another_cluster_is_not_fed_by_its_old_one() {
     wiped.kill();
     wiped.addr = cluster.nodes[place].addr.clone();
     wiped.start().await;
+    // Whoever comes to it wants the other cluster.
+    wait_until("its old cluster to reach it", || {
+        *wiped.group().cut_off().borrow()
+    })
+    .await;
+    let refused = wiped.submit(101, WAIT).await;
+    assert!(matches!(refused, Err(SubmitError::NoLeader)), "{refused:?}");
+    let why = wiped.group().out_of_touch().await;
+    assert!(matches!(why, Some(OutOfTouch::Claimed { .. })), "{why:?}");
     let begun = Instant::now();
     let mut key = 2;
     while begun.elapsed() < Duration::from_secs(2) {
@@ -113,6 +122,14 @@ async fn a_node_that_has_formed_another_cluster_is_not_fed_by_its_old_one() {
     }
     assert_eq!(wiped.counter().counted.keys().copied().collect::<Vec<_>>(), [100]);
     assert_eq!(wiped.group().status().voters.len(), 1);
+    // Once nobody calls it any more, it is what it has become.
+    cluster.nodes.iter_mut().for_each(|node| drop(node.kill()));
+    wait_until("the last call to be long ago", || {
+        !*wiped.group().cut_off().borrow()
+    })
+    .await;
+    wiped.submit(102, WAIT).await.expect("applied");
+    assert_eq!(wiped.group().out_of_touch().await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -151,8 +151,7 @@ async fn replace(known: &SharedKnown, node: Host, failures: u64, begin: Instant)
         let via = next_via();
         let patient = Instant::now() + ATTEMPT_TIMEOUT;
         let (gone, _) = remove(&operator, via, node, ATTEMPT_TIMEOUT).await;
-        if gone || has_left(&operator, via, node, patient).await
-        {
+        if gone || has_left(&operator, via, node, patient).await {
             break;
         }
         sleep(ATTEMPT_PAUSE).await;

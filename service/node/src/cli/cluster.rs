@@ -11,7 +11,9 @@ use tokio::time::Instant;
 
 use super::operator_port::{Failure, open, unreachable};
 use super::{ClusterAction, ClusterArgs, runtime, say};
+use crate::config::LogFormat;
 use crate::operator::{ClusterStatus, Memberships};
+use crate::telemetry::complain;
 
 const LOOK_PAUSE: Duration = Duration::from_millis(JOINING_NODE_LOOK_MS);
 /// A node that does not know the newest members by then does not belong to them any more.
@@ -52,10 +54,9 @@ async fn add(args: &ClusterArgs, node: u64, peer: &str, wait: Duration) -> Resul
             return Err(failure.sentence);
         }
         if !is_told {
-            eprintln!(
-                "node {node} does not answer at {peer} yet; waiting up to {} s",
-                wait.as_secs()
-            );
+            let patience_s = wait.as_secs();
+            let sentence = format!("node {node} does not answer at {peer} yet; waiting up to {patience_s} s");
+            complain(LogFormat::Pretty, &sentence);
             is_told = true;
         }
         tokio::time::sleep(LOOK_PAUSE).await;

@@ -23,6 +23,7 @@ use super::log_budget::LogBudget;
 use super::metrics::HttpMetrics;
 use super::problem::{self, Problem};
 use super::progress::Progress;
+use super::remainder;
 use super::route::Route;
 use super::trace::{RequestContext, TRACEPARENT, TraceIds, X_AMZN_TRACE_ID, traceparent_value};
 use crate::Env;
@@ -82,15 +83,22 @@ impl Served {
     /// Answers one request that came over a connection. As [`handle`](Self::handle), for what has one meaning only.
     pub(super) async fn serve<B>(&self, request: Request<B>, progress: Arc<Progress>) -> Response
     where
-        B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+        B: hyper::body::Body<Data = bytes::Bytes> + Send + Unpin + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        if let Some(problem) = ambiguity(&request) {
-            let trace = self.shared.trace_ids.incoming(request.headers());
-            let route = Route::of(request.uri().path());
-            return self.finish(problem.into_response(), route, trace);
+        let (request, remainder) = remainder::keep(request);
+        let mut response = match ambiguity(&request) {
+            Some(problem) => {
+                let trace = self.shared.trace_ids.incoming(request.headers());
+                let route = Route::of(request.uri().path());
+                self.finish(problem.into_response(), route, trace)
+            }
+            None => self.handle(request, progress).await,
+        };
+        if let Some(remainder) = remainder {
+            remainder.settle(&mut response).await;
         }
-        self.handle(request, progress).await
+        response
     }
 
     /// Answers one request. Never fails and never panics: a handler that does is answered 500.

@@ -14,6 +14,7 @@ pub mod trace;
 mod head;
 mod log_budget;
 mod refusal;
+mod remainder;
 mod route;
 #[cfg(test)]
 pub(crate) mod testing;

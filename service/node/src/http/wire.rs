@@ -37,8 +37,10 @@ struct Socket {
     answers: Vec<u8>,
     /// Bytes of `answers` that the socket has taken.
     sent: usize,
-    /// hyper was told to wait for room.
+    /// hyper was told to wait for room in the buffer.
     is_full: bool,
+    /// hyper has written all that it has encoded: it flushes then, and not before.
+    is_flushed: bool,
     progress: Arc<Progress>,
 }
 
@@ -59,6 +61,7 @@ impl Wire {
             answers: Vec::new(),
             sent: 0,
             is_full: false,
+            is_flushed: true,
             progress,
         })))
     }
@@ -104,10 +107,11 @@ impl Wire {
         self.0.lock().grant = Grant::Everything;
     }
 
-    /// Whether hyper has taken all that it was granted and waits for no room to write.
+    /// Whether hyper has taken all that it was granted and keeps no part of an answer: a large one goes to the socket piece
+    /// by piece, and nothing of anybody else's may come between.
     pub(super) fn is_at_rest(&self) -> bool {
         let socket = self.0.lock();
-        socket.grant == Grant::Bytes(0) && !socket.is_full
+        socket.grant == Grant::Bytes(0) && socket.is_flushed
     }
 
     /// Appends an answer that `write` makes.
@@ -243,6 +247,7 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut socket = self.0.lock();
+        socket.is_flushed = false;
         let is_large = buf.len() >= HTTP_BUFFER_BYTES_MAX;
         if is_large || socket.waiting().len() >= HTTP_BUFFER_BYTES_MAX {
             let sent = socket.poll_send(cx);
@@ -262,6 +267,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.lock().is_flushed = true;
         Poll::Ready(Ok(()))
     }
 

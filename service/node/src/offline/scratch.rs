@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use ostraka_replication::sled_folder::copy_engine_folder;
 
+use crate::config::LogFormat;
+use crate::telemetry::complain;
+
 /// A folder for copies, in the system's temporary folder; removed when it is dropped.
 pub(crate) struct Scratch(PathBuf);
 
@@ -28,10 +31,8 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!(
-                "ostraka: the copies in {} could not be removed: {error}",
-                self.0.display()
-            );
+            let sentence = format!("the copies in {} could not be removed: {error}", self.0.display());
+            complain(LogFormat::Pretty, &sentence);
         }
     }
 }

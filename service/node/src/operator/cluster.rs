@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use ostraka_api::ErrorCode;
-use ostraka_core::limits::CATCH_UP_MS_MAX;
+use ostraka_core::limits::{CATCH_UP_MS_MAX, QUORUM_SILENCE_MS_MAX};
 use ostraka_replication::{Group, GroupError, GroupName, GroupStatus, MembershipId, NodeNumber, PeerAddr};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -67,15 +67,27 @@ impl fmt::Display for ClusterStatus {
             }
             for (kind, members) in [("voter", &group.voters), ("learner", &group.learners)] {
                 for (node, addr) in members {
-                    let matched = group.replication.iter().find(|(of, _)| of == node);
-                    let matched = matched.map_or(String::new(), |(_, index)| {
-                        format!(", has the log up to {}", index.0)
-                    });
-                    writeln!(f, "  {kind} {node} at {}{matched}", addr.0)?;
+                    writeln!(f, "  {kind} {node} at {}{}", addr.0, progress(group, *node))?;
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// How far a follower is, as its leader knows. What one that does not answer once had says nothing about what it has.
+fn progress(group: &GroupStatus, node: NodeNumber) -> String {
+    fn of<T: Copy>(all: &[(NodeNumber, T)], node: NodeNumber) -> Option<T> {
+        let found = all.iter().find(|(of, _)| *of == node);
+        found.map(|(_, value)| *value)
+    }
+    match (of(&group.replication, node), of(&group.silence_ms, node)) {
+        (None, _) => String::new(),
+        (Some(_), Some(None)) if node != group.node => ", has not answered".to_owned(),
+        (Some(_), Some(Some(ms))) if node != group.node && ms > QUORUM_SILENCE_MS_MAX => {
+            format!(", has not answered for {:.1} s", ms as f64 / 1_000.0)
+        }
+        (Some(index), _) => format!(", has the log up to {}", index.0),
     }
 }
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ostraka_core::limits::FORMING_LISTEN_MS;
 use ostraka_replication::log_store::Extent;
 use ostraka_replication::log_store::sled::{CheckedLog, SledLogStore};
 use ostraka_replication::peer::PeerClient;
 use ostraka_replication::snapshot_store::{CheckedSnapshots, SnapshotStore};
 use ostraka_replication::{ClusterKeeper, Group, GroupConfig, GroupName, Machine, PeerAddr, SharedMachine};
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
 use super::RunError;
 use crate::config::{Bootstrap, Config, Service};
@@ -205,13 +207,23 @@ fn simulated(
     }
 }
 
-/// A node that was never in a cluster forms one of itself, unless it was told to wait. Whether it did.
+/// A node that was never in a cluster forms one of itself, unless it was told to wait. Whether it did. One that
+/// `may_have_lost_its_log` listens first: where a cluster calls it as its member, it forms none and says so.
 pub(super) async fn bootstrap(
     groups: &[Group],
     config: &Config,
     own_addr: &PeerAddr,
+    may_have_lost_its_log: bool,
 ) -> Result<bool, RunError> {
     let mut is_new = false;
+    let forms_one =
+        config.bootstrap == Bootstrap::Auto && !groups.iter().any(|group| group.status().has_members());
+    if may_have_lost_its_log && forms_one {
+        tracing::info!(
+            "the secrets were there and no log is: listening whether a cluster counts this node as its member"
+        );
+        wait_for_a_cluster(groups).await;
+    }
     for group in groups {
         if group.status().has_members() || config.bootstrap == Bootstrap::Wait {
             continue;
@@ -221,6 +233,14 @@ pub(super) async fn bootstrap(
         is_new = true;
     }
     Ok(is_new)
+}
+
+/// Until one has called, and no longer than a living one needs for that.
+async fn wait_for_a_cluster(groups: &[Group]) {
+    let deadline = Instant::now() + Duration::from_millis(FORMING_LISTEN_MS);
+    while Instant::now() < deadline && !groups.iter().any(Group::belongs_to_a_cluster) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Ends when this replica has applied all that was committed when the node started.

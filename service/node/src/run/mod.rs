@@ -160,7 +160,7 @@ impl Node {
             Storage::Disk => Some(DataFolder::open(&config.data_dir, config.node)?),
             Storage::Memory(_) => None,
         };
-        let secrets = secrets(&env, &config, folder.as_ref())?;
+        let (secrets, may_have_lost_its_log) = secrets(&env, &config, folder.as_ref())?;
         let own_peer_addr = PeerAddr(
             config
                 .peer_advertise
@@ -175,7 +175,7 @@ impl Node {
         all.iter().for_each(|group| peer_server.register(group));
         let serving = Arc::clone(&peer_server);
         let mut tasks = vec![tokio::spawn(async move { serving.serve(ports.peer).await })];
-        let is_new = groups::bootstrap(&all, &config, &own_peer_addr).await?;
+        let is_new = groups::bootstrap(&all, &config, &own_peer_addr, may_have_lost_its_log).await?;
 
         let (services, registry, edge) = Services::start(started, &env, &config, &secrets);
         let public = services.serve(ports.public, &edge).map_err(RunError::Serve)?;
@@ -280,18 +280,21 @@ async fn while_healthy(groups: &[Group], patience: Duration) {
     }
 }
 
-fn secrets(env: &Env, config: &Config, folder: Option<&DataFolder>) -> Result<Secrets, RunError> {
+/// The secrets, and whether they were there before: then a node without a log may be one that has lost it. A simulated
+/// machine never loses its folder without knowing.
+fn secrets(env: &Env, config: &Config, folder: Option<&DataFolder>) -> Result<(Secrets, bool), RunError> {
     match (&env.storage, folder) {
-        (Storage::Memory(memory), _) => Ok(memory.secrets.clone()),
+        (Storage::Memory(memory), _) => Ok((memory.secrets.clone(), false)),
         (Storage::Disk, Some(folder)) => {
             let path = config
                 .secrets_file
                 .clone()
                 .unwrap_or_else(|| folder.secrets_file());
             folder.check_secrets_file(&path)?;
+            let were_there = path.exists();
             let secrets = Secrets::load_or_create(&path, &*env.entropy)?;
             folder.bind_secrets(&secrets.fingerprint())?;
-            Ok(secrets)
+            Ok((secrets, were_there))
         }
         (Storage::Disk, None) => unreachable!("a node on disk has opened its folder"),
     }

@@ -96,3 +96,48 @@ fn with_json_logs_every_line_of_both_streams_is_json() {
     wait_for(&stderr, "stopped");
     lines(&stdout);
 }
+
+/// As after `ostraka serve 2>&1 | head`.
+#[test]
+fn a_node_whose_log_nobody_reads_answers_and_stops_as_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut node = ostraka()
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--operator-listen",
+            "127.0.0.1:0",
+        ])
+        .args(["--peer-listen", "127.0.0.1:0", "--data-dir"])
+        .arg(dir.path().join("data"))
+        .stdin(Stdio::null())
+        .stdout(File::create(dir.path().join("stdout")).unwrap())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    drop(reader);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let public = loop {
+        let said = std::fs::read_to_string(dir.path().join("stdout")).unwrap();
+        let line = said
+            .lines()
+            .find_map(|line| line.strip_prefix("public   http://"));
+        match line {
+            Some(public) if said.contains("stop with") => break public.to_owned(),
+            _ => assert!(Instant::now() < deadline, "it does not start: {said}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    for _ in 0..3 {
+        assert_eq!(Call::get("/nowhere").send(&public).status, 404);
+        assert_eq!(Call::get("/v1/event/e1/leaderboard").send(&public).status, 401);
+    }
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&node),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    assert_eq!(node.wait().unwrap().code(), Some(0));
+}

@@ -238,15 +238,35 @@ fn a_member_whose_folder_was_emptied_does_not_form_a_cluster_under_the_same_name
     let ended = child.try_wait().unwrap().is_some();
     let _ = child.kill();
     let said = String::from_utf8_lossy(&child.wait_with_output().unwrap().stderr).into_owned();
-    // Either its old cluster reached it first and it says what to do, or it formed its own and refuses the old one's
-    // requests; in no case is it fed.
-    for part in ["cluster remove --node 1", "empty data folder", "--bootstrap wait"] {
+    // It has listened first, and its old cluster has reached it.
+    assert!(ended, "{said}");
+    for part in [
+        "no new cluster is formed",
+        "cluster remove --node 1",
+        "empty data folder",
+        "--bootstrap wait",
+    ] {
         assert!(
             said.contains(part),
             "{part:?} is missing (ended: {ended}): {said}"
         );
     }
     assert_eq!(cluster.leader(), leader, "the others go on");
+    // What it had says nothing any more about what it has.
+    let operator = &cluster.options[leader].operator;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let (_, status, _) = run_ostraka(&["cluster", "--operator", operator, "status"]);
+        let of_node_1 = |line: &&str| line.contains("voter 1 at ");
+        let told: Vec<&str> = status.lines().filter(of_node_1).collect();
+        // Each log's leader knows, and the logs may have different ones.
+        let says = |what: &str| told.iter().any(|line| line.contains(what));
+        if says("has not answered") && !says("has the log up to") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{status}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Of both logs, whoever led which before, and also if it is the same node again.

@@ -17,8 +17,8 @@ const ASK_AFTER: Duration = Duration::from_millis(CUT_OFF_MS / 2);
 
 impl Group {
     /// Whether this node is cut off, as it changes: for longer than a change of leader takes it has heard of no leader
-    /// with a quorum behind it, nor from a quorum that waits for a leader as well. What it is asked to submit then is given
-    /// up at once.
+    /// with a quorum behind it, nor from a quorum that waits for a leader as well; or it is a cluster by itself, and another
+    /// one calls it as its member. What it is asked to submit then is given up at once.
     pub fn cut_off(&self) -> watch::Receiver<bool> {
         self.inner.cut_off.subscribe()
     }
@@ -45,13 +45,12 @@ impl Group {
     async fn quorum_heard(&self) -> Option<Duration> {
         let metrics = self.raft().metrics().borrow().clone();
         if metrics.state == ServerState::Leader {
-            let alone = metrics
-                .membership_config
-                .membership()
-                .voter_ids()
-                .eq([self.inner.config.node]);
             let acked = metrics.last_quorum_acked.map(|at| at.into_inner().elapsed());
-            return if alone { Some(Duration::ZERO) } else { acked };
+            return if self.is_alone() {
+                Some(Duration::ZERO)
+            } else {
+                acked
+            };
         }
         let asking = self
             .raft()
@@ -102,7 +101,8 @@ pub(super) async fn keep_watch(group: Group) {
         if others_wait_too {
             in_touch_at = now;
         }
-        let is_cut_off = now.saturating_duration_since(in_touch_at) > bound;
+        let is_silent = now.saturating_duration_since(in_touch_at) > bound;
+        let is_cut_off = is_silent || group.claimed_by().is_some();
         group.inner.cut_off.send_if_modified(|was| {
             let changes = *was != is_cut_off;
             *was = is_cut_off;

@@ -268,7 +268,7 @@ impl Group {
             Ok(standing) => return Ok(standing),
             Err(error) => error,
         };
-        let sentence = format!("node {node} is not added, and nothing was changed: at {addr} it is {error}");
+        let sentence = format!("node {node} is not added, and nothing was changed: {addr}: {error}");
         // What is just starting listens soon, and has all its logs a little later.
         Err(match error {
             CallError::NotSent(_)

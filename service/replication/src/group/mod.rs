@@ -26,7 +26,7 @@ use ostraka_core::LogIndex;
 use ostraka_core::limits::GROUP_SHUTDOWN_MS_MAX;
 use parking_lot::Mutex;
 
-use crate::cluster::ClusterKeeper;
+use crate::cluster::{ClusterId, ClusterKeeper};
 use crate::env::{Offload, SharedClock};
 use crate::machine::{Machine, SharedMachine};
 use crate::peer::{PeerClient, Voters};
@@ -170,6 +170,8 @@ pub struct GroupStatus {
     pub changing: bool,
     /// Follower's matched index, on the leader only.
     pub replication: Vec<(NodeNumber, LogIndex)>,
+    /// Milliseconds since a follower's last answer, on the leader only; `None` where it has given none.
+    pub silence_ms: Vec<(NodeNumber, Option<u64>)>,
 }
 
 /// The handle. Cheap to clone. [`Group::shutdown`] ends what it stands for; dropping it does not.
@@ -196,6 +198,8 @@ struct Inner {
     draws: AtomicU64,
     stopping: Arc<AtomicBool>,
     cut_off: watch::Sender<bool>,
+    /// Which other cluster has last called this node as its member, and when.
+    claim: Mutex<Option<(ClusterId, Instant)>>,
     /// When a leader with a quorum behind it was last heard, as far as the last look knows.
     leader_heard: Mutex<Option<Instant>>,
     /// The sentence of a machine that found its state impossible.

@@ -71,6 +71,7 @@ pub(super) async fn start<M: Machine, L: LogStore>(
         draws: AtomicU64::new(0),
         stopping,
         cut_off: watch::channel(false).0,
+        claim: Mutex::default(),
         leader_heard: Mutex::default(),
         broken,
         tasks: Mutex::default(),

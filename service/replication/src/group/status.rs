@@ -2,6 +2,7 @@
 
 use openraft::metrics::RaftMetrics;
 use openraft::{LogId as RawLogId, ServerState};
+use openraft_rt::Instant as _;
 use ostraka_core::LogIndex;
 
 use super::{Group, GroupStatus};
@@ -17,6 +18,7 @@ impl Group {
             chosen.map(|(node, addr)| (*node, addr.clone())).collect()
         };
         let replication = metrics.replication.iter().flatten();
+        let heard = metrics.heartbeat.iter().flatten();
         GroupStatus {
             name: self.inner.config.name,
             node: self.inner.config.node,
@@ -34,6 +36,9 @@ impl Group {
             changing: is_changing(&metrics),
             replication: replication
                 .map(|(node, matched)| (*node, index_of(*matched)))
+                .collect(),
+            silence_ms: heard
+                .map(|(node, at)| (*node, at.map(|at| at.into_inner().elapsed().as_millis() as u64)))
                 .collect(),
         }
     }

@@ -246,6 +246,9 @@ async fn check_cluster(group: &Group, route: Route, headers: &HeaderMap) -> Resu
     if own.id == theirs {
         return Ok(());
     }
+    if route.is_raft() {
+        group.note_claim(theirs);
+    }
     let node = group.status().node;
     let sentence = format!(
         "this node {node} belongs to cluster {}, the request comes from cluster {theirs}, which counts a node {node} at \

@@ -151,8 +151,8 @@ impl Profile {
     pub(super) fn purging_percent(self) -> u64 {
         match self {
             Profile::Membership => 90,
-            Profile::Disks | Profile::Failover => 50,
-            _ => 30,
+            Profile::Disks | Profile::Failover => 70,
+            _ => 55,
         }
     }
 
