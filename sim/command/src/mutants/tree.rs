@@ -148,6 +148,8 @@ impl Tree {
             .args(arguments)
             .current_dir(&self.copy)
             .env("CARGO_TARGET_DIR", self.folder.join("target"))
+            // The profile is incremental: each mutant changes one file of the last build.
+            .env_remove("CARGO_INCREMENTAL")
             .stdin(Stdio::null())
             .output()
             .map_err(|error| format!("cargo cannot be started: {error}"))
