@@ -1,27 +1,47 @@
 //! A retry, whenever it comes, gets the first position and verdict, and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use ostraka_core::limits::PROBE_KEYS_PER_EVENT_MAX;
 use ostraka_core::{
-    Command, EventId, EventKind, Outcome, State, SubmissionKey, UnixMs, VoteOutcome, VoterNumber,
+    Command, Event, EventId, EventKind, Outcome, State, SubmissionKey, UnixMs, VoteOutcome, VotePosition,
+    VoterNumber,
 };
 use proptest::prelude::*;
 
 use crate::generate::{Entry, apply_all, create, entry, new_event, some_log, vote};
 
-type FirstOutcomes = BTreeMap<(EventId, VoterNumber, SubmissionKey), (Command, Outcome)>;
+type Submission = (EventId, VoterNumber, SubmissionKey);
+type FirstOutcomes = BTreeMap<Submission, (Command, Outcome)>;
 
-/// The first recorded outcome of each submission.
+/// The first recorded outcome of each submission that is remembered at the end: probes' memory is a ring, and one that it
+/// has forgotten is a new one when it comes again.
 fn first_outcomes(log: &[Entry], state: &mut State) -> FirstOutcomes {
     let mut first = FirstOutcomes::new();
+    let mut probes: BTreeMap<EventId, VecDeque<Submission>> = BTreeMap::new();
     for (entry, applied) in log.iter().zip(apply_all(state, log)) {
-        for (command, outcome) in entry.batch.commands.iter().zip(applied.outcomes) {
-            if let (Command::CastVote(vote), Outcome::Vote(VoteOutcome::Recorded { .. })) = (command, outcome)
-            {
-                first
-                    .entry((vote.event, vote.voter, vote.key))
-                    .or_insert((command.clone(), outcome));
+        for (offset, (command, outcome)) in (0..).zip(entry.batch.commands.iter().zip(applied.outcomes)) {
+            let (Command::CastVote(vote), Outcome::Vote(VoteOutcome::Recorded { position, .. })) =
+                (command, outcome)
+            else {
+                continue;
+            };
+            let index = entry.meta.index;
+            if position != (VotePosition { index, offset }) {
+                // A retry within the log.
+                continue;
+            }
+            let submission = (vote.event, vote.voter, vote.key);
+            let kept = (command.clone(), outcome);
+            if state.event(vote.event).map(Event::kind) != Some(EventKind::Canary) {
+                first.entry(submission).or_insert(kept);
+                continue;
+            }
+            first.insert(submission, kept);
+            let ring = probes.entry(vote.event).or_default();
+            ring.push_back(submission);
+            if ring.len() > PROBE_KEYS_PER_EVENT_MAX {
+                first.remove(&ring.pop_front().expect("it is not empty"));
             }
         }
     }
