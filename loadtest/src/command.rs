@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::arrivals::Pace;
 use crate::evidence::{Evidence, Machine, Verdict};
+use crate::journeys::{self, Journeys, Mix, Plan};
 use crate::rate::{self, Rate};
 use crate::session::{Figures, Pressure, SessionError, Subject};
 use crate::{compare, empty_server, evidence, session};
@@ -27,6 +28,9 @@ enum Command {
     Votes(VotesArgs),
     /// Votes at a running service at a stated rate, whether it keeps up or not, and times each from when it was to begin
     Rate(RateArgs),
+    /// People's journeys through a running service (voters, watchers, organizers, attackers), by goose: for realism, not for
+    /// verdicts on latency
+    Journeys(JourneysArgs),
     /// Starts the service and an empty handler in turn and measures both in the same run
     Compare(CompareArgs),
     /// Serves the empty handler that `compare` measures
@@ -171,6 +175,53 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 #[derive(Args)]
+struct JourneysArgs {
+    #[command(flatten)]
+    service: ServiceArgs,
+    /// Users at once
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(journeys::USERS_MAX)))]
+    users: u32,
+    /// Seconds in which the users come, evenly
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=3_600))]
+    ramp_seconds: u32,
+    /// Seconds for which all of them are there
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    seconds: u32,
+    /// Another shape, "USERS,SECONDS;…": by the end of each step there are so many users. A spike is "20,5;20,10;100,1;100,5;20,1;20,10"
+    #[arg(long, conflicts_with_all = ["users", "ramp_seconds", "seconds"])]
+    plan: Option<Plan>,
+    /// Shares of the roles; who is not named does not come
+    #[arg(long, default_value_t = Mix::default())]
+    mix: Mix,
+    /// Accounts to register beforehand, for voters to log in with
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    accounts: u64,
+    /// One voter in so many logs in, while there are accounts; the others come with a token. One address may log in 50 times a second
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    login_one_in: u64,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
+}
+
+impl JourneysArgs {
+    fn journeys(&self) -> Journeys {
+        let ramp = || Plan::ramp(self.users, self.ramp_seconds, self.seconds);
+        let report = format!(
+            "loadtest-journeys-{}-{}.html",
+            session::now_s(),
+            std::process::id()
+        );
+        Journeys {
+            plan: self.plan.clone().unwrap_or_else(ramp),
+            mix: self.mix,
+            accounts: usize::try_from(self.accounts).expect("clap has bounded it"),
+            login_one_in: self.login_one_in,
+            report: self.evidence.folder().join(report),
+        }
+    }
+}
+
+#[derive(Args)]
 struct CompareArgs {
     /// Seconds to measure each of the two in each round
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
@@ -203,6 +254,7 @@ pub fn run() -> ExitCode {
     match cli.command {
         Command::Votes(args) => votes(&args),
         Command::Rate(args) => rate(&args),
+        Command::Journeys(args) => walk(&args),
         Command::Compare(args) => compare(&args),
         Command::EmptyServer { listen } => match empty_server::run(&listen) {
             Ok(()) => ExitCode::SUCCESS,
@@ -262,6 +314,31 @@ fn rate(args: &RateArgs) -> ExitCode {
             conclude("rate", &args.evidence, figures.verdict(), figures)
         }
         Err(error) => conclude("rate", &args.evidence, (Verdict::NoData, error.to_string()), ()),
+    }
+}
+
+fn walk(args: &JourneysArgs) -> ExitCode {
+    let journeys = args.journeys();
+    if let Some(sentence) = journeys.plan.too_few_for(&journeys.mix) {
+        eprintln!("error: {sentence}");
+        return ExitCode::from(WRONG_ARGUMENTS);
+    }
+    let folder = args.evidence.folder();
+    if let Err(error) = std::fs::create_dir_all(&folder) {
+        return no_data(&format!("{} cannot be written: {error}", folder.display()));
+    }
+    let subject = args.service.subject();
+    match subject.and_then(|subject| journeys::run(&subject, &journeys)) {
+        Ok(figures) => {
+            println!("{}\nreport: {}", figures.text(), journeys.report.display());
+            conclude("journeys", &args.evidence, figures.verdict(), figures)
+        }
+        Err(error) => conclude(
+            "journeys",
+            &args.evidence,
+            (Verdict::NoData, error.to_string()),
+            (),
+        ),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod evidence;
 pub mod fill;
 mod generator;
 pub mod issuer;
+mod journeys;
 mod open_loop;
 mod peers;
 mod processes;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ostraka_api::ids::EventId;
-use ostraka_api::{CreateEventRequest, LoginRequest};
+use ostraka_api::{CreateEventRequest, LoginRequest, LoginResponse};
 use ostraka_client::{CallOptions, Client, ClientConfig, ClientError, TokioConnect};
 use serde::Serialize;
 
@@ -34,8 +34,12 @@ pub(crate) enum SessionError {
     Login(ClientError),
     #[error("the service did not create an event: {0}")]
     Event(ClientError),
+    #[error("the service did not register an account: {0}")]
+    Register(ClientError),
     #[error("the service did not show the leaderboard: {0}")]
     Leaderboard(ClientError),
+    #[error("goose did not run: {0}")]
+    Goose(String),
     #[error("the generator's own runtime does not start: {0}")]
     Runtime(std::io::Error),
 }
@@ -164,9 +168,7 @@ pub(crate) fn run<R: AsRef<Counts>>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(SessionError::Runtime)?;
     let issuer = Issuer::from_file(subject.secrets_file, now_s())?;
-    let random = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
-    let config = ClientConfig::new(Arc::new(random));
-    let client = Client::new(Arc::new(TokioConnect), vec![subject.addr.to_string()], config);
+    let client = client(subject.addr);
     let (token, event, contestant) = runtime.block_on(prepare(&client, subject.operator_password))?;
     let report = drive(issuer, template(subject.addr, &event.to_string(), &contestant))?;
     let counts = report.as_ref();
@@ -177,6 +179,13 @@ pub(crate) fn run<R: AsRef<Counts>>(
         in_doubt: counts.in_doubt(),
     };
     Ok((report, ledger))
+}
+
+/// A client of that one address.
+pub(crate) fn client(addr: SocketAddr) -> Client {
+    let random = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+    let config = ClientConfig::new(Arc::new(random));
+    Client::new(Arc::new(TokioConnect), vec![addr.to_string()], config)
 }
 
 /// As fast as the service takes them.
@@ -222,22 +231,27 @@ pub(crate) fn now_s() -> u64 {
         .map_or(0, |elapsed| elapsed.as_secs())
 }
 
-async fn prepare(client: &Client, password: &str) -> Result<(String, EventId, String), SessionError> {
+/// Logs the operator in, once the service is ready for it.
+pub(crate) async fn let_in(client: &Client, password: &str) -> Result<LoginResponse, SessionError> {
     let login = LoginRequest {
         username: "operator".to_string(),
         password: password.to_string(),
     };
     let started = Instant::now();
-    let operator = loop {
+    loop {
         match client.login(&login, CallOptions::default()).await {
-            Ok(operator) => break operator,
+            Ok(operator) => return Ok(operator),
             // A service that has just started answers 503, and 401 until it has made the account.
             Err(error) if started.elapsed() > READY_TIMEOUT || !may_pass(&error) => {
                 return Err(SessionError::Login(error));
             }
             Err(_) => tokio::time::sleep(SETTLE_PAUSE).await,
         }
-    };
+    }
+}
+
+async fn prepare(client: &Client, password: &str) -> Result<(String, EventId, String), SessionError> {
+    let operator = let_in(client, password).await?;
     let contestants = ["Ada", "Bo"].map(|name| ostraka_api::ContestantDraft {
         contestant_name: name.to_string(),
         contestant_description: String::new(),
@@ -271,7 +285,12 @@ fn may_pass(error: &ClientError) -> bool {
 }
 
 /// The leaderboard's sum, once it has reached `acked` or stays below it for good.
-async fn settled(client: &Client, token: &str, event: EventId, acked: u64) -> Result<u64, SessionError> {
+pub(crate) async fn settled(
+    client: &Client,
+    token: &str,
+    event: EventId,
+    acked: u64,
+) -> Result<u64, SessionError> {
     let started = Instant::now();
     loop {
         let board = client.leaderboard(event, CallOptions::bearer(token)).await;
