@@ -12,6 +12,11 @@ mod stream;
 mod visit;
 mod world;
 
+#[cfg(test)]
+mod lying_service;
+#[cfg(test)]
+mod roles_tests;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
