@@ -190,7 +190,7 @@ struct JourneysArgs {
     /// Another shape, "USERS,SECONDS;…": by the end of each step there are so many users. A spike is "20,5;20,10;100,1;100,5;20,1;20,10"
     #[arg(long, conflicts_with_all = ["users", "ramp_seconds", "seconds"])]
     plan: Option<Plan>,
-    /// Shares of the roles; who is not named does not come
+    /// Shares of the roles; who is not named does not come. One address may create 100 events a minute, which ten organizers do
     #[arg(long, default_value_t = Mix::default())]
     mix: Mix,
     /// Accounts to register beforehand, for voters to log in with

@@ -54,9 +54,16 @@ pub(crate) struct Journeys {
     pub(crate) report: PathBuf,
 }
 
-/// Between two journeys of a user.
-const REST_MIN: Duration = Duration::from_millis(200);
-const REST_MAX: Duration = Duration::from_millis(1_000);
+/// Between two journeys of a user, at least and at most. From one address 100 events a minute may be created: an organizer
+/// who rests so long can have nine others beside him.
+const fn rest(role: Role) -> (Duration, Duration) {
+    match role {
+        Role::Organizer => (Duration::from_secs(3), Duration::from_secs(8)),
+        Role::Voter | Role::Watcher | Role::Attacker => {
+            (Duration::from_millis(200), Duration::from_millis(1_000))
+        }
+    }
+}
 /// As goose takes it. Calls have their own, shorter ones.
 const GOOSE_TIMEOUT_S: &str = "60";
 
@@ -117,9 +124,10 @@ async fn attack(
     let mut attack = GooseAttack::initialize_with_config(configuration)?;
     for role in journeys.mix.roles() {
         let weight = journeys.mix.share(role) as usize;
+        let (rest_min, rest_max) = rest(role);
         let scenario = Scenario::new(role.name())
             .set_weight(weight)?
-            .set_wait_time(REST_MIN, REST_MAX)?
+            .set_wait_time(rest_min, rest_max)?
             .register_transaction(transaction(role, world));
         attack = attack.register_scenario(scenario);
     }

@@ -51,8 +51,8 @@ pub(crate) struct Mix {
 impl Default for Mix {
     fn default() -> Self {
         Self {
-            voter: 5,
-            watcher: 3,
+            voter: 12,
+            watcher: 6,
             organizer: 1,
             attacker: 1,
         }
