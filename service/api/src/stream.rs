@@ -58,7 +58,8 @@ pub struct TallyPayload {
     pub status: EventStatus,
     /// The log index that the totals amount to; also the event's `id:`.
     pub version: u64,
-    /// The version that this subscriber was told before. Totals are absolute, so a gap heals with the next change.
+    /// The version that this subscriber was told before; 0 in a tally of all contestants, for one who skipped some. Totals are
+    /// absolute, so a gap heals with the next change.
     #[serde(alias = "previousVersion")]
     pub previous_version: u64,
     /// Only contestants whose total changed; empty while totals are hidden.
@@ -67,7 +68,7 @@ pub struct TallyPayload {
     #[serde(with = "trace::hex_ids", default)]
     #[schema(value_type = Vec<String>, example = json!(["4bf92f3577b34da6a3ce929d0e0e4736"]))]
     pub traces: Vec<TraceId>,
-    /// How many more there were than are listed.
+    /// How many more there were than are listed; in a tally of all contestants, so far.
     #[serde(alias = "tracesOmitted", default)]
     pub traces_omitted: u32,
 }

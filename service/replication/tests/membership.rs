@@ -123,7 +123,7 @@ async fn a_node_that_has_formed_another_cluster_is_not_fed_by_its_old_one() {
     assert_eq!(wiped.counter().counted.keys().copied().collect::<Vec<_>>(), [100]);
     assert_eq!(wiped.group().status().voters.len(), 1);
     // Once nobody calls it any more, it is what it has become.
-    cluster.nodes.iter_mut().for_each(|node| drop(node.kill()));
+    cluster.nodes.iter_mut().for_each(Node::kill);
     wait_until("the last call to be long ago", || {
         !*wiped.group().cut_off().borrow()
     })

@@ -1,8 +1,8 @@
 //! Makes a failure small.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
+use ostraka_sim_model::checkers::{Class, Violation};
 use ostraka_sim_model::plan::Plan;
 
 use crate::child::Lost;
@@ -16,7 +16,8 @@ const NO_END: &str = "no end";
 /// What names a run of which two passes differ.
 const NOT_DETERMINISTIC: &str = "not deterministic";
 
-/// Removes faults, clients, viewers and operations from the file's plan while the same checker still fails. Leaves the
+/// Removes faults, clients, viewers and operations from the file's plan while the same checker still is the
+/// first to complain, of the same class. Leaves the
 /// small plan beside the file and prints it.
 pub fn shrink(program: &Program, file: &Path) -> Result<u8, String> {
     let (plan, program) = match read(file)? {
@@ -48,12 +49,13 @@ pub fn shrink(program: &Program, file: &Path) -> Result<u8, String> {
 
 /// What breaks, the small plan, and how many were tried; `None` if nothing breaks.
 fn shrunk(program: &Program, file: &Path, plan: &Plan) -> Result<Option<(String, Plan, u32)>, String> {
-    let Some(wanted) = broken(program, file, plan)?.into_iter().next() else {
+    let Some(wanted) = broken(program, file, plan)?.first().cloned() else {
         return Ok(None);
     };
     let mut trouble = None;
     let (small, tried) = reduce(plan, |candidate| match broken(program, file, candidate) {
-        Ok(found) => found.contains(&wanted),
+        // First again, and not somewhere: a promise that is broken must not become a run that merely does not come to its end.
+        Ok(found) => found.first() == Some(&wanted),
         Err(sentence) => {
             trouble.get_or_insert(sentence);
             false
@@ -76,24 +78,30 @@ fn size(plan: &Plan) -> String {
     )
 }
 
-/// The checkers that this plan breaks, by name, or what else is wrong with its run.
-fn broken(program: &Program, file: &Path, plan: &Plan) -> Result<BTreeSet<String>, String> {
+/// What this plan breaks, the gravest first: class and checker of each violation, or what else is wrong with its run.
+fn broken(program: &Program, file: &Path, plan: &Plan) -> Result<Vec<String>, String> {
     write(file, &plan.to_json())?;
     match program.of_plan(file) {
         Ok(summary) => {
-            let violations = summary.judgement.violations.iter();
-            Ok(violations
-                .map(|violation| violation.checker.name().to_owned())
-                .collect())
+            let mut violations: Vec<_> = summary.judgement.violations.iter().collect();
+            // Stable: within a class the order of the checkers, which is that of the verdict.
+            violations.sort_by_key(|violation| violation.class != Class::Safety);
+            let named = |violation: &&Violation| {
+                let class = if violation.class == Class::Safety {
+                    "safety"
+                } else {
+                    "liveness"
+                };
+                format!("{class}, {}", violation.checker.name())
+            };
+            Ok(violations.iter().map(named).collect())
         }
-        Err(Lost::DidNotEnd) => Ok(BTreeSet::from([NO_END.to_owned()])),
+        Err(Lost::DidNotEnd) => Ok(vec![NO_END.to_owned()]),
         Err(Lost::Ended(Some(code), _)) if code == i32::from(EXIT_NOT_DETERMINISTIC) => {
-            Ok(BTreeSet::from([NOT_DETERMINISTIC.to_owned()]))
+            Ok(vec![NOT_DETERMINISTIC.to_owned()])
         }
         // It has begun, or it would have said why not in an exit code of its own.
-        Err(Lost::Ended(Some(code), _)) if code != i32::from(EXIT_UNUSABLE) => {
-            Ok(BTreeSet::from([ASSERTION.to_owned()]))
-        }
+        Err(Lost::Ended(Some(code), _)) if code != i32::from(EXIT_UNUSABLE) => Ok(vec![ASSERTION.to_owned()]),
         Err(Lost::Ended(_, words)) => Err(words),
     }
 }

@@ -2,11 +2,12 @@
 
 use ostraka_client::ClientError;
 use ostraka_client::api::{
-    Consistency, ErrorClass, EventStatus, LeaderboardResponse, SubmitVoteResponse, VoteReason,
-    VoteStatus as WireStatus,
+    Consistency, ErrorClass, EventStatus, LeaderboardEntry, LeaderboardResponse, SubmitVoteResponse,
+    VoteReason, VoteStatus as WireStatus,
 };
 use ostraka_core::{ContestantIndex, EventId};
 use ostraka_sim_model::history::{Answer, Standings, Status, VoteStatus};
+use ostraka_sim_model::names;
 
 /// What a voter was told.
 pub fn voted(answer: &SubmitVoteResponse) -> Answer {
@@ -68,17 +69,31 @@ pub(crate) fn board(answer: &LeaderboardResponse) -> Answer {
     }
 }
 
-/// A leaderboard as a history has it.
+/// A leaderboard as a history has it; without totals where they do not come highest first, which is what the API promises.
 pub fn standings(answer: &LeaderboardResponse) -> Standings {
-    let totals = answer
-        .contestants
-        .iter()
-        .map(|entry| (entry.contestant_id.contestant, entry.total_votes));
-    in_order(answer.event_id, status(answer.status), answer.version, totals)
+    let entries = &answer.contestants;
+    let is_ranked = entries.is_sorted_by(|above, below| above.total_votes >= below.total_votes);
+    let totals = if is_ranked { by_name(entries) } else { Vec::new() };
+    in_order(
+        answer.event_id,
+        status(answer.status),
+        answer.version,
+        totals.into_iter(),
+    )
 }
 
-/// Totals come highest first; the history has them in the order of creation. Where they do not name each contestant once, they
-/// are nobody's, and the history has none.
+/// The totals that stand beside their contestants' own names.
+pub(crate) fn by_name(entries: &[LeaderboardEntry]) -> Vec<(ContestantIndex, Option<u64>)> {
+    let named = entries.iter().filter(|entry| {
+        let place = entry.contestant_id.contestant.0;
+        entry.contestant_name == names::contestant_name(place)
+    });
+    named
+        .map(|entry| (entry.contestant_id.contestant, entry.total_votes))
+        .collect()
+}
+
+/// In the order of creation. Where totals do not name each contestant once, they are nobody's, and the history has none.
 pub(crate) fn in_order(
     event: EventId,
     status: Status,
@@ -96,5 +111,62 @@ pub(crate) fn in_order(
         status,
         version,
         totals: totals.into_iter().map(|(_, total)| total).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ostraka_client::api::ResultsPolicy;
+
+    use super::*;
+
+    fn board(entries: &[(u16, &str, u64)]) -> LeaderboardResponse {
+        let event = EventId(1);
+        let entry = |(contestant, name, total): &(u16, &str, u64)| LeaderboardEntry {
+            contestant_id: ostraka_core::ContestantId {
+                event,
+                contestant: ContestantIndex(*contestant),
+            },
+            contestant_name: (*name).to_owned(),
+            total_votes: Some(*total),
+        };
+        LeaderboardResponse {
+            event_id: event,
+            event_name: "slot-0".to_owned(),
+            status: EventStatus::Open,
+            results: ResultsPolicy::Live,
+            version: 7,
+            consistency: Consistency::Linearizable,
+            contestants: entries.iter().map(entry).collect(),
+        }
+    }
+
+    #[test]
+    fn a_board_that_is_not_what_was_promised_has_no_totals() {
+        let ranked = [
+            (1, "contestant 1", 9),
+            (0, "contestant 0", 4),
+            (2, "contestant 2", 4),
+        ];
+        assert_eq!(standings(&board(&ranked)).totals, [Some(4), Some(9), Some(4)]);
+        for lie in [
+            [
+                (0, "contestant 0", 4),
+                (1, "contestant 1", 9),
+                (2, "contestant 2", 4),
+            ],
+            [
+                (1, "contestant 1", 9),
+                (0, "contestant 2", 4),
+                (2, "contestant 0", 4),
+            ],
+            [
+                (1, "contestant 1", 9),
+                (0, "contestant 0", 4),
+                (0, "contestant 0", 4),
+            ],
+        ] {
+            assert_eq!(standings(&board(&lie)).totals, [], "{lie:?}");
+        }
     }
 }

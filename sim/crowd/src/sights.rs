@@ -5,7 +5,7 @@ use ostraka_client::api::{StandingsPayload, TallyPayload};
 use ostraka_sim_model::history::{Sight, Standings};
 use ostraka_sim_model::ids::NodeIndex;
 
-use crate::answers::{in_order, status};
+use crate::answers::{by_name, in_order, status};
 
 /// The version that a viewer knows after this, if it shows one.
 pub fn version_of(sight: &Sight) -> Option<u64> {
@@ -35,10 +35,7 @@ pub fn sight(update: Update, node_at: impl FnOnce(&str) -> NodeIndex) -> Option<
 }
 
 fn standings(payload: &StandingsPayload) -> Standings {
-    let totals = payload
-        .contestants
-        .iter()
-        .map(|entry| (entry.contestant_id.contestant, entry.total_votes));
+    let totals = by_name(&payload.contestants).into_iter();
     in_order(payload.event_id, status(payload.status), payload.version, totals)
 }
 

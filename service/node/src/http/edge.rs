@@ -18,7 +18,7 @@ use ostraka_api::{ErrorCode, IdempotencyKey};
 use tower::Service;
 use tracing::Instrument;
 
-use super::lane::Express;
+use super::lane::{Express, ExpressAnswer};
 use super::log_budget::LogBudget;
 use super::metrics::HttpMetrics;
 use super::problem::{self, Problem};
@@ -115,7 +115,6 @@ impl Served {
             .insert(RequestContext { trace, progress });
         let mut router = self.router.clone();
         let span = tracing::debug_span!(
-            // As `is_traced` says.
             "request",
             trace_id = tracing::field::Empty,
             method = %request.method(),
@@ -151,9 +150,19 @@ impl Served {
         self.express.as_ref()
     }
 
-    /// Whether requests have spans, which only the router's way makes.
-    pub(super) fn is_traced() -> bool {
-        tracing::enabled!(tracing::Level::DEBUG)
+    /// The lane's answer, in the span that the router's would be in: what is logged must not decide which way a request goes.
+    pub(super) fn in_span(answer: ExpressAnswer, trace: IncomingTrace) -> ExpressAnswer {
+        let span = tracing::debug_span!(
+            "request",
+            trace_id = tracing::field::Empty,
+            method = "POST",
+            route = Route::VoteSubmit.label()
+        );
+        if span.is_disabled() {
+            return answer;
+        }
+        span.record("trace_id", format_trace_id(trace.context.trace_id));
+        Box::pin(answer.instrument(span))
     }
 
     pub(super) fn trace(&self, traceparent: Option<&str>, amzn_trace: Option<&str>) -> IncomingTrace {

@@ -211,7 +211,7 @@ impl Lane {
                 express: fields,
             } => {
                 let bytes = head_bytes + body_bytes;
-                let Some(fields) = fields.filter(|_| !Served::is_traced()) else {
+                let Some(fields) = fields else {
                     return Look::Ordinary { bytes };
                 };
                 let Some(body) = inbox.get(head_bytes..bytes) else {
@@ -232,6 +232,7 @@ impl Lane {
                     None => Look::Ordinary { bytes },
                     Some(answer) => {
                         let _open = self.progress.begin_request();
+                        let answer = Served::in_span(answer, trace);
                         let under_way = UnderWay { answer, trace, _open };
                         Look::Begun { bytes, under_way }
                     }

@@ -13,6 +13,7 @@ use ostraka_sim_model::ids::{ClientIndex, NodeIndex};
 use ostraka_sim_model::plan::Plan;
 use siphasher::sip::SipHasher13;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 
 use super::chance::{Purpose, seed_of};
 use super::disks::{Disks, Terms};
@@ -134,11 +135,12 @@ async fn live(plan: &Plan, plant: Option<Plant>) -> Run {
     let asking = (0..plan.knobs.clients)
         .map(|client| tokio::spawn(clients::live(known.clone(), ClientIndex(client), formed)))
         .collect();
-    let settling = settle::settle(&known, asking, formed);
+    let (over, storm_over) = oneshot::channel();
+    let settling = settle::settle(&known, asking, formed, storm_over);
     tokio::select! {
         biased;
         () = settling => {}
-        () = misfortune(&known, nemesis) => {}
+        () = misfortune(&known, nemesis, over) => {}
     }
     look_for_snapshots(&known);
     let history = stage.take_history();
@@ -154,18 +156,19 @@ async fn live(plan: &Plan, plant: Option<Plant>) -> Run {
     }
 }
 
-/// Never ends.
-async fn misfortune(known: &Known, mut nemesis: Nemesis) {
+/// Never ends. Says when the storm has.
+async fn misfortune(known: &Known, mut nemesis: Nemesis, over: oneshot::Sender<()>) {
     let storm_ms = known.stage.plan.knobs.storm_ms.0;
-    let mut storm_over = false;
+    let mut over = Some(over);
     loop {
         let now_ms = known.stage.now_ms();
         if now_ms < storm_ms {
             nemesis.act(now_ms);
         } else {
-            if !storm_over {
+            if let Some(over) = over.take() {
                 nemesis.calm(now_ms);
-                storm_over = true;
+                // Whoever waits for it does so to the end of the run.
+                let _ = over.send(());
             }
             nemesis.processes.supervise(now_ms);
         }

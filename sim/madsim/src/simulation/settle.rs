@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use madsim::time::{Instant, sleep, sleep_until};
+use madsim::time::{Instant, sleep};
 use ostraka_replication::GroupStatus;
 use ostraka_sim_model::history::Happening;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 
@@ -35,11 +36,16 @@ pub(crate) async fn form(known: &Known) {
 }
 
 /// Ends when all is well, or with the time for it. `asking`: the clients, who have things to ask after the storm.
-pub(crate) async fn settle(known: &Known, asking: Vec<JoinHandle<()>>, formed: Instant) {
+pub(crate) async fn settle(
+    known: &Known,
+    asking: Vec<JoinHandle<()>>,
+    formed: Instant,
+    storm_over: oneshot::Receiver<()>,
+) {
     let knobs = &known.stage.plan.knobs;
     let storm = Duration::from_millis(knobs.storm_ms.0);
     let until = formed + storm + Duration::from_millis(knobs.heal_ms.0);
-    sleep_until(formed + storm).await;
+    storm_over.await.expect("whoever ends the storm outlives the run");
     for client in asking {
         let _ = timeout_at(until, client).await;
     }

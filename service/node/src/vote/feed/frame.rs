@@ -138,10 +138,12 @@ impl Frame {
     fn traces_with_recent(&self) -> Traces {
         let max = ostraka_core::limits::TRACES_PER_DELTA_MAX;
         let all = [self.recent.listed.as_slice(), &self.traces.listed].concat();
-        let listed = all[all.len().saturating_sub(max)..].to_vec();
+        let dropped = all.len().saturating_sub(max);
         Traces {
-            listed,
-            omitted: self.traces.omitted,
+            listed: all[dropped..].to_vec(),
+            omitted: [self.traces.omitted, dropped as u32]
+                .into_iter()
+                .fold(self.recent.omitted, u32::saturating_add),
         }
     }
 

@@ -305,6 +305,29 @@ fn who_skipped_frames_is_told_their_traces() {
 }
 
 #[test]
+fn traces_that_a_tally_of_all_has_no_room_for_are_counted() {
+    let log = LocalLog::new();
+    create(&log, ResultsPolicy::Live);
+    let frame = |previous: Option<&Frame>, traces: u32| {
+        submit(&log, vec![vote(traces, 0)]);
+        let listed = (0..traces).map(|number| TraceId(u128::from(number + 1).to_be_bytes()));
+        let traces = Traces {
+            listed: listed.collect(),
+            omitted: 3,
+        };
+        let machine = log.machine.read();
+        Frame::of(machine.state().event(EVENT).unwrap(), previous, traces)
+    };
+    let first = frame(None, 1);
+    let second = frame(Some(&first), TRACES_PER_DELTA_MAX as u32 - 1);
+    let third = frame(Some(&second), 5);
+    let all = String::from_utf8(third.full().to_vec()).unwrap();
+    let listed = 1 + TRACES_PER_DELTA_MAX - 1 + 5;
+    let omitted = 3 * 3 + listed - TRACES_PER_DELTA_MAX;
+    assert!(all.contains(&format!("\"traces_omitted\":{omitted}}}")), "{all}");
+}
+
+#[test]
 fn results_after_close_are_hidden_until_then() {
     let log = LocalLog::new();
     create(&log, ResultsPolicy::AfterClose);

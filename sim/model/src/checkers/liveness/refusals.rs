@@ -7,16 +7,22 @@ use ostraka_core::VoterNumber;
 use super::super::Report;
 use crate::case::{Asked, Case};
 use crate::history::Answer;
-use crate::ids::{EventSlot, SubmissionTag};
+use crate::ids::{EventSlot, SimMicros, SubmissionTag};
+use crate::lives::{self, Span};
 use crate::oracle::FURTHER_SUBMISSIONS_MAX;
 use crate::plan::{Action, FaultKind};
 
 /// The status under which a client files that it reached nobody.
 const UNREACHABLE: u16 = 0;
 
+/// How long after a fault a cluster may still be beside itself, besides four elections: a node starts again, finds its peers and
+/// applies what it missed; a connection that has died is noticed.
+const RECOVERY_MS: u64 = 3_000;
+
 pub(super) fn have_reasons(case: &Case, report: &mut Report) {
-    let undisturbed = case.is_undisturbed();
+    let disturbances = disturbances(case);
     for asked in &case.asked {
+        let undisturbed = !is_disturbed(asked, &disturbances);
         let Some((moment, answer)) = asked.answered else {
             continue;
         };
@@ -39,6 +45,50 @@ pub(super) fn have_reasons(case: &Case, report: &mut Report) {
             _ => {}
         }
     }
+    for told in &case.crowd {
+        if let Answer::Refused { status, code } = told.answer {
+            // A crowd is a disturbance by itself. It asks for what there is, with good tokens.
+            let reason = matches!(*status, UNREACHABLE | 503);
+            report.safe(reason, told.answered, || {
+                format!(
+                    "voter {} of overload {} was refused as {status} {code}, and nothing in the run is a reason for that",
+                    told.place, told.fault.0
+                )
+            });
+        }
+    }
+}
+
+/// When something was wrong with the cluster, or might be still: each fault and each absence of a node, and some time to
+/// recover. A node that was taken out is back when an operator has managed to add it, which no record tells.
+fn disturbances(case: &Case) -> Vec<Span> {
+    let recovery_ms = RECOVERY_MS.saturating_add(case.plan.knobs.election_ms.saturating_mul(4));
+    let and_recovery = |span: Span| Span {
+        to: SimMicros(span.to.0.saturating_add(recovery_ms.saturating_mul(1_000))),
+        ..span
+    };
+    let faults = lives::felt(case).into_iter().filter_map(|felt| {
+        let span = felt.span(case.end)?;
+        let to = if felt.fault.kind.takes_a_member() {
+            case.end
+        } else {
+            span.to
+        };
+        Some(Span { to, ..span })
+    });
+    let absences = lives::downtimes(case).into_iter().map(|(_, span)| span);
+    faults.chain(absences).map(and_recovery).collect()
+}
+
+fn is_disturbed(asked: &Asked, disturbances: &[Span]) -> bool {
+    let Some((answered, _)) = asked.answered else {
+        return true;
+    };
+    let span = Span {
+        from: asked.invoked.at,
+        to: answered.at,
+    };
+    disturbances.iter().any(|other| other.meets(span))
 }
 
 fn reason_for(case: &Case, undisturbed: bool, asked: &Asked, status: u16, code: &str) -> bool {

@@ -60,6 +60,31 @@ fn what_a_crowd_was_told_is_held_against_the_log() {
 }
 
 #[test]
+fn a_crowd_is_refused_for_being_one_and_for_nothing_else() {
+    let refused = |status, code: &str| {
+        let code = code.to_owned();
+        told(2, Answer::Refused { status, code })
+    };
+    for (status, code) in [(503, "overloaded"), (0, "unreachable")] {
+        assert_eq!(
+            found(&refused(status, code), Checker::Liveness),
+            Vec::<String>::new()
+        );
+    }
+    for (status, code) in [
+        (500, "internal"),
+        (401, "invalid-token"),
+        (404, "event-not-found"),
+    ] {
+        finds(
+            &refused(status, code),
+            Checker::Liveness,
+            &format!("voter 2 of overload 0 was refused as {status} {code}, and nothing"),
+        );
+    }
+}
+
+#[test]
 fn an_acknowledged_vote_of_a_crowd_that_is_in_no_log_is_lost() {
     finds(
         &told(2, answer("1-4-0", VoteStatus::Processed)),

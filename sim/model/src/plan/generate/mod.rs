@@ -159,7 +159,7 @@ mod tests {
                 "seed {seed}: {}",
                 plan.operations.len()
             );
-            assert!(plan.faults.len() <= 12, "seed {seed}: {}", plan.faults.len());
+            assert!(plan.faults.len() <= 20, "seed {seed}: {}", plan.faults.len());
         }
     }
 }
