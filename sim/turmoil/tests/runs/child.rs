@@ -13,17 +13,27 @@ pub(crate) struct Ran {
 }
 
 pub(crate) fn run(plan: &Plan) -> Ran {
-    run_beside(plan, |_| {})
+    run_as(plan, &[], |_| {})
+}
+
+/// With what the nodes log, as far as the filter lets it.
+pub(crate) fn run_logged(plan: &Plan, filter: &str) -> Ran {
+    run_as(plan, &[filter], |_| {})
 }
 
 /// Does something to the process while it runs.
-pub(crate) fn run_beside(plan: &Plan, mut meanwhile: impl FnMut(&mut Child)) -> Ran {
+pub(crate) fn run_beside(plan: &Plan, meanwhile: impl FnMut(&mut Child)) -> Ran {
+    run_as(plan, &[], meanwhile)
+}
+
+fn run_as(plan: &Plan, further: &[&str], mut meanwhile: impl FnMut(&mut Child)) -> Ran {
     plan.validate().expect("a test's plan is possible");
     let folder = tempfile::tempdir().expect("a folder");
     let (plan_file, history_file) = (folder.path().join("plan"), folder.path().join("history"));
     std::fs::write(&plan_file, plan.to_json()).expect("the plan is written");
     let mut child = Command::new(env!("CARGO_BIN_EXE_sim-one-run"))
         .args([&plan_file, &history_file])
+        .args(further)
         .stderr(Stdio::piped())
         .spawn()
         .expect("a process can be started");

@@ -2,6 +2,7 @@
 
 mod child;
 mod faults;
+mod logs;
 mod plans;
 mod quiet;
 mod real_time;
