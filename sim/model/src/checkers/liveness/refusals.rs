@@ -22,10 +22,14 @@ const RECOVERY_MS: u64 = 3_000;
 pub(super) fn have_reasons(case: &Case, report: &mut Report) {
     let disturbances = disturbances(case);
     for asked in &case.asked {
-        let undisturbed = !is_disturbed(asked, &disturbances);
         let Some((moment, answer)) = asked.answered else {
             continue;
         };
+        let span = Span {
+            from: asked.invoked.at,
+            to: moment.at,
+        };
+        let undisturbed = !disturbances.iter().any(|other| other.meets(span));
         match answer {
             Answer::Refused { status, code } => {
                 let reason = reason_for(case, undisturbed, asked, *status, code);
@@ -36,12 +40,16 @@ pub(super) fn have_reasons(case: &Case, report: &mut Report) {
                     )
                 });
             }
-            Answer::Unknown { reason } => report.lively(!undisturbed, moment, || {
-                format!(
-                    "nothing disturbed the cluster, and operation {} had no answer: {reason}",
-                    asked.operation.id.0
-                )
-            }),
+            // A connection that died long ago is found out when it is used again.
+            Answer::Unknown { reason } => {
+                let was_disturbed = disturbances.iter().any(|other| other.from <= moment.at);
+                report.lively(was_disturbed, moment, || {
+                    format!(
+                        "nothing disturbed the cluster, and operation {} had no answer: {reason}",
+                        asked.operation.id.0
+                    )
+                });
+            }
             _ => {}
         }
     }
@@ -78,17 +86,6 @@ fn disturbances(case: &Case) -> Vec<Span> {
     });
     let absences = lives::downtimes(case).into_iter().map(|(_, span)| span);
     faults.chain(absences).map(and_recovery).collect()
-}
-
-fn is_disturbed(asked: &Asked, disturbances: &[Span]) -> bool {
-    let Some((answered, _)) = asked.answered else {
-        return true;
-    };
-    let span = Span {
-        from: asked.invoked.at,
-        to: answered.at,
-    };
-    disturbances.iter().any(|other| other.meets(span))
 }
 
 fn reason_for(case: &Case, undisturbed: bool, asked: &Asked, status: u16, code: &str) -> bool {

@@ -25,8 +25,8 @@ fn liveness_finds_silence_that_nothing_explains() {
     );
 }
 
-/// A node is killed and ready again, and so much later an answer is lost.
-fn silence_after_a_kill(later_ms: u64) -> Run {
+/// A node is killed and ready again, and so much later a vote is answered so.
+fn after_a_kill(later_ms: u64, answer: Answer) -> Run {
     let mut run = Run::new();
     run.after(100).create(0, None);
     for life in [Life::Killed, Life::Started, Life::Ready] {
@@ -36,9 +36,7 @@ fn silence_after_a_kill(later_ms: u64) -> Run {
         });
     }
     run.after(later_ms).vote(0, 100, 1, VoteStatus::Processed);
-    *answers(&mut run).last().expect("one was answered") = Answer::Unknown {
-        reason: "the connection broke".to_owned(),
-    };
+    *answers(&mut run).last().expect("one was answered") = answer;
     run.after(10_000).heal(1);
     run
 }
@@ -46,16 +44,32 @@ fn silence_after_a_kill(later_ms: u64) -> Run {
 #[test]
 fn liveness_takes_a_fault_for_a_reason_until_the_cluster_has_had_the_time_to_recover() {
     let recovery_ms = 3_000 + 4 * clean().plan.knobs.election_ms;
-    let sentence = "nothing disturbed the cluster, and operation";
-    let excused = found(&silence_after_a_kill(recovery_ms - 100), Checker::Liveness);
+    let refused = Answer::Refused {
+        status: 503,
+        code: "no-leader".to_owned(),
+    };
+    let sentence = "was refused as 503 no-leader, and nothing";
+    let excused = found(
+        &after_a_kill(recovery_ms - 100, refused.clone()),
+        Checker::Liveness,
+    );
     assert!(
         !excused.iter().any(|found| found.contains(sentence)),
         "{excused:?}"
     );
     finds(
-        &silence_after_a_kill(recovery_ms + 100),
+        &after_a_kill(recovery_ms + 100, refused),
         Checker::Liveness,
         sentence,
+    );
+    // Over a connection that has died then, and was not used since.
+    let lost = Answer::Unknown {
+        reason: "the connection broke".to_owned(),
+    };
+    let found = found(&after_a_kill(recovery_ms + 100, lost), Checker::Liveness);
+    assert!(
+        !found.iter().any(|found| found.contains("nothing disturbed")),
+        "{found:?}"
     );
 }
 
