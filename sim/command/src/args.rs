@@ -47,7 +47,7 @@ pub(crate) enum Task {
     Shrink { file: PathBuf },
     /// Draw a run's file as one page of HTML
     Timeline { file: PathBuf },
-    /// Plant known bugs in a copy of the tree, one at a time, and measure how soon seeds find them
+    /// Plant known bugs in a copy of the tree and measure how soon seeds find them
     Mutants(Mutants),
 }
 
@@ -68,9 +68,6 @@ pub(crate) struct Mutants {
     /// Seeds at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: u16,
-    /// Begin no mutant later than this, and say which were not tried
-    #[arg(long, value_name = "MINUTES")]
-    pub(crate) minutes_max: Option<u64>,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,8 @@ use ostraka_sim_campaign::{Ended, PATIENCE, ended_within};
 use ostraka_sim_model::checkers::{Checker, Class, Violation};
 use ostraka_sim_model::verdict::Verdict;
 use serde::{Deserialize, Serialize};
+
+use super::weave::CHOICE;
 
 /// First seeds of the ranges that a mutant is hunted in, each by itself.
 pub(super) const RANGES: [u64; 3] = [1, 100_001, 200_001];
@@ -35,27 +37,30 @@ pub(super) struct Kill {
     pub(super) finding: Finding,
 }
 
+/// What is run, and as which mutant, if it has several in it.
+#[derive(Clone, Debug)]
+pub(super) struct Prey {
+    pub(super) program: PathBuf,
+    pub(super) mutant: Option<String>,
+    /// Where it runs.
+    pub(super) folder: PathBuf,
+}
+
 /// What the sound program makes of seeds, kept from one call to the next.
 pub(super) struct Sound {
-    program: PathBuf,
-    folder: PathBuf,
+    prey: Prey,
     file: PathBuf,
     known: BTreeMap<u64, Option<Finding>>,
 }
 
 impl Sound {
     /// `file` keeps what is found out about the program's seeds.
-    pub(super) fn new(program: PathBuf, folder: PathBuf, file: PathBuf) -> Self {
+    pub(super) fn new(prey: Prey, file: PathBuf) -> Self {
         let known = fs::read_to_string(&file)
             .ok()
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default();
-        Sound {
-            program,
-            folder,
-            file,
-            known,
-        }
+        Sound { prey, file, known }
     }
 
     /// What is wrong with the seed although nothing is planted: then a kill by it proves nothing.
@@ -63,7 +68,7 @@ impl Sound {
         if let Some(known) = self.known.get(&seed) {
             return Ok(known.clone());
         }
-        let found = run(&self.program, &self.folder, seed)?;
+        let found = run(&self.prey, seed)?;
         self.known.insert(seed, found.clone());
         let text = serde_json::to_string(&self.known).expect("plain data can be written");
         fs::write(&self.file, text).map_err(|error| format!("{}: {error}", self.file.display()))?;
@@ -73,8 +78,7 @@ impl Sound {
 
 /// Runs the seeds from `first` on, in order and `jobs` at a time, until one that is otherwise sound is not.
 pub(super) fn hunt(
-    program: &Path,
-    folder: &Path,
+    prey: &Prey,
     first: u64,
     seeds_max: u64,
     jobs: u16,
@@ -88,7 +92,7 @@ pub(super) fn hunt(
         let end = (first + seeds_max).min(next + u64::from(jobs));
         let found = std::thread::scope(|scope| {
             let running: Vec<_> = (next..end)
-                .map(|seed| scope.spawn(move || (seed, run(program, folder, seed))))
+                .map(|seed| scope.spawn(move || (seed, run(prey, seed))))
                 .collect();
             let done = running
                 .into_iter()
@@ -115,13 +119,15 @@ pub(super) fn hunt(
 }
 
 /// Runs one seed; `None` if it holds, or proves nothing.
-fn run(program: &Path, folder: &Path, seed: u64) -> Result<Option<Finding>, String> {
-    let mut command = Command::new(program);
+fn run(prey: &Prey, seed: u64) -> Result<Option<Finding>, String> {
+    let program = prey.program.display();
+    let mut command = Command::new(&prey.program);
     command
         .args(["run", "--json", "--seed", &seed.to_string()])
-        .current_dir(folder);
-    let ended =
-        ended_within(&mut command, PATIENCE).map_err(|error| format!("{}: {error}", program.display()))?;
+        .env_remove(CHOICE)
+        .envs(prey.mutant.as_ref().map(|name| (CHOICE, name)))
+        .current_dir(&prey.folder);
+    let ended = ended_within(&mut command, PATIENCE).map_err(|error| format!("{program}: {error}"))?;
     let Some(Ended {
         status,
         stdout: said,
@@ -138,7 +144,7 @@ fn run(program: &Path, folder: &Path, seed: u64) -> Result<Option<Finding>, Stri
         return Ok(of_judgement(&told.judgement));
     }
     if status.success() {
-        return Err(format!("{} ran seed {seed} and told nothing", program.display()));
+        return Err(format!("{program} ran seed {seed} and told nothing"));
     }
     Ok(Some(Finding {
         by: "assertion".to_owned(),

@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use ostraka_sim_campaign::complain;
 
 use super::patch::Patch;
+use super::weave::CHOICE;
 
 /// Below the repository, and ignored by git.
 const FOLDER: &str = "target/mutants";
@@ -16,7 +17,7 @@ const LAST_WORDS: usize = 12;
 
 pub(super) struct Tree {
     repository: PathBuf,
-    /// Of this program's, with the copy, its build and the sound program in it.
+    /// Of this program's, with the copy, its build and the woven program in it.
     pub(super) folder: PathBuf,
     pub(super) copy: PathBuf,
     pub(super) commit: String,
@@ -60,21 +61,30 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Of other commits: programs without a mutant and what is known of them.
-    pub(super) fn forget_sound_ones(&self) -> Result<(), String> {
+    /// Of other commits: their programs and what is known of them.
+    pub(super) fn forget_others(&self) -> Result<(), String> {
         let failed = |error: std::io::Error| format!("{}: {error}", self.folder.display());
         for entry in fs::read_dir(&self.folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            if entry.file_name().to_string_lossy().starts_with("sound-") {
+            if entry.file_name().to_string_lossy().starts_with("woven-") {
                 fs::remove_file(entry.path()).map_err(failed)?;
             }
         }
         Ok(())
     }
 
-    /// Whether the patch applies, and else why not.
-    pub(super) fn check(&self, patch: &Patch) -> Result<(), String> {
-        self.git_apply(patch, &["--check"])
+    /// What the patch changes: the copy is as before when this returns.
+    pub(super) fn changes(&self, patch: &Patch) -> Result<Vec<Change>, String> {
+        let planted = self.plant(patch)?;
+        let change = |(path, before): &(PathBuf, String)| {
+            let after = read(path)?;
+            Ok(Change {
+                path: path.clone(),
+                before: before.clone(),
+                after,
+            })
+        };
+        planted.before.iter().map(change).collect()
     }
 
     /// Plants it until the answer is dropped.
@@ -82,10 +92,10 @@ impl Tree {
         let mut planted = Planted { before: Vec::new() };
         for file in patch.touched() {
             let path = self.copy.join(file);
-            let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let text = read(&path)?;
             planted.before.push((path, text));
         }
-        self.git_apply(patch, &[])?;
+        self.git_apply(patch)?;
         // git leaves files alone, without a word, that it takes for outside of a repository.
         let same =
             |(path, before): &&(PathBuf, String)| fs::read_to_string(path).is_ok_and(|now| now == *before);
@@ -95,14 +105,25 @@ impl Tree {
         }
     }
 
-    fn git_apply(&self, patch: &Patch, options: &[&str]) -> Result<(), String> {
+    /// Puts these texts in the place of what the files hold until the answer is dropped.
+    pub(super) fn plant_texts(&self, texts: Vec<(PathBuf, String)>) -> Result<Planted, String> {
+        let mut planted = Planted { before: Vec::new() };
+        for (path, text) in texts {
+            let before = read(&path)?;
+            planted.before.push((path.clone(), before));
+            fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        Ok(planted)
+    }
+
+    fn git_apply(&self, patch: &Patch) -> Result<(), String> {
         let file = self
             .repository
             .join(super::patch::FOLDER)
             .join(format!("{}.patch", patch.name));
         let ceiling = self.folder.display().to_string();
         let path = file.display().to_string();
-        let arguments = [&["apply", "--whitespace=nowarn"], options, &[&path]].concat();
+        let arguments = ["apply", "--whitespace=nowarn", &path];
         git(&self.copy, &[("GIT_CEILING_DIRECTORIES", &ceiling)], &arguments)
             .map(drop)
             .map_err(|error| format!("{} does not apply: {error}", patch.name))
@@ -110,15 +131,15 @@ impl Tree {
 
     /// Builds the program in the copy, and says where it is.
     pub(super) fn build(&self) -> Result<PathBuf, String> {
-        let output = self.cargo(&["build", "--profile", "mutant", "--package", "sim"])?;
+        let output = self.cargo(&["build", "--profile", "mutant", "--package", "sim"], None)?;
         if !output.status.success() {
             return Err(format!("it does not build:\n{}", last_words(&output.stderr)));
         }
         Ok(self.folder.join("target/mutant/sim"))
     }
 
-    /// Runs the judges' own tests in the copy: what failed, or `None` if all passed.
-    pub(super) fn test_judges(&self) -> Result<Option<String>, String> {
+    /// Runs the judges' own tests in the copy, with the woven mutant that is named: what failed, or `None` if all passed.
+    pub(super) fn test_judges(&self, mutant: Option<&str>) -> Result<Option<String>, String> {
         let arguments = [
             "test",
             "--profile",
@@ -127,11 +148,11 @@ impl Tree {
             "ostraka-sim-model",
             "--lib",
         ];
-        let built = self.cargo(&[&arguments[..], &["--no-run"]].concat())?;
+        let built = self.cargo(&[&arguments[..], &["--no-run"]].concat(), None)?;
         if !built.status.success() {
             return Err(format!("it does not build:\n{}", last_words(&built.stderr)));
         }
-        let tested = self.cargo(&arguments)?;
+        let tested = self.cargo(&arguments, mutant)?;
         if tested.status.success() {
             return Ok(None);
         }
@@ -143,17 +164,26 @@ impl Tree {
         Ok(Some(format!("the test {failed} fails")))
     }
 
-    fn cargo(&self, arguments: &[&str]) -> Result<Output, String> {
+    fn cargo(&self, arguments: &[&str], mutant: Option<&str>) -> Result<Output, String> {
         Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args(arguments)
             .current_dir(&self.copy)
             .env("CARGO_TARGET_DIR", self.folder.join("target"))
             // The profile is incremental: each mutant changes one file of the last build.
             .env_remove("CARGO_INCREMENTAL")
+            .env_remove(CHOICE)
+            .envs(mutant.map(|name| (CHOICE, name)))
             .stdin(Stdio::null())
             .output()
             .map_err(|error| format!("cargo cannot be started: {error}"))
     }
+}
+
+/// What a patch makes of one file.
+pub(super) struct Change {
+    pub(super) path: PathBuf,
+    pub(super) before: String,
+    pub(super) after: String,
 }
 
 /// A mutant in the copy. Dropped, the copy is sound again.
@@ -170,6 +200,10 @@ impl Drop for Planted {
             }
         }
     }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn git(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Result<String, String> {
