@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ostraka_sim_campaign::{Ended, PATIENCE, ended_within};
+use ostraka_sim_campaign::{Ended, ended_within};
 use ostraka_sim_model::checkers::{Checker, Class, Violation};
 use ostraka_sim_model::verdict::Verdict;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,9 @@ use super::weave::CHOICE;
 
 /// First seeds of the ranges that a mutant is hunted in, each by itself.
 pub(super) const RANGES: [u64; 3] = [1, 100_001, 200_001];
+
+/// What does not end with a mutant is tried without it, so that less patience than elsewhere makes no wrong kill.
+const PATIENCE: Duration = Duration::from_secs(ostraka_sim_campaign::PATIENCE.as_secs() / 4);
 
 /// Why a run is not sound.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
