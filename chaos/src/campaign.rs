@@ -34,12 +34,44 @@ pub fn client_runtime(threads: usize) -> Result<Runtime, Trouble> {
 }
 
 /// The verdict of a campaign that may have ended early: what was found stays found, whatever became of the harness
-/// afterwards, and anything else is inconclusive then.
+/// afterwards, and anything else is what the trouble is.
 pub fn unless_stopped(ran: &Result<(), Trouble>, decided: (Verdict, String)) -> (Verdict, String) {
     match ran {
-        Err(trouble) if decided.0 != Verdict::Broken => (Verdict::Inconclusive, trouble.to_string()),
+        Err(trouble) if decided.0 != Verdict::Broken => (trouble.verdict(), trouble.to_string()),
         _ => decided,
     }
+}
+
+/// The verdict of less than the objectives are stated for: what is broken stays so, and nothing is held by it.
+pub fn unless_short(short_of: Option<String>, (verdict, sentence): (Verdict, String)) -> (Verdict, String) {
+    match short_of {
+        Some(short) if verdict == Verdict::Held => {
+            (Verdict::Inconclusive, format!("{sentence}; but {short}"))
+        }
+        _ => (verdict, sentence),
+    }
+}
+
+/// What a campaign says in the end, and its verdict when all is written and removed: trouble with that makes a pass
+/// inconclusive, and takes nothing back of what was found.
+pub fn conclude(
+    verdict: Verdict,
+    sentence: &str,
+    afterwards: impl IntoIterator<Item = Result<(), Trouble>>,
+) -> Verdict {
+    println!("{verdict}: {sentence}");
+    let troubles: Vec<_> = afterwards.into_iter().filter_map(Result::err).collect();
+    for trouble in &troubles {
+        println!("and then: {trouble}");
+    }
+    if verdict == Verdict::Held && !troubles.is_empty() {
+        println!(
+            "{}: what was to be left or removed was not",
+            Verdict::Inconclusive
+        );
+        return Verdict::Inconclusive;
+    }
+    verdict
 }
 
 /// Figures with what every piece of evidence says: when, of which commit, on which machine.
@@ -90,5 +122,35 @@ mod tests {
         let (verdict, sentence) = unless_stopped(&stopped(), held());
         assert_eq!(verdict, Verdict::Inconclusive);
         assert!(sentence.contains("no more disks"), "{sentence}");
+        let gone = Err(Trouble::service("node 1 ended"));
+        assert_eq!(unless_stopped(&gone, held()).0, Verdict::Broken);
+    }
+
+    #[test]
+    fn less_than_was_promised_is_no_pass_and_no_excuse() {
+        let short = || Some("one round of fifty".to_owned());
+        let of = |verdict| unless_short(short(), (verdict, "said".to_owned()));
+        assert_eq!(of(Verdict::Held).0, Verdict::Inconclusive);
+        assert!(of(Verdict::Held).1.contains("one round of fifty"));
+        assert_eq!(of(Verdict::Broken), (Verdict::Broken, "said".to_owned()));
+        let whole = (Verdict::Held, "said".to_owned());
+        assert_eq!(unless_short(None, whole.clone()), whole);
+    }
+
+    #[test]
+    fn what_was_found_stays_found_where_it_cannot_be_written_down() {
+        let full = || Err(Trouble::failed("no space left"));
+        assert_eq!(
+            conclude(Verdict::Broken, "a vote is lost", [full()]),
+            Verdict::Broken
+        );
+        assert_eq!(
+            conclude(Verdict::Held, "all held", [Ok(()), full()]),
+            Verdict::Inconclusive
+        );
+        assert_eq!(
+            conclude(Verdict::Held, "all held", [Ok(()), Ok(())]),
+            Verdict::Held
+        );
     }
 }

@@ -87,8 +87,9 @@ fn main() -> ExitCode {
     match done {
         Ok(verdict) => verdict.into(),
         Err(trouble) => {
-            println!("INCONCLUSIVE: {trouble}");
-            Verdict::Inconclusive.into()
+            let verdict = trouble.verdict();
+            println!("{verdict}: {trouble}");
+            verdict.into()
         }
     }
 }

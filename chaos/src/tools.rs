@@ -64,6 +64,20 @@ pub(crate) fn run(
     said(&command, &output)
 }
 
+/// As [`run`], of a program of the service's own: what it does not do, the service owes.
+///
+/// # Errors
+/// [`Trouble::Service`] where it did not exit with success, with what it said.
+pub(crate) fn run_service(
+    program: &str,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Result<String, Trouble> {
+    let mut command = command(program);
+    command.args(arguments);
+    let output = command.output().map_err(|error| not_there(program, &error))?;
+    said(&command, &output).map_err(|trouble| Trouble::service(trouble.to_string()))
+}
+
 /// As [`run`], with `input` on its standard input.
 pub(crate) fn feed(tool: &str, arguments: &[&str], input: &str) -> Result<String, Trouble> {
     let mut command = command(tool);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chaos::campaign::evidence_of;
+use chaos::campaign::{conclude, evidence_of};
 use chaos::litter::Bag;
 use chaos::report::{self, About};
 use chaos::rig::Fs;
@@ -82,7 +82,7 @@ impl Wanted {
 /// Runs all that is wanted, whatever comes of each, and gives the worst verdict.
 ///
 /// # Errors
-/// Where the plans or the evidence's folder are of no use.
+/// Where the plans or the folder of the runs are of no use.
 pub(crate) fn run(runs: &Path, binary: &Path, wanted: &Wanted) -> Result<Verdict, Trouble> {
     let plans = wanted.plans()?;
     let mut verdicts = Vec::new();
@@ -116,14 +116,20 @@ fn one(runs: &Path, binary: &Path, plan: StormPlan, wanted: &Wanted) -> Result<V
     };
     let bag = Bag::open(runs)?;
     bag.empty_on_signals()?;
-    let ran = match storm::run(&storm, bag, &|line| println!("  {line}")) {
+    let ran = storm::run(&storm, bag.clone(), &|line| println!("  {line}"));
+    let emptied = bag.empty();
+    let ran = match ran {
         Ok(ran) => ran,
-        Err(trouble) => {
-            println!("  INCONCLUSIVE: {trouble}");
-            return Ok(Verdict::Inconclusive);
-        }
+        Err(trouble) => return Ok(conclude(trouble.verdict(), &trouble.to_string(), [emptied])),
     };
-    let evidence = &ran.evidence;
+    tell(&ran.evidence);
+    let left = leave(&wanted.evidence, binary, &ran).map(|page| println!("  {}", page.display()));
+    let verdict = ran.evidence.verdict;
+    let sentence = ran.evidence.reasons.first().map_or("all held", String::as_str);
+    Ok(conclude(verdict, sentence, [left, emptied]))
+}
+
+fn tell(evidence: &storm::Evidence) {
     for span in &evidence.faults {
         let ms = |value: Option<u64>| value.map_or("-".to_owned(), |ms| ms.to_string());
         println!(
@@ -162,9 +168,6 @@ fn one(runs: &Path, binary: &Path, plan: StormPlan, wanted: &Wanted) -> Result<V
     for reason in &evidence.reasons {
         println!("  {reason}");
     }
-    let path = leave(&wanted.evidence, binary, &ran)?;
-    println!("  {:?}: {}", evidence.verdict, path.display());
-    Ok(evidence.verdict)
 }
 
 /// Writes the evidence, its page and its plan, and beside them what a run that did not hold is to be understood with: its

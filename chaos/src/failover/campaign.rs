@@ -13,7 +13,9 @@ use super::figures::{Figures, RoundFigures};
 use super::plan::{Expects, Fault, shares};
 use super::round::Ground;
 use super::verdict::{Asked, decide};
-use crate::campaign::{client_runtime, evidence_of, open_bag, unless_stopped, write_evidence};
+use crate::campaign::{
+    client_runtime, conclude, evidence_of, open_bag, unless_short, unless_stopped, write_evidence,
+};
 use crate::limits::{
     FAILOVER_CLUSTER_VOTES_MAX, FAILOVER_DISK_BYTES, FAILOVER_IDLE_CONNECTIONS_MAX, FAILOVER_IN_FLIGHT_MAX,
     FAILOVER_REQUEST_WAIT, FAILOVER_ROUNDS, FAILOVER_VOTE_PATIENCE, FAILOVER_VOTES_PER_S, FAILOVER_WINDOW_S,
@@ -82,21 +84,15 @@ impl Campaign {
             window: self.window,
             what: &what,
         };
-        let (verdict, sentence) = unless_stopped(&ran, decide(&mut figures, asked));
+        let decided = unless_stopped(&ran, decide(&mut figures, asked));
+        let (verdict, sentence) = unless_short(self.short_of(), decided);
         for line in figures.findings.first.iter().chain(&figures.doubts) {
             println!("  {line}");
         }
         let report = self.report(&figures, begun.elapsed());
-        write_evidence(
-            &self.evidence,
-            &evidence_of("failover", (verdict, &sentence), report),
-        )?;
-        println!("{verdict}: {sentence}");
-        if let Some(short) = self.short_of() {
-            println!("{short}");
-        }
-        emptied?;
-        Ok(verdict)
+        let evidence = evidence_of("failover", (verdict, &sentence), report);
+        let written = write_evidence(&self.evidence, &evidence).map(drop);
+        Ok(conclude(verdict, &sentence, [written, emptied]))
     }
 
     fn what(&self) -> String {

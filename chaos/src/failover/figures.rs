@@ -140,13 +140,16 @@ pub struct RoundFigures {
 }
 
 impl RoundFigures {
-    /// Answers that say "not done" or worse by another status than 503, which asks to come again.
+    /// What clients saw besides 503 with the time to come again: other answers that say "not done" or worse, 503 without that
+    /// time, and votes that had no outcome in all their patience, or were never taken.
     pub fn errors_besides_503(&self) -> u64 {
         let errors = self
             .answers
             .iter()
             .filter(|(status, _)| **status >= 400 && **status != 503);
-        errors.map(|(_, count)| count).sum::<u64>() + self.window.votes.refused + self.window.votes.unknown
+        let votes = self.window.votes;
+        let untold = self.load.unhinted_503s + votes.refused + votes.unknown + votes.not_taken;
+        errors.map(|(_, count)| count).sum::<u64>() + untold
     }
 
     /// Of the votes of the window, so many of a thousand were acknowledged.

@@ -40,8 +40,10 @@ const ERRORS: Objective = Objective {
     is_of_a_minute: false,
     broken: |round| {
         let errors = round.errors_besides_503();
-        let (answers, votes) = (&round.answers, round.window.votes);
-        (errors > 0).then(|| format!("{errors}: answers by status {answers:?}, votes {votes:?}"))
+        let (answers, votes, unhinted) = (&round.answers, round.window.votes, round.load.unhinted_503s);
+        (errors > 0).then(|| {
+            format!("{errors}: answers by status {answers:?}, {unhinted} of 503 without Retry-After, votes {votes:?}")
+        })
     },
 };
 

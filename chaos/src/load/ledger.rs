@@ -305,6 +305,7 @@ pub(crate) mod tests {
             result: Err(unreachable()),
             attempts: 2,
             unknown_attempts,
+            unhinted_503s: 0,
         };
         assert!(matches!(Fate::of(&report(0)), Fate::NotTaken { .. }));
         assert!(matches!(Fate::of(&report(1)), Fate::Unknown { .. }));
@@ -317,6 +318,7 @@ pub(crate) mod tests {
             result: Err(refused),
             attempts: 1,
             unknown_attempts: 0,
+            unhinted_503s: 0,
         };
         let expected = Fate::Refused {
             status: 404,

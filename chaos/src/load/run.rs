@@ -39,6 +39,8 @@ pub struct Sent {
     /// Sent later than they should by more than a bound.
     pub late: u64,
     pub latest_ms: u64,
+    /// Answers of 503 that did not say when to come again.
+    pub unhinted_503s: u64,
     /// The load ended early, because the ledger was full.
     pub ledger_full: bool,
 }
@@ -58,6 +60,7 @@ impl Sent {
             intended: self.intended - before.intended,
             unsent: self.unsent - before.unsent,
             late: self.late - before.late,
+            unhinted_503s: self.unhinted_503s - before.unhinted_503s,
             ..*self
         }
     }
@@ -193,9 +196,11 @@ impl Driving {
                 self.note(|sent| sent.ledger_full = true);
                 break;
             };
-            let (polls, ledger) = (self.polls.clone(), self.ledger.clone());
+            let (polls, ledger, sent) = (self.polls.clone(), self.ledger.clone(), self.sent.clone());
             tokio::spawn(async move {
                 let report = polls.submit(voter, choice).await;
+                sent.lock().unwrap_or_else(PoisonError::into_inner).unhinted_503s +=
+                    u64::from(report.unhinted_503s);
                 let mut ledger = ledger.lock();
                 ledger.close(slot, begun.elapsed(), report.attempts, Fate::of(&report));
                 drop(permit);

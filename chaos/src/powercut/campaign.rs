@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::cluster::{AfterCut, Cluster, Wanted};
 use super::figures::Figures;
 use super::plan::{Mix, Plan, Stage, shares};
-use crate::campaign::{client_runtime, evidence_of, open_bag, unless_stopped, write_evidence};
+use crate::campaign::{client_runtime, conclude, evidence_of, open_bag, unless_stopped, write_evidence};
 use crate::litter::Bag;
 use crate::nemesis::First;
 use crate::reckon::keep_folders;
@@ -80,13 +80,9 @@ impl Campaign {
             println!("  {line}");
         }
         let report = self.report(&progress);
-        write_evidence(
-            &self.evidence,
-            &evidence_of("powercut", (verdict, &sentence), report),
-        )?;
-        println!("{verdict}: {sentence}");
-        emptied?;
-        Ok(verdict)
+        let evidence = evidence_of("powercut", (verdict, &sentence), report);
+        let written = write_evidence(&self.evidence, &evidence).map(drop);
+        Ok(conclude(verdict, &sentence, [written, emptied]))
     }
 
     fn clusters(&self, bag: &Bag, progress: &mut Progress) -> Result<(), Trouble> {

@@ -57,7 +57,8 @@ impl Rig {
     /// the others added to it. Returns once all are ready.
     ///
     /// # Errors
-    /// [`Trouble::Missing`] where this machine cannot do it, [`Trouble::Failed`] where a step of it fails.
+    /// [`Trouble::Missing`] where this machine cannot do it, [`Trouble::Failed`] where a step of it fails,
+    /// [`Trouble::Service`] where the nodes do not form a cluster.
     pub fn new(options: RigOptions, bag: Bag) -> Result<Self, Trouble> {
         let rig = Self::unformed(options, bag)?;
         rig.form()?;
@@ -131,7 +132,7 @@ impl Rig {
     /// Where it does not exit with success, with what it said.
     pub fn ostraka(&self, arguments: &[&str]) -> Result<String, Trouble> {
         let binary = self.inner.options.binary.display().to_string();
-        tools::run(&binary, arguments)
+        tools::run_service(&binary, arguments)
     }
 
     pub fn indexes(&self) -> Vec<NodeIndex> {
@@ -372,7 +373,7 @@ impl Rig {
         }
         let what = if is_gone { "ended" } else { "does not get ready" };
         let said = self.node(index)?.last_words();
-        Err(Trouble::failed(format!("node {index} {what}; it said: {said}")))
+        Err(Trouble::service(format!("node {index} {what}; it said: {said}")))
     }
 
     /// What a node says of its logs, members and leaders.
@@ -402,7 +403,7 @@ impl Rig {
                 .find(|one| said.iter().filter(|other| *other == one).count() >= majority);
             leader.is_some()
         });
-        leader.ok_or_else(|| Trouble::failed("no majority of the nodes agrees on a leader"))
+        leader.ok_or_else(|| Trouble::service("no majority of the nodes agrees on a leader"))
     }
 
     /// Starts whatever is down and waits until all nodes are ready.

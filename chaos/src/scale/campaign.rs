@@ -18,7 +18,9 @@ use super::ground::Ground;
 use super::restart::{Restart, load_of};
 use super::stock::{Stock, polls_of};
 use super::verdict::decide;
-use crate::campaign::{client_runtime, evidence_of, now_s, open_bag, unless_stopped, write_evidence};
+use crate::campaign::{
+    client_runtime, conclude, evidence_of, now_s, open_bag, unless_short, unless_stopped, write_evidence,
+};
 use crate::failover::Stretch;
 use crate::limits::{
     FAILOVER_IDLE_CONNECTIONS_MAX, FAILOVER_IN_FLIGHT_MAX, LOAD_FIRST_VOTER, SCALE_DISK_BYTES,
@@ -70,24 +72,20 @@ impl Campaign {
         let bag = open_bag(runs)?;
         let begun = Instant::now();
         let mut figures = Figures::default();
-        let ran = self.measure(&bag, &mut figures);
-        let emptied = bag.empty();
+        // Of its own: what a rig leaves is cleared away with the rig, and the stock outlives the one that it was made with.
+        let shelf = open_bag(runs)?;
+        let ran = self.measure(&bag, &shelf, &mut figures);
+        let (emptied, unshelved) = (bag.empty(), shelf.empty());
         if self.only_fill {
-            return ran.and(emptied).map(|()| Verdict::Held);
+            return ran.and(emptied).and(unshelved).map(|()| Verdict::Held);
         }
-        let (verdict, sentence) = unless_stopped(&ran, decide(&mut figures));
+        let decided = unless_stopped(&ran, decide(&mut figures));
+        let (verdict, sentence) = unless_short(self.short_of(), decided);
         figures.doubts.iter().for_each(|line| println!("  {line}"));
         let report = self.report(&figures, begun.elapsed());
-        write_evidence(
-            &self.evidence,
-            &evidence_of("scale", (verdict, &sentence), report),
-        )?;
-        println!("{verdict}: {sentence}");
-        if let Some(short) = self.short_of() {
-            println!("{short}");
-        }
-        emptied?;
-        Ok(verdict)
+        let evidence = evidence_of("scale", (verdict, &sentence), report);
+        let written = write_evidence(&self.evidence, &evidence).map(drop);
+        Ok(conclude(verdict, &sentence, [written, emptied, unshelved]))
     }
 
     fn short_of(&self) -> Option<String> {
@@ -102,9 +100,9 @@ impl Campaign {
         })
     }
 
-    fn measure(&self, bag: &Bag, figures: &mut Figures) -> Result<(), Trouble> {
+    fn measure(&self, bag: &Bag, shelf: &Bag, figures: &mut Figures) -> Result<(), Trouble> {
         let runtime = client_runtime(2)?;
-        let (stock, folder) = self.stock(&runtime, bag)?;
+        let (stock, folder) = self.stock(&runtime, bag, shelf)?;
         println!("{} votes in {}", stock.acked, folder.display());
         figures.stock = Some(stock.clone());
         if self.only_fill {
@@ -142,12 +140,12 @@ impl Campaign {
         rig.clear_away()
     }
 
-    fn stock(&self, runtime: &Runtime, bag: &Bag) -> Result<(Stock, PathBuf), Trouble> {
+    fn stock(&self, runtime: &Runtime, bag: &Bag, shelf: &Bag) -> Result<(Stock, PathBuf), Trouble> {
         let folder = match &self.stock {
             Some(folder) => folder.clone(),
             None => {
-                let path = bag.folder().join("stock");
-                bag.make(Litter::Folder { path: path.clone() }, || Ok(()))?;
+                let path = shelf.folder().join("stock");
+                shelf.make(Litter::Folder { path: path.clone() }, || Ok(()))?;
                 path
             }
         };

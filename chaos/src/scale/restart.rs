@@ -143,7 +143,7 @@ impl Ground<'_> {
             }
             std::thread::sleep(SCALE_LOOK_PAUSE);
         }
-        Err(Trouble::failed(format!(
+        Err(Trouble::service(format!(
             "no right leaderboard within {} s of a start ({wrong_before} wrong ones)",
             SCALE_START_WAIT.as_secs()
         )))
@@ -159,14 +159,14 @@ impl Ground<'_> {
         });
         first
             .map(|at| at - from)
-            .ok_or_else(|| Trouble::failed("no vote was acknowledged after a start"))
+            .ok_or_else(|| Trouble::service("no vote was acknowledged after a start"))
     }
 
     /// How far the log goes beyond the newest snapshot, as the node says once it serves.
     fn replayed(&self) -> Result<u64, Trouble> {
         let status = self.rig.status(NODE)?;
         let vote = status.vote();
-        let vote = vote.ok_or_else(|| Trouble::failed("a node that is up says nothing of its vote log"))?;
+        let vote = vote.ok_or_else(|| Trouble::service("a node that is up says nothing of its vote log"))?;
         Ok(vote.applied_index - vote.snapshot_index)
     }
 }

@@ -25,6 +25,8 @@ pub struct Evidence {
     /// Why it is not a pass, sentence by sentence.
     pub reasons: Vec<String>,
     pub plan: StormPlan,
+    /// What the service owed after the storm and did not do, besides what the checkers judge.
+    pub owed: Vec<String>,
     pub faults: Vec<FaultSpan>,
     pub kept: Kept,
     /// Before, during and after the storm.

@@ -27,6 +27,7 @@ use crate::limits::{
 };
 use crate::litter::Bag;
 use crate::nemesis::StreamOf;
+use crate::reckon::keep_folders;
 use crate::rig::{Rig, RigOptions};
 use crate::{Trouble, Verdict};
 
@@ -49,6 +50,8 @@ pub struct Ran {
 }
 
 struct Seen {
+    /// What the service did not do when the storm was over.
+    owed: Vec<String>,
     records: Vec<Record>,
     samples: Vec<Sample>,
     spans: Vec<FaultSpan>,
@@ -94,10 +97,9 @@ pub fn run(storm: &Storm, bag: Bag, say: &dyn Fn(&str)) -> Result<Ran, Trouble> 
     let rig = Rig::new(storm.options(), bag)?;
     let runtime = client_runtime(2)?;
     let stage = Stage::begin(workload::of(&storm.plan), &rig)?;
-    let seen = weather(storm, &rig, &runtime, &stage, say)?;
+    let mut seen = weather(storm, &rig, &runtime, &stage, say)?;
     say("stopping the nodes and reading their logs");
-    let logs = logs(&rig)?;
-    rig.take_down()?;
+    let logs = logs(&rig, &mut seen.owed)?;
     let leaders = measures::leaders(&seen.samples);
     let led = leaders.iter().map(|leading| Record {
         at: leading.at,
@@ -111,6 +113,9 @@ pub fn run(storm: &Storm, bag: Bag, say: &dyn Fn(&str)) -> Result<Ran, Trouble> 
     say("judging");
     let judgement = judge(&stage.plan, &history);
     let evidence = evidence(storm, &stage, seen, judgement);
+    if evidence.verdict == Verdict::Broken {
+        say(&format!("folders kept in {}", keep_folders(&rig, 0)?.display()));
+    }
     Ok(Ran {
         evidence,
         history,
@@ -162,16 +167,21 @@ fn weather(
         .block_on(asking)
         .map_err(|error| Trouble::failed(error.to_string()))?;
     let passed = stage.now();
-    rig.all_up()?;
+    let mut owed = Vec::new();
+    is_owed(rig.all_up(), &mut owed)?;
     let over = stage.now().max(plan.knobs.storm_ms.micros());
     stage.record(Happening::StormOver);
-    say("the storm is over; all nodes are up");
+    say(match owed.last() {
+        None => "the storm is over; all nodes are up",
+        Some(sentence) => sentence,
+    });
     let after = crowd::live(Arc::clone(stage), fresh, plan.knobs.storm_ms, Instant::now());
     kept = kept.plus(runtime.block_on(after));
     runtime.block_on(settle::settle(stage, rig));
     viewers.iter().for_each(tokio::task::JoinHandle::abort);
     let samples = watchers.end();
     Ok(Seen {
+        owed,
         records: stage.take_records(),
         samples,
         spans,
@@ -205,17 +215,35 @@ fn stream_of(runtime: &Runtime, stage: &SharedStage) -> Result<StreamOf, Trouble
     })
 }
 
-/// Stops every node and reads its log, which `ostraka verify` must find in order.
-fn logs(rig: &Rig) -> Result<Vec<(NodeIndex, Exported)>, Trouble> {
+/// Stops every node and reads its log, which `ostraka verify` must find in order. A log that cannot be read is owed, and the others
+/// are judged without it.
+fn logs(rig: &Rig, owed: &mut Vec<String>) -> Result<Vec<(NodeIndex, Exported)>, Trouble> {
     for node in rig.indexes() {
         rig.stop(node)?;
     }
     let mut logs = Vec::new();
     for node in rig.indexes() {
-        rig.verify(node)?;
-        logs.push((node, read(&rig.export(node)?)?));
+        is_owed(rig.verify(node), owed)?;
+        if let Some(text) = is_owed(rig.export(node), owed)? {
+            logs.push((node, read(&text)?));
+        }
     }
     Ok(logs)
+}
+
+/// What the service did, or nothing, and then a sentence more on what it owes.
+///
+/// # Errors
+/// Trouble that is none of the service's.
+fn is_owed<T>(done: Result<T, Trouble>, owed: &mut Vec<String>) -> Result<Option<T>, Trouble> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(Trouble::Service(sentence)) => {
+            owed.push(sentence);
+            Ok(None)
+        }
+        Err(trouble) => Err(trouble),
+    }
 }
 
 fn evidence(storm: &Storm, stage: &SharedStage, seen: Seen, judgement: Judgement) -> Evidence {
@@ -250,6 +278,7 @@ fn evidence(storm: &Storm, stage: &SharedStage, seen: Seen, judgement: Judgement
     let mut evidence = Evidence {
         verdict: Verdict::Held,
         reasons: Vec::new(),
+        owed: seen.owed,
         plan: storm.plan.clone(),
         faults: spans,
         kept: seen.kept,
@@ -284,7 +313,7 @@ fn decide(evidence: &mut Evidence, noisy: bool) {
     let Kept { begun, late } = evidence.kept;
     // A machine that is too slow for the crowd may be too slow for the service; what is lost is lost all the same.
     let is_late = late * 1_000 > begun * LOAD_LATE_PER_MILLE_MAX;
-    let (mut broken, mut empty) = (Vec::new(), evidence.judgement.vacuous.clone());
+    let (mut broken, mut empty) = (evidence.owed.clone(), evidence.judgement.vacuous.clone());
     for violation in &evidence.judgement.violations {
         let of = match violation.class {
             Class::Liveness if is_late => &mut empty,
@@ -375,6 +404,26 @@ mod tests {
             "{:?}",
             evidence.reasons
         );
+    }
+
+    #[test]
+    fn a_node_that_does_not_come_back_breaks_a_promise_however_slow_the_machine() {
+        let mut evidence = testing::empty();
+        evidence.kept = Kept {
+            begun: 1_000,
+            late: 900,
+        };
+        let gone = is_owed::<()>(Err(Trouble::service("node 2 ended")), &mut evidence.owed);
+        assert!(matches!(gone, Ok(None)));
+        decide(&mut evidence, true);
+        assert_eq!(evidence.verdict, Verdict::Broken);
+        assert!(
+            evidence.reasons[0].contains("node 2 ended"),
+            "{:?}",
+            evidence.reasons
+        );
+        let missing = is_owed::<()>(Err(Trouble::missing("no nft")), &mut Vec::new());
+        assert!(missing.is_err(), "the harness's own trouble is no finding");
     }
 
     #[test]

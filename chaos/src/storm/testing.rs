@@ -35,6 +35,7 @@ pub(crate) fn sample() -> Evidence {
     Evidence {
         verdict: Verdict::Held,
         reasons: Vec::new(),
+        owed: Vec::new(),
         faults,
         kept: Kept {
             begun: 17_800,
@@ -58,6 +59,7 @@ pub(crate) fn empty() -> Evidence {
     Evidence {
         verdict: Verdict::Inconclusive,
         reasons: Vec::new(),
+        owed: Vec::new(),
         plan: StormPlan::new(Seed(0), 0, Fs::Host),
         faults: Vec::new(),
         kept: Kept::default(),

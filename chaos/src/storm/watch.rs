@@ -59,15 +59,28 @@ impl Watchers {
     }
 
     /// All looks, by time.
-    pub(super) fn end(self) -> Vec<Sample> {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            // A look that panicked has shown nothing, and the others have.
-            let _ = thread.join();
-        }
+    pub(super) fn end(mut self) -> Vec<Sample> {
+        self.stop();
         let mut samples = std::mem::take(&mut *self.samples.lock().unwrap_or_else(PoisonError::into_inner));
         samples.sort_by_key(|sample| sample.at);
         samples
+    }
+}
+
+impl Watchers {
+    fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // A look that panicked has shown nothing, and the others have.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// However the storm ends: they hold the rig, which else would never be taken down.
+impl Drop for Watchers {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -54,6 +54,18 @@ impl ClientError {
         }
     }
 
+    /// The service has no time, and does not say when it will have.
+    pub(crate) fn is_unhinted_503(&self) -> bool {
+        match self {
+            Self::Problem {
+                problem,
+                retry_after: None,
+            } => problem.status == 503,
+            Self::Protocol { status, .. } => *status == 503,
+            _ => false,
+        }
+    }
+
     /// Another endpoint may do better. Not so for a refusal that any of them would give.
     pub(crate) fn blames_endpoint(&self) -> bool {
         match self {

@@ -18,6 +18,8 @@ pub struct SubmitReport {
     pub attempts: u32,
     /// Attempts that may have been carried out although no answer says so.
     pub unknown_attempts: u32,
+    /// Attempts that were told 503 and not when to come again, which the contract owes (RFC 9110, 10.2.3).
+    pub unhinted_503s: u32,
 }
 
 impl SubmitReport {
@@ -37,6 +39,7 @@ impl SubmitReport {
 struct Progress {
     attempts: u32,
     unknown_attempts: u32,
+    unhinted_503s: u32,
     under_way: bool,
     last_error: Option<ClientError>,
 }
@@ -75,6 +78,7 @@ impl Client {
             result,
             attempts: progress.attempts,
             unknown_attempts: progress.unknown_attempts,
+            unhinted_503s: progress.unhinted_503s,
         }
     }
 
@@ -102,6 +106,7 @@ impl Client {
                 ErrorClass::Unknown => progress.unknown_attempts += 1,
                 ErrorClass::Retryable => {}
             }
+            progress.unhinted_503s += u32::from(error.is_unhinted_503());
             let pause = self.shared.transport.pause(progress.attempts);
             rests.note(endpoint, &error);
             let pause = rests.pause(self.shared.preferred(), pause);
