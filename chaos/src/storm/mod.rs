@@ -19,6 +19,7 @@ mod spans;
 mod stage;
 #[cfg(test)]
 pub(crate) mod testing;
+mod told;
 mod watch;
 mod workload;
 

@@ -9,7 +9,7 @@ use ostraka_sim_model::checkers::{Checker, Class};
 use ostraka_sim_model::history::{Happening, History, Life, Record};
 use ostraka_sim_model::ids::{NodeIndex, SimMicros, SimMs};
 use ostraka_sim_model::names::OWNER;
-use ostraka_sim_model::verdict::{Judgement, judge};
+use ostraka_sim_model::verdict::{Judgement, judge_keeping};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -18,12 +18,12 @@ use super::evidence::{Evidence, Strays};
 use super::spans::FaultSpan;
 use super::stage::{SharedStage, Stage};
 use super::watch::{Sample, Watchers};
-use super::{StormPlan, audience, faults, journal, measures, settle, workload};
+use super::{StormPlan, audience, faults, journal, measures, settle, told, workload};
 use crate::books::{Exported, read};
 use crate::campaign::client_runtime;
 use crate::limits::{
-    END_TO_END_MS_P99_MAX, LOAD_LATE_PER_MILLE_MAX, STEADY_AGAIN_MS, STEADY_DONE_PER_MILLE_MIN,
-    STEADY_EDGE_MS,
+    END_TO_END_MS_P99_MAX, FINDINGS_KEPT_MAX, LOAD_LATE_PER_MILLE_MAX, STEADY_AGAIN_MS,
+    STEADY_DONE_PER_MILLE_MIN, STEADY_EDGE_MS,
 };
 use crate::litter::Bag;
 use crate::nemesis::StreamOf;
@@ -111,7 +111,7 @@ pub fn run(storm: &Storm, bag: Bag, say: &dyn Fn(&str)) -> Result<Ran, Trouble> 
     let records = seen.records.iter().cloned().chain(led).collect();
     let history = journal::history(records, &seen.samples, &logs, stage.formed_at);
     say("judging");
-    let judgement = judge(&stage.plan, &history);
+    let judgement = judge_keeping(&stage.plan, &history, FINDINGS_KEPT_MAX);
     let evidence = evidence(storm, &stage, seen, judgement);
     if evidence.verdict == Verdict::Broken {
         say(&format!("folders kept in {}", keep_folders(&rig, 0)?.display()));
@@ -314,12 +314,12 @@ fn decide(evidence: &mut Evidence, noisy: bool) {
     // A machine that is too slow for the crowd may be too slow for the service; what is lost is lost all the same.
     let is_late = late * 1_000 > begun * LOAD_LATE_PER_MILLE_MAX;
     let (mut broken, mut empty) = (evidence.owed.clone(), evidence.judgement.vacuous.clone());
-    for violation in &evidence.judgement.violations {
-        let of = match violation.class {
+    for (class, sentence) in told::violations(&evidence.judgement) {
+        let of = match class {
             Class::Liveness if is_late => &mut empty,
             _ => &mut broken,
         };
-        of.push(format!("{}: {}", violation.checker.name(), violation.sentence));
+        of.push(sentence);
     }
     if evidence.faults.is_empty() {
         empty.push("no fault was planned, so none was tested".to_owned());
