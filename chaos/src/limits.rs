@@ -183,7 +183,7 @@ pub const SETTLED_WAIT: Duration = Duration::from_secs(60);
 /// them.
 pub const CUT_SNAPSHOT_EVERY_ENTRIES: &str = "400";
 
-/// Findings that are kept and told; a broken log would give thousands.
+/// Findings that are told in words on a terminal, and how many more there are; a broken log would give thousands.
 pub const FINDINGS_TOLD_MAX: usize = 20;
 
 /// Findings that are kept for the evidence, which names each vote, of all kinds together and of each checker: more than one

@@ -13,6 +13,7 @@ mod journal;
 mod likeness;
 mod measures;
 mod plan;
+mod progress;
 mod run;
 mod settle;
 mod spans;

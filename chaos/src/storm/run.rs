@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::crowd::{self, Kept};
 use super::evidence::{Evidence, Strays};
+use super::progress::Progress;
 use super::spans::FaultSpan;
 use super::stage::{SharedStage, Stage};
 use super::watch::{Sample, Watchers};
@@ -151,20 +152,19 @@ fn weather(
         .iter()
         .map(|viewer| runtime.spawn(audience::live(Arc::clone(stage), viewer.clone())))
         .collect();
+    let now = || stage.now();
+    let mut progress = Progress::new(&now, say);
     let asking = runtime.spawn(crowd::live(
         Arc::clone(stage),
+        progress.so_far(),
         stormy,
         SimMs(0),
         stage.moment(SimMs(0)),
     ));
     let stream = stream_of(runtime, stage)?;
-    let spans = faults::run(&storm.plan, stage, rig, &stream);
-    for span in &spans {
-        let what = span.trouble.as_deref().unwrap_or(&span.felt);
-        say(&format!("{} bit: {what}", span.nemesis));
-    }
-    let mut kept = runtime
-        .block_on(asking)
+    let spans = faults::run(&storm.plan, stage, rig, &stream, &mut progress);
+    let mut kept = progress
+        .wait(runtime, asking)
         .map_err(|error| Trouble::failed(error.to_string()))?;
     let passed = stage.now();
     let mut owed = Vec::new();
@@ -175,8 +175,9 @@ fn weather(
         None => "the storm is over; all nodes are up",
         Some(sentence) => sentence,
     });
-    let after = crowd::live(Arc::clone(stage), fresh, plan.knobs.storm_ms, Instant::now());
-    kept = kept.plus(runtime.block_on(after));
+    let (whole, so_far) = (Arc::clone(stage), progress.so_far());
+    let after = crowd::live(whole, so_far, fresh, plan.knobs.storm_ms, Instant::now());
+    kept = kept.plus(progress.wait(runtime, after));
     runtime.block_on(settle::settle(stage, rig));
     viewers.iter().for_each(tokio::task::JoinHandle::abort);
     let samples = watchers.end();
