@@ -24,7 +24,7 @@ mod told;
 mod watch;
 mod workload;
 
-pub use draw::{composition, single};
+pub use draw::{composition, each, single};
 pub use evidence::Evidence;
 pub use plan::{StormFault, StormPlan};
 pub use run::{Ran, Storm, run};

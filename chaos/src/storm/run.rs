@@ -87,6 +87,7 @@ impl Storm {
 /// Where the rig, or what is to be judged, cannot be had here.
 pub fn run(storm: &Storm, bag: Bag, say: &dyn Fn(&str)) -> Result<Ran, Trouble> {
     storm.plan.check()?;
+    storm.plan.check_possible(storm.upgrade_to.as_deref())?;
     say(&format!(
         "{} nodes on {}: building, then {} s of {} requests/s and {} viewers",
         storm.plan.nodes,
