@@ -183,8 +183,18 @@ pub const SETTLED_WAIT: Duration = Duration::from_secs(60);
 /// them.
 pub const CUT_SNAPSHOT_EVERY_ENTRIES: &str = "400";
 
-/// Findings that are kept and told; a broken log would give thousands.
+/// Findings that are told in words on a terminal, and how many more there are; a broken log would give thousands.
 pub const FINDINGS_TOLD_MAX: usize = 20;
+
+/// Findings that are kept for the evidence, which names each vote, of all kinds together and of each checker: more than one
+/// cluster's campaign has votes in default, and some 30 MB of sentences. What is above is counted, and said to be missing.
+pub const FINDINGS_KEPT_MAX: usize = 200_000;
+
+/// Sentences of one list on a storm's page, and of one checker among its reasons; the evidence beside it holds all.
+pub const SENTENCES_SHOWN_MAX: usize = 40;
+
+/// Between two lines on how a storm goes, where nothing else happens: soon enough not to be taken for stuck.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// A storm with its calm before and after at most, milliseconds: its history is held in memory.
 pub const STORM_MS_MAX: u64 = 600_000;

@@ -157,7 +157,7 @@ fn clean(runs: &Path) -> Result<Verdict, Trouble> {
         }
     }
     if all.is_empty() {
-        println!("nothing was left");
+        println!("{}", litter::nothing_left(runs));
     }
     Ok(verdict)
 }

@@ -37,6 +37,7 @@ impl Trial {
     /// # Errors
     /// Where the rig or the nemesis cannot be had here.
     pub fn run(&self, runs: &Path) -> Result<Verdict, Trouble> {
+        self.kind.check_possible(self.fs, None)?;
         let name = self.kind.name;
         let bag = open_bag(runs)?;
         let rig = Rig::new(self.options(), bag)?;
@@ -80,6 +81,29 @@ fn judge(name: &str, felt: &Felt, rig: &Rig, sample: &Sample) -> Verdict {
         Err(sentence) => {
             println!("BROKEN: the cluster does not answer again: {sentence}");
             Verdict::Broken
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nemesis;
+
+    #[test]
+    fn what_cannot_be_had_is_said_before_anything_is_built() {
+        let runs = tempfile::tempdir().unwrap();
+        for name in ["power-cut", "rolling-upgrade"] {
+            let trial = Trial {
+                kind: nemesis::named(name).unwrap(),
+                nodes: 3,
+                fs: Fs::Host,
+                lasts: None,
+                binary: "/nowhere/ostraka".into(),
+            };
+            let refused = trial.run(runs.path()).unwrap_err().to_string();
+            assert!(refused.contains(&format!("{name} needs")), "{refused}");
+            assert_eq!(std::fs::read_dir(runs.path()).unwrap().count(), 0);
         }
     }
 }

@@ -10,7 +10,7 @@ use ostraka_sim_model::oracle::{Oracle, Ruling};
 use serde::Serialize;
 
 use super::place_of;
-use crate::limits::FINDINGS_TOLD_MAX;
+use crate::limits::{FINDINGS_KEPT_MAX, FINDINGS_TOLD_MAX};
 use crate::load::{Ballot, Fate};
 
 /// Something that must never be.
@@ -50,18 +50,23 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What was found: how often each, and the first of them in words.
+/// What was found: how often each, and all of it in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Findings {
     pub counts: BTreeMap<Finding, u64>,
-    pub first: Vec<String>,
+    /// Each with the vote that it is about.
+    pub all: Vec<String>,
+    /// So many more were found, and have no sentence.
+    pub left_out: u64,
 }
 
 impl Findings {
     pub fn add(&mut self, finding: Finding, sentence: impl fmt::Display) {
         *self.counts.entry(finding).or_default() += 1;
-        if self.first.len() < FINDINGS_TOLD_MAX {
-            self.first.push(format!("{finding}: {sentence}"));
+        if self.all.len() < FINDINGS_KEPT_MAX {
+            self.all.push(format!("{finding}: {sentence}"));
+        } else {
+            self.left_out += 1;
         }
     }
 
@@ -69,8 +74,26 @@ impl Findings {
         for (finding, count) in other.counts {
             *self.counts.entry(finding).or_default() += count;
         }
-        let room = FINDINGS_TOLD_MAX.saturating_sub(self.first.len());
-        self.first.extend(other.first.into_iter().take(room));
+        let room = FINDINGS_KEPT_MAX.saturating_sub(self.all.len());
+        self.left_out += other.left_out + other.all.len().saturating_sub(room) as u64;
+        self.all.extend(other.all.into_iter().take(room));
+    }
+
+    /// The first of them, for whoever reads lines, and how many there are besides.
+    pub fn told(&self) -> Vec<String> {
+        let mut told: Vec<String> = self.all.iter().take(FINDINGS_TOLD_MAX).cloned().collect();
+        let found: u64 = self.counts.values().sum();
+        if found > told.len() as u64 {
+            let shown = told.len();
+            told.push(match self.left_out {
+                0 => format!("{shown} of {found} findings are told here, the evidence holds all"),
+                _ => format!(
+                    "{shown} of {found} findings are told here, the evidence holds {}",
+                    self.all.len()
+                ),
+            });
+        }
+        told
     }
 
     pub fn count(&self, finding: Finding) -> u64 {
@@ -193,7 +216,10 @@ fn one(ballot: &Ballot, recorded: Option<&Recorded>, event: EventId, findings: &
     match &ballot.fate {
         Fate::Acked(told) if told.status != ToldStatus::Processed => findings.add(
             Finding::ToldOtherwise,
-            format!("voter {voter} voted once and was told {:?}", told.status),
+            format!(
+                "voter {voter} voted once and was told {:?} of vote {}",
+                told.status, told.id
+            ),
         ),
         Fate::Acked(told) => match counted {
             None => findings.add(

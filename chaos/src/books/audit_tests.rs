@@ -177,16 +177,48 @@ fn a_single_vote_that_is_called_a_duplicate_and_one_that_nobody_knows_are_found(
 }
 
 #[test]
-fn only_the_first_findings_are_told_and_all_are_counted() {
+fn the_first_findings_are_told_with_how_many_there_are_and_all_are_kept() {
     let ballots: Vec<_> = (0..50).map(|voter| ballot(voter, processed(2))).collect();
     let mut findings = Findings::default();
     findings.take_in(audit(&ballots, &truth(&[]), EVENT, &[]));
     findings.take_in(audit(&ballots, &truth(&[]), EVENT, &[]));
     assert_eq!(findings.count(Finding::Lost), 100);
-    assert_eq!(findings.first.len(), FINDINGS_TOLD_MAX);
+    assert_eq!((findings.all.len(), findings.left_out), (100, 0));
     assert!(
-        findings.first[0].starts_with("lost: voter 0 "),
+        findings.all[99].starts_with("lost: voter 49 "),
         "{:?}",
-        findings.first
+        findings.all[99]
     );
+    let told = findings.told();
+    assert_eq!(told.len(), FINDINGS_TOLD_MAX + 1);
+    assert!(told[0].starts_with("lost: voter 0 "), "{told:?}");
+    let rest = "20 of 100 findings are told here, the evidence holds all";
+    assert_eq!(told[FINDINGS_TOLD_MAX], rest);
+    let written = serde_json::to_string(&findings).unwrap();
+    assert_eq!(written.matches("lost: voter").count(), 100);
+}
+
+#[test]
+fn what_has_no_sentence_is_counted_as_left_out() {
+    let mut findings = Findings::default();
+    for voter in 0..FINDINGS_KEPT_MAX + 3 {
+        findings.add(Finding::Lost, voter);
+    }
+    let mut twice = findings.clone();
+    twice.take_in(findings);
+    assert_eq!(twice.all.len(), FINDINGS_KEPT_MAX);
+    assert_eq!(twice.left_out, FINDINGS_KEPT_MAX as u64 + 6);
+    assert!(
+        twice
+            .told()
+            .last()
+            .unwrap()
+            .ends_with("the evidence holds 200000")
+    );
+    let few = {
+        let mut few = Findings::default();
+        few.add(Finding::Lost, "voter 1");
+        few.told()
+    };
+    assert_eq!(few, ["lost: voter 1"]);
 }

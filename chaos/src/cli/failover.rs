@@ -55,6 +55,7 @@ pub(crate) fn run(runs: &Path, binary: PathBuf, wanted: &Wanted) -> Result<Verdi
     let name = &wanted.nemesis;
     let kind = nemesis::named(name)
         .ok_or_else(|| Trouble::failed(format!("there is no nemesis {name}; `chaos nemesis` lists them")))?;
+    kind.check_possible(wanted.fs, None)?;
     let campaign = Campaign {
         fault: Fault {
             kind,

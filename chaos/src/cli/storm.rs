@@ -60,9 +60,10 @@ impl Wanted {
         let mut plans = if let Some(path) = &self.plan {
             vec![StormPlan::read(path)?]
         } else if self.each {
-            let all = nemesis::ALL.iter();
-            all.map(|kind| storm::single(kind, seed, self.nodes, self.fs))
-                .collect()
+            if self.upgrade_to.is_none() {
+                println!("rolling-upgrade is left out: it needs another build of the service, --upgrade-to");
+            }
+            storm::each(seed, self.nodes, self.fs, self.upgrade_to.is_some())
         } else if !self.nemesis.is_empty() {
             self.nemesis.iter().map(single).collect::<Result<_, _>>()?
         } else {
@@ -74,6 +75,10 @@ impl Wanted {
         for plan in &mut plans {
             plan.requests_per_s = self.requests_per_s.unwrap_or(plan.requests_per_s);
             plan.check()?;
+            // What was asked for by name is refused before anything begins; one of many is not had, and the others are.
+            if self.plan.is_some() || !self.nemesis.is_empty() {
+                plan.check_possible(self.upgrade_to.as_deref())?;
+            }
         }
         Ok(plans)
     }

@@ -86,7 +86,7 @@ impl Campaign {
         };
         let decided = unless_stopped(&ran, decide(&mut figures, asked));
         let (verdict, sentence) = unless_short(self.short_of(), decided);
-        for line in figures.findings.first.iter().chain(&figures.doubts) {
+        for line in figures.findings.told().iter().chain(&figures.doubts) {
             println!("  {line}");
         }
         let report = self.report(&figures, begun.elapsed());

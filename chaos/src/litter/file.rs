@@ -11,6 +11,8 @@ use crate::Trouble;
 use crate::proc::Identity;
 
 const NAME: &str = "litter.jsonl";
+/// Until it says whose it is.
+const NAME_BEFORE: &str = "litter.jsonl.new";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,15 +28,18 @@ pub(super) struct LitterFile {
 }
 
 impl LitterFile {
+    /// It has its name only once it says whose it is: without that line, another harness that starts just then would take it
+    /// for a dead one's and remove it.
     pub(super) fn create(folder: &Path, harness: Identity) -> Result<Self, Trouble> {
-        let path = folder.join(NAME);
+        let (before, path) = (folder.join(NAME_BEFORE), folder.join(NAME));
         let file = File::options()
             .create_new(true)
             .append(true)
-            .open(&path)
-            .map_err(Trouble::with_file(&path))?;
+            .open(&before)
+            .map_err(Trouble::with_file(&before))?;
         let mut this = Self { path, file };
         this.append(&Line::Harness(harness))?;
+        std::fs::rename(&before, &this.path).map_err(Trouble::with_file(&this.path))?;
         // The name must survive as well as what is in it.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
@@ -76,7 +81,7 @@ impl LitterFile {
 /// What a litter file says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Who made it; `None` where it died before it had said so.
+    /// Who made it; `None` where the line that says so cannot be read any more.
     pub(super) harness: Option<Identity>,
     /// What it had not removed, in the order in which it was made.
     pub(super) left: Vec<Litter>,
@@ -140,5 +145,37 @@ mod tests {
         file.finish().unwrap();
         file.finish().unwrap();
         assert_eq!(read(folder.path()).unwrap(), None);
+    }
+
+    /// Somebody looks all the time while files are made.
+    #[test]
+    fn a_file_that_is_there_says_whose_it_is() {
+        const FILES: usize = 200;
+        let root = tempfile::tempdir().unwrap();
+        let folders: Vec<PathBuf> = (0..FILES)
+            .map(|number| root.path().join(number.to_string()))
+            .collect();
+        for folder in &folders {
+            std::fs::create_dir(folder).unwrap();
+        }
+        let harness = Identity {
+            pid: ProcessId(1),
+            start_ticks: 2,
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for folder in &folders {
+                    LitterFile::create(folder, harness).unwrap();
+                }
+            });
+            for folder in &folders {
+                let found = loop {
+                    if let Some((_, found)) = read(folder).unwrap() {
+                        break found;
+                    }
+                };
+                assert_eq!(found.harness, Some(harness));
+            }
+        });
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-pub use clean::{Cleaned, clean};
+pub use clean::{Cleaned, clean, nothing_left};
 pub(crate) use remove::{is_mounted, loop_devices};
 pub use run::RunId;
 pub use signals::leave_to_signals;
@@ -155,7 +155,7 @@ impl Bag {
         let Some((_, litter)) = found else {
             return Ok(());
         };
-        remove::remove(&litter)?;
+        remove::remove(&litter, &self.inner.folder)?;
         let mut state = self.inner.state();
         state.left.retain(|(other, _)| *other != id);
         state.file.removed(id)
@@ -214,7 +214,7 @@ impl Inner {
         let mut state = self.state();
         let mut complaints = Vec::new();
         for (id, litter) in std::mem::take(&mut state.left).into_iter().rev() {
-            match remove::remove(&litter) {
+            match remove::remove(&litter, &self.folder) {
                 Ok(()) => state.file.removed(id)?,
                 Err(trouble) => {
                     complaints.push(trouble.to_string());

@@ -1,42 +1,111 @@
 //! How each kind of litter is removed. Removing what is gone is no error.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use super::{CHILD_VARIABLE, Litter, RunId};
 use crate::limits::{POLL_PAUSE, UNMOUNT_TRIES};
 use crate::{Trouble, proc, tools};
 
-/// Whether its name shows that it is this run's.
+/// Where control groups are.
+const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
+
+/// Whether its name shows that it is this run's. What is written in a litter file may have been written by anybody, so names
+/// are taken as they stand and never resolved: one that would have to be is nobody's.
 pub(super) fn belongs_to(litter: &Litter, run: &RunId, folder: &Path) -> bool {
     let named = |name: &str| {
-        name.strip_prefix(run.as_str())
-            .is_some_and(|rest| rest.starts_with('-'))
+        let rest = name.strip_prefix(run.as_str());
+        rest.and_then(|rest| rest.strip_prefix('-'))
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(is_plain))
     };
     match litter {
         Litter::Child { mark: name } | Litter::Namespace { name } | Litter::Link { name } => named(name),
         Litter::Mount { at: path } | Litter::Image { path } | Litter::Folder { path } => {
-            path.starts_with(folder) && path != folder
+            lies_below(path, folder)
         }
         Litter::ControlGroup { path } => {
-            path.starts_with("/sys/fs/cgroup")
+            lies_below(path, Path::new(CONTROL_GROUPS))
                 && path.file_name().and_then(|name| name.to_str()).is_some_and(named)
         }
     }
 }
 
-pub(super) fn remove(litter: &Litter) -> Result<(), Trouble> {
+/// Of what the harness makes names: nothing that leads to another place, or that a tool would take for an option.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-'
+}
+
+/// Whether a path names something strictly below a folder, step by step. Bytes are compared and not [`Path`]'s components,
+/// which leave out a `.` and know nothing of a `..`.
+fn lies_below(path: &Path, folder: &Path) -> bool {
+    let rest = path
+        .as_os_str()
+        .as_bytes()
+        .strip_prefix(folder.as_os_str().as_bytes());
+    let Some(rest) = rest.and_then(|rest| rest.strip_prefix(b"/")) else {
+        return false;
+    };
+    rest.split(|byte| *byte == b'/')
+        .all(|name| !name.is_empty() && name != b"." && name != b"..")
+}
+
+/// Removes what belongs to the run of this folder.
+///
+/// # Errors
+/// Where it cannot be removed, or where the way to it leads out of the folder.
+pub(super) fn remove(litter: &Litter, folder: &Path) -> Result<(), Trouble> {
     match litter {
         Litter::Child { mark } => child(mark),
         Litter::Namespace { name } => namespace(name),
         Litter::Link { name } => link(name),
-        Litter::Mount { at } => unmount(at),
-        Litter::Image { path } => image(path),
-        Litter::Folder { path } => match std::fs::remove_dir_all(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(Trouble::with_file(path)(error)),
-            _ => Ok(()),
-        },
+        Litter::Mount { at } => {
+            stays_inside(at, folder)?;
+            unmount(at)
+        }
+        Litter::Image { path } => {
+            stays_inside(path, folder)?;
+            image(path)
+        }
+        Litter::Folder { path } => {
+            stays_inside(path, folder)?;
+            folder_with_all(path)
+        }
         Litter::ControlGroup { path } => control_group(path),
+    }
+}
+
+/// A link on the way to a path would have somebody else's things removed under a name of the run's.
+fn stays_inside(path: &Path, folder: &Path) -> Result<(), Trouble> {
+    let above = path.ancestors().skip(1).take_while(|above| *above != folder);
+    for step in above {
+        if is_link(step) {
+            return Err(Trouble::failed(format!(
+                "{} is left alone: {} on the way to it is a symbolic link",
+                path.display(),
+                step.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn is_link(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|about| about.is_symlink())
+}
+
+/// A link of that name is removed itself, and not what it leads to.
+fn folder_with_all(path: &Path) -> Result<(), Trouble> {
+    if let Some(place) = mounted_below(path) {
+        return Err(Trouble::failed(format!(
+            "{} is left alone: {} is still mounted, and what is on it would be deleted",
+            path.display(),
+            place.display()
+        )));
+    }
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Trouble::with_file(path)(error)),
+        _ => Ok(()),
     }
 }
 
@@ -69,12 +138,23 @@ fn link(name: &str) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Something that is mounted there, or anywhere below.
+fn mounted_below(path: &Path) -> Option<PathBuf> {
+    mounted_places().find(|place| place.starts_with(path))
+}
+
 pub(crate) fn is_mounted(at: &Path) -> bool {
+    mounted_places().any(|place| place == at)
+}
+
+fn mounted_places() -> impl Iterator<Item = PathBuf> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounts
+    let places: Vec<PathBuf> = mounts
         .lines()
         .filter_map(|line| line.split(' ').nth(4))
-        .any(|place| Path::new(&unescaped(place)) == at)
+        .map(|place| PathBuf::from(unescaped(place)))
+        .collect();
+    places.into_iter()
 }
 
 /// The kernel writes a space in a path as `\040`.
@@ -109,10 +189,16 @@ pub(crate) fn loop_devices(path: &Path) -> Result<Vec<String>, Trouble> {
 }
 
 fn image(path: &Path) -> Result<(), Trouble> {
-    if !path.exists() {
+    if std::fs::symlink_metadata(path).is_err() {
         return Ok(());
     }
-    for device in loop_devices(path)? {
+    // `losetup` would follow a link, and let go of the devices over another's file.
+    let devices = if is_link(path) {
+        Vec::new()
+    } else {
+        loop_devices(path)?
+    };
+    for device in devices {
         let detached = tools::run("losetup", ["-d", &device]);
         // Mounted ones detach themselves when they are unmounted, perhaps just now.
         if loop_devices(path)?.contains(&device) {
@@ -143,8 +229,6 @@ fn control_group(path: &Path) -> Result<(), Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     #[test]
@@ -159,6 +243,7 @@ mod tests {
         for own in [
             link("oc12ab34-n1"),
             mount("/somewhere/oc12ab34/node1"),
+            mount("/somewhere/oc12ab34/a/..b"),
             group("/sys/fs/cgroup/cpu/oc12ab34-n1"),
         ] {
             assert!(belongs_to(&own, &run, folder), "{own:?}");
@@ -166,9 +251,19 @@ mod tests {
         for foreign in [
             link("eth0"),
             link("oc12ab345-n1"),
+            link("oc12ab34-"),
+            link("oc12ab34-/../../eth0"),
+            link("oc12ab34-n1 type"),
             mount("/"),
             mount("/somewhere/oc12ab34"),
+            mount("/somewhere/oc12ab34/"),
             mount("/somewhere/oc12ab345/node1"),
+            mount("/somewhere/oc12ab34/../../victim"),
+            mount("/somewhere/oc12ab34/node1/../../oc12ab34"),
+            mount("/somewhere/oc12ab34/./node1"),
+            mount("/somewhere/oc12ab34/."),
+            mount("/somewhere/oc12ab34//node1"),
+            group("/sys/fs/cgroup/../../oc12ab34-n1"),
             group("/sys/fs/cgroup/cpu"),
             group("/tmp/oc12ab34-n1"),
         ] {
@@ -200,8 +295,39 @@ mod tests {
                 path: nowhere.clone(),
             },
         ] {
-            remove(&litter).unwrap();
+            remove(&litter, Path::new("/nowhere/oc12ab34")).unwrap();
         }
+    }
+
+    #[test]
+    fn a_link_is_no_way_out_of_the_runs_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let (run, victim) = (root.join("oc12ab34"), root.join("victim"));
+        for folder in [&run, &victim.join("inner")] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        std::fs::write(victim.join("image"), "kept").unwrap();
+        std::os::unix::fs::symlink(&victim, run.join("away")).unwrap();
+        std::os::unix::fs::symlink(victim.join("image"), run.join("link.img")).unwrap();
+        let folder = |name: &str| Litter::Folder { path: run.join(name) };
+        let image = |name: &str| Litter::Image { path: run.join(name) };
+        for out in [folder("away/inner"), image("away/image")] {
+            let refused = remove(&out, &run).unwrap_err().to_string();
+            assert!(refused.contains("symbolic link"), "{refused}");
+        }
+        // A link itself is the run's own.
+        remove(&image("link.img"), &run).unwrap();
+        remove(&folder("away"), &run).unwrap();
+        assert!(!is_link(&run.join("away")) && !is_link(&run.join("link.img")));
+        assert!(victim.join("inner").exists() && victim.join("image").exists());
+    }
+
+    /// Of a folder in which something is mounted nothing is deleted: what is on it may be anybody's.
+    #[test]
+    fn what_is_mounted_below_a_folder_is_seen() {
+        assert!(mounted_below(Path::new("/proc")).is_some());
+        assert_eq!(mounted_below(Path::new("/proc/self")), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! All nemeses by their names, with what each needs of a rig.
 
+use std::path::Path;
 use std::time::Duration;
 
 use ostraka_core::EventId;
@@ -11,6 +12,8 @@ use super::{
     DiskFull, Flap, Isolate, Kill, Loss, Lost, LostSnapshot, Nemesis, On, OneWay, Pause, PowerCut, Reset,
     Restart, Rolling, SlowDisk, SlowLinks, SlowReaders, TornTail,
 };
+use crate::Trouble;
+use crate::rig::Fs;
 
 /// A stream that somebody may watch.
 #[derive(Clone)]
@@ -46,6 +49,30 @@ pub struct Kind {
 impl Kind {
     pub fn make(&self, stream: StreamOf) -> Box<dyn Nemesis> {
         (self.make)(stream)
+    }
+
+    /// Whether nodes on such a file system can have it, and whether there is the build that it wants.
+    ///
+    /// # Errors
+    /// [`Trouble::Missing`] where not, with what is missing.
+    pub fn check_possible(&self, fs: Fs, upgrade_to: Option<&Path>) -> Result<(), Trouble> {
+        let name = self.name;
+        if self.needs.disks && fs == Fs::Host {
+            return Err(Trouble::missing(format!(
+                "{name} needs a disk for each node: --fs xfs or --fs ext4"
+            )));
+        }
+        match upgrade_to {
+            _ if !self.needs.upgrade => Ok(()),
+            Some(build) if build.is_file() => Ok(()),
+            Some(build) => Err(Trouble::missing(format!(
+                "{name} needs another build of the service, and there is no {}",
+                build.display()
+            ))),
+            None => Err(Trouble::missing(format!(
+                "{name} needs another build of the service: chaos run --nemesis {name} --upgrade-to BUILD"
+            ))),
+        }
     }
 }
 

@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use ostraka_sim_model::ids::NodeIndex;
 use ostraka_sim_model::plan::Target;
 use rustix::fs::FallocateFlags;
+use serde::Deserialize;
 
 use super::{Felt, Nemesis, not_begun};
 use crate::Trouble;
 use crate::limits::{FULL_DISK_LEFT_BYTES, POLL_PAUSE};
-use crate::rig::Rig;
+use crate::rig::{Answer, Rig};
 
-const OF: &str = "looks at which the node said that it is not ready";
+const OF: &str = "looks at which the node said that its disk is nearly full";
+/// What `/readyz` says then. A node may be not ready for reasons enough of its own.
+const REASON: &str = "the disk of the data folder is nearly full";
 /// How often the node is looked at: its own guard looks every few hundred milliseconds.
 const LOOKS: u32 = 100;
 
@@ -52,6 +55,25 @@ fn fill(path: &PathBuf, bytes: u64) -> Result<(), Trouble> {
     Ok(())
 }
 
+#[derive(Deserialize)]
+struct Readiness {
+    #[serde(default)]
+    reasons: Vec<String>,
+}
+
+/// Whether the node is not ready for its disk.
+fn names_the_disk(answer: &Answer) -> bool {
+    let said: Option<Readiness> = serde_json::from_slice(&answer.body).ok();
+    answer.status == 503
+        && said.is_some_and(|said| said.reasons.iter().any(|reason| reason.starts_with(REASON)))
+}
+
+/// One look; a node that does not answer has said nothing.
+fn look(rig: &Rig, index: NodeIndex) -> u64 {
+    let answer = rig.operator_get(index, "/readyz");
+    u64::from(answer.is_ok_and(|answer| names_the_disk(&answer)))
+}
+
 impl Nemesis for DiskFull {
     fn name(&self) -> &'static str {
         "disk-full"
@@ -59,6 +81,7 @@ impl Nemesis for DiskFull {
 
     fn begin(&mut self, rig: &Rig, target: Target) -> Result<Felt, Trouble> {
         let index = rig.resolve(target)?;
+        rig.running(index)?;
         let (ballast, free_bytes) = rig.with_disk(index, |disk| Ok((disk.ballast()?, disk.free_bytes()?)))?;
         let mut full = Full {
             index,
@@ -68,7 +91,7 @@ impl Nemesis for DiskFull {
         fill(&full.ballast, free_bytes.saturating_sub(self.left_bytes))?;
         let left_bytes = rig.with_disk(index, |disk| disk.free_bytes())?;
         for _ in 0..LOOKS {
-            full.felt.bites += u64::from(!rig.is_ready(index));
+            full.felt.bites += look(rig, index);
             if full.felt.bites >= 3 {
                 break;
             }
@@ -81,7 +104,7 @@ impl Nemesis for DiskFull {
     fn end(&mut self, rig: &Rig) -> Result<Felt, Trouble> {
         let mut full = self.full.take().ok_or_else(|| not_begun(self.name()))?;
         let index = full.index;
-        full.felt.bites += u64::from(!rig.is_ready(index));
+        full.felt.bites += look(rig, index);
         std::fs::remove_file(&full.ballast).map_err(Trouble::with_file(&full.ballast))?;
         // A node whose own write met the end of the disk has stopped by itself.
         if rig.pid(index)?.is_none() {
@@ -89,5 +112,44 @@ impl Nemesis for DiskFull {
             rig.launch(index)?;
         }
         Ok(full.felt.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, reasons: &[&str]) -> Answer {
+        let body = serde_json::json!({"status": "not ready", "reasons": reasons});
+        Answer {
+            status,
+            headers: Vec::new(),
+            body: body.to_string().into_bytes(),
+        }
+    }
+
+    #[test]
+    fn only_the_disks_own_reason_counts() {
+        let full = "the disk of the data folder is nearly full: votes are refused, reads go on";
+        let silent = "Vote: node 2 has been silent";
+        assert!(names_the_disk(&answer(503, &[silent, full])));
+        assert!(!names_the_disk(&answer(503, &[silent])));
+        assert!(!names_the_disk(&answer(503, &["the node is shutting down"])));
+        assert!(!names_the_disk(&answer(200, &[])));
+        let garbage = Answer {
+            body: b"upstream is gone".to_vec(),
+            ..answer(503, &[])
+        };
+        assert!(!names_the_disk(&garbage));
+    }
+
+    /// Another wording would make the fault one that never bites.
+    #[test]
+    fn the_reason_is_the_services_own() {
+        let source = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../service/node/src/operator/health.rs"
+        );
+        assert!(std::fs::read_to_string(source).unwrap().contains(REASON));
     }
 }

@@ -52,6 +52,8 @@ pub(crate) enum First {
 /// What every block was just before, as the processes saw it; nothing where the disks went first.
 pub(crate) struct Cut {
     before: Vec<(NodeIndex, Blocks)>,
+    /// Nodes whose process ran until then: a disk that nobody writes to loses nothing.
+    were_up: u64,
 }
 
 /// Should a cut fail half way, its processes go on.
@@ -86,6 +88,10 @@ impl Cut {
     }
 
     fn disks_first(rig: &Rig, nodes: &[NodeIndex]) -> Result<Self, Trouble> {
+        let mut were_up = 0;
+        for index in nodes {
+            were_up += u64::from(rig.pid(*index)?.is_some());
+        }
         // At one moment, as nearly as threads are.
         std::thread::scope(|scope| {
             let cut = |index: &NodeIndex| rig.with_disk(*index, |disk| disk.cut());
@@ -102,7 +108,7 @@ impl Cut {
             rig.kill(*index)?;
         }
         let before = nodes.iter().map(|index| (*index, Blocks::new())).collect();
-        Ok(Self { before })
+        Ok(Self { before, were_up })
     }
 
     fn processes_first(rig: &Rig, nodes: &[NodeIndex]) -> Result<Self, Trouble> {
@@ -124,12 +130,12 @@ impl Cut {
         for index in nodes {
             rig.kill(*index)?;
         }
-        frozen.0.clear();
-        Ok(Self { before })
+        let were_up = std::mem::take(&mut frozen.0).len() as u64;
+        Ok(Self { before, were_up })
     }
 
     fn felt(&self) -> Felt {
-        Felt::new(self.before.len() as u64, OF)
+        Felt::new(self.were_up, OF)
     }
 
     /// The power is back: the disks are mounted again, and nothing is started. What each of them lost.
@@ -284,6 +290,13 @@ impl Nemesis for Blackout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_was_down_lost_no_power() {
+        let before = (0..3).map(|node| (NodeIndex(node), Blocks::new())).collect();
+        let cut = Cut { before, were_up: 2 };
+        assert_eq!(cut.felt().bites, 2);
+    }
 
     #[test]
     fn changed_shortened_and_missing_blocks_are_lost() {

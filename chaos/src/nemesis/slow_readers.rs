@@ -1,5 +1,6 @@
 //! Many watchers that hardly read: their connections fill up on the service's side.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -20,6 +21,8 @@ use crate::proc::wait_until;
 use crate::rig::{Place, Rig};
 
 const OF: &str = "streams on which the service could not send any more";
+/// The kernel asks again and again whether the other side has room: it said that it has none (`man 5 proc`, `tr`).
+const PROBES_FOR_ROOM: &str = "04";
 
 pub struct SlowReaders {
     pub readers: usize,
@@ -29,7 +32,8 @@ pub struct SlowReaders {
 
 struct Running {
     place: Place,
-    opened: u64,
+    /// Of the streams that were opened, on this side.
+    ports: BTreeSet<u16>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<usize>>,
 }
@@ -97,25 +101,37 @@ fn read_slowly(mut streams: Vec<TcpStream>, stop: &AtomicBool) -> usize {
     all - streams.len()
 }
 
-/// How many connections of the node's public port hold bytes that the other side does not take.
-fn stuck_streams(place: &Place) -> Result<u64, Trouble> {
+/// How many of these streams hold bytes on the node's side that the other side does not take.
+fn stuck_streams(place: &Place, readers: &BTreeSet<u16>) -> Result<u64, Trouble> {
     // Of this thread: the process as a whole is in another namespace.
     let path = Path::new("/proc/thread-self/net/tcp");
     let said = place.namespace.inside(|| std::fs::read_to_string(path))?;
-    Ok(stuck(&said.map_err(Trouble::with_file(path))?, PUBLIC_PORT))
+    Ok(stuck(
+        &said.map_err(Trouble::with_file(path))?,
+        PUBLIC_PORT,
+        readers,
+    ))
 }
 
-/// Counts in a table of the kernel's (`man 5 proc`): local address with port, remote one, state, bytes to send.
-fn stuck(table: &str, port: u16) -> u64 {
-    let port = format!(":{port:04X}");
+/// Counts in a table of the kernel's (`man 5 proc`): local address with port, remote one, state, bytes to send, timer. Bytes
+/// alone say nothing: those of any answer that is on its way are among them.
+fn stuck(table: &str, port: u16, readers: &BTreeSet<u16>) -> u64 {
     let rows = table
         .lines()
         .skip(1)
         .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let port_of = |row: &[&str], column: usize| {
+        let (_, digits) = row.get(column)?.rsplit_once(':')?;
+        u16::from_str_radix(digits, 16).ok()
+    };
     let full = |row: &Vec<&str>| {
-        let is_ours = row.get(1).is_some_and(|local| local.ends_with(&port));
+        let is_readers =
+            port_of(row, 1) == Some(port) && port_of(row, 2).is_some_and(|reader| readers.contains(&reader));
         let to_send = row.get(4).and_then(|queues| queues.split(':').next());
-        is_ours && to_send.is_some_and(|bytes| bytes.bytes().any(|digit| digit != b'0'))
+        let timer = row.get(5).and_then(|timer| timer.split(':').next());
+        is_readers
+            && to_send.is_some_and(|bytes| bytes.bytes().any(|digit| digit != b'0'))
+            && timer == Some(PROBES_FOR_ROOM)
     };
     rows.filter(full).count() as u64
 }
@@ -136,7 +152,9 @@ impl Nemesis for SlowReaders {
                 Ok(None) | Err(_) => refused += 1,
             }
         }
-        let opened = streams.len() as u64;
+        let opened = streams.len();
+        let addresses = streams.iter().filter_map(|stream| stream.local_addr().ok());
+        let ports = addresses.map(|addr| addr.port()).collect();
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let stop = stop.clone();
@@ -145,7 +163,7 @@ impl Nemesis for SlowReaders {
         let place = rig.place(index)?.clone();
         self.running = Some(Running {
             place,
-            opened,
+            ports,
             stop,
             thread: Some(thread),
         });
@@ -154,9 +172,9 @@ impl Nemesis for SlowReaders {
 
     fn end(&mut self, _: &Rig) -> Result<Felt, Trouble> {
         let mut running = self.running.take().ok_or_else(|| not_begun(self.name()))?;
-        let stuck = stuck_streams(&running.place)?;
+        let stuck = stuck_streams(&running.place, &running.ports)?;
         let closed = running.finish();
-        let opened = running.opened;
+        let opened = running.ports.len();
         Ok(Felt::new(stuck, OF).noting(format!("{opened} were open, the service closed {closed} of them")))
     }
 }
@@ -166,12 +184,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_connections_of_that_port_that_hold_bytes_are_counted() {
+    fn only_readers_that_the_kernel_waits_for_are_counted() {
+        // A listener; two readers, one of which has room; an answer to somebody else on its way, and one to nobody's port.
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when\n\
                      0: 0B014D0A:1F90 00000000:0000 0A 00000000:00000003 00:00000000\n\
-                     1: 0B014D0A:1F90 01014D0A:C001 01 00000A10:00000000 00:00000000\n\
-                     2: 0B014D0A:1F91 01014D0A:C002 01 00000A10:00000000 00:00000000\n";
-        assert_eq!(stuck(table, 0x1f90), 1);
-        assert_eq!(stuck("", 0x1f90), 0);
+                     1: 0B014D0A:1F90 01014D0A:C001 01 00000A10:00000000 04:00000010\n\
+                     2: 0B014D0A:1F90 01014D0A:C002 01 00000A10:00000000 01:00000010\n\
+                     3: 0B014D0A:1F90 01014D0A:C003 01 00000A10:00000000 04:00000010\n\
+                     4: 0B014D0A:1F91 01014D0A:C001 01 00000A10:00000000 04:00000010\n";
+        let readers = BTreeSet::from([0xc001, 0xc002]);
+        assert_eq!(stuck(table, 0x1f90, &readers), 1);
+        assert_eq!(stuck(table, 0x1f90, &BTreeSet::new()), 0);
+        assert_eq!(stuck("", 0x1f90, &readers), 0);
+    }
+
+    /// What the kernel writes of a connection whose other side takes nothing.
+    #[test]
+    fn a_reader_that_does_not_read_is_stuck() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let readers = [connect(addr).unwrap(), connect(addr).unwrap()];
+        let mut sides: Vec<TcpStream> = (0..2).map(|_| listener.accept().unwrap().0).collect();
+        sides[0].set_nonblocking(true).unwrap();
+        while sides[0].write(&[7; 1_000]).is_ok() {}
+        sides[1].write_all(&[7; 100]).unwrap();
+        let ports: BTreeSet<u16> = readers
+            .iter()
+            .map(|reader| reader.local_addr().unwrap().port())
+            .collect();
+        let counted = || {
+            let table = std::fs::read_to_string("/proc/thread-self/net/tcp").unwrap();
+            stuck(&table, addr.port(), &ports)
+        };
+        assert!(wait_until(OPERATOR_CALL_WAIT, || counted() == 1), "{}", counted());
     }
 }

@@ -76,7 +76,7 @@ impl Campaign {
         let ran = self.clusters(&bag, &mut progress);
         let emptied = bag.empty();
         let (verdict, sentence) = unless_stopped(&ran, progress.figures.verdict(self.cuts));
-        for line in &progress.figures.findings.first {
+        for line in progress.figures.findings.told() {
             println!("  {line}");
         }
         let report = self.report(&progress);

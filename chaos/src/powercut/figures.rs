@@ -156,8 +156,9 @@ impl Figures {
             .values()
             .map(|part| part.cuts - part.disk_went_first)
             .sum();
+        let bit_a_log: u64 = self.stages.values().map(|part| part.cuts_that_bit_a_log).sum();
         let sentence = format!(
-            "{cuts} power cuts; {} of {compared} that could be compared lost data that no barrier had covered; {} acknowledged votes: 0 lost, 0 doubled; every node came back",
+            "{cuts} power cuts; {} of {compared} that could be compared lost data that no barrier had covered, {bit_a_log} of them blocks of a vote log's db; {} acknowledged votes: 0 lost, 0 doubled; every node came back",
             self.cuts_that_bit(),
             self.acked()
         );
@@ -202,6 +203,20 @@ mod tests {
         assert_eq!(verdict, Verdict::Held);
         assert!(
             sentence.contains("2 power cuts; 1 of 2 that could be compared"),
+            "{sentence}"
+        );
+        // Most of what is lost is not the log, and that it was seldom hit is no secret.
+        assert!(
+            sentence.contains("0 of them blocks of a vote log's db"),
+            "{sentence}"
+        );
+        let mut figures = two_cuts(3);
+        let mut log_hit = after(2);
+        log_hit.log_blocks_lost = 1;
+        figures.cut(Stage::Alone, &log_hit);
+        let (_, sentence) = figures.verdict(3);
+        assert!(
+            sentence.contains("1 of them blocks of a vote log's db"),
             "{sentence}"
         );
     }

@@ -5,6 +5,7 @@ use ostraka_sim_model::checkers::{Checker, Class};
 use super::html::Html;
 use super::numbers::counted;
 use super::words;
+use crate::limits::SENTENCES_SHOWN_MAX;
 use crate::storm::Evidence;
 
 /// One way in which a vote can go astray, and who would have found it.
@@ -61,9 +62,15 @@ fn stray(html: &mut Html, evidence: &Evidence, kind: &Kind<'_>) {
         .map(|checker| checker.name())
         .collect();
     if !kind.sentences.is_empty() {
-        let found = counted(kind.sentences.len() as u64, "finding", "findings");
-        html.leaf("p", &[("class", &"bad")], format_args!("✗ {found}"));
-        html.sentences("", kind.sentences);
+        let found_of = |checker| evidence.judgement.found.get(checker).copied().unwrap_or(0);
+        let found: u64 = kind.checkers.iter().map(found_of).sum();
+        let found = counted(found.max(kind.sentences.len() as u64), "finding", "findings");
+        html.leaf(
+            "p",
+            &[("class", &"bad")],
+            format_args!("✗ {found}{}", first_shown(kind.sentences)),
+        );
+        html.sentences("", shown(kind.sentences));
     } else if evidence.judgement.amounts.votes_recorded == 0 {
         html.leaf("p", &[("class", &"open")], "? not known: there was no vote");
     } else if blind.is_empty() {
@@ -76,6 +83,20 @@ fn stray(html: &mut Html, evidence: &Evidence, kind: &Kind<'_>) {
             &[("class", &"open")],
             format_args!("? not known: the checker {who} compared nothing"),
         );
+    }
+}
+
+/// As many as anybody reads; a browser does not show a hundred thousand. The evidence holds the others.
+fn shown<T>(all: &[T]) -> &[T] {
+    &all[..all.len().min(SENTENCES_SHOWN_MAX)]
+}
+
+/// Says so where not all are shown.
+fn first_shown<T>(all: &[T]) -> String {
+    if all.len() > SENTENCES_SHOWN_MAX {
+        format!(", the first {SENTENCES_SHOWN_MAX} shown; the JSON file beside this page has them by id")
+    } else {
+        String::new()
     }
 }
 
@@ -127,13 +148,14 @@ fn verdict_of(html: &mut Html, evidence: &Evidence, checker: Checker) {
         html.leaf("p", &[("class", &class)], found);
         return;
     }
-    let found = counted(violations.len() as u64, "violation", "violations");
+    let found = judgement.found.get(&checker).copied().unwrap_or(0);
+    let found = counted(found.max(violations.len() as u64), "violation", "violations");
     html.leaf(
         "p",
         &[("class", &"bad")],
-        format_args!("✗ {compared} compared, {found}"),
+        format_args!("✗ {compared} compared, {found}{}", first_shown(&violations)),
     );
-    let told: Vec<String> = violations
+    let told: Vec<String> = shown(&violations)
         .iter()
         .map(|violation| {
             let class = match violation.class {

@@ -134,7 +134,7 @@ impl Campaign {
             books.shown,
             books.verified,
             books.snapshots_compared,
-            books.findings.first
+            books.findings.told()
         );
         figures.books = Some(books);
         rig.clear_away()

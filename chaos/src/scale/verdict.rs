@@ -82,7 +82,7 @@ pub(super) fn decide(figures: &mut Figures) -> (Verdict, String) {
     }
     match &figures.books {
         None => weighed.doubts.push("nothing was recounted".to_owned()),
-        Some(books) => weighed.broken.extend(books.findings.first.iter().cloned()),
+        Some(books) => weighed.broken.extend(books.findings.told()),
     }
     figures.doubts.append(&mut weighed.doubts);
     if !weighed.broken.is_empty() {

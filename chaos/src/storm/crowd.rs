@@ -1,5 +1,6 @@
 //! The clients of a storm: each operation begins when the plan says, however the service fares.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ostraka_client::Client;
@@ -10,6 +11,7 @@ use ostraka_sim_model::plan::Operation;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::progress::SoFar;
 use super::stage::SharedStage;
 use crate::limits::LOAD_LATE_START;
 
@@ -33,6 +35,7 @@ impl Kept {
 /// Does `operations`, the first of which is due when the plan's time `from` is at `begin`, and waits for all answers.
 pub(super) async fn live(
     stage: SharedStage,
+    so_far: Arc<SoFar>,
     operations: Vec<Operation>,
     from: SimMs,
     begin: Instant,
@@ -49,14 +52,14 @@ pub(super) async fn live(
         kept.begun += 1;
         kept.late += u64::from(due.elapsed() > LOAD_LATE_START);
         let client = clients[usize::from(operation.endpoint.0)].clone();
-        asking.spawn(ask(stage.clone(), operation, client));
+        asking.spawn(ask(stage.clone(), so_far.clone(), operation, client));
         while asking.try_join_next().is_some() {}
     }
     asking.join_all().await;
     kept
 }
 
-async fn ask(stage: SharedStage, operation: Operation, client: Client) {
+async fn ask(stage: SharedStage, so_far: Arc<SoFar>, operation: Operation, client: Client) {
     let request = Request::of(&stage.plan, &stage.known, &operation, stage.formed_at, |voter| {
         stage.token(voter)
     });
@@ -68,6 +71,7 @@ async fn ask(stage: SharedStage, operation: Operation, client: Client) {
             request.send(&client).await.unwrap_or_else(|error| failed(&error))
         }
     };
+    so_far.note(&answer);
     stage.known.learn(&operation, &answer);
     stage.record(Happening::Answered {
         operation: id,

@@ -39,6 +39,15 @@ pub fn single(kind: &Kind, seed: Seed, nodes: u8, fs: Fs) -> StormPlan {
     plan
 }
 
+/// Each fault alone. Upgrades only where there is another build: it is not everybody's to give.
+pub fn each(seed: Seed, nodes: u8, fs: Fs, upgrades: bool) -> Vec<StormPlan> {
+    let kinds = nemesis::ALL.iter();
+    kinds
+        .filter(|kind| upgrades || !kind.needs.upgrade)
+        .map(|kind| single(kind, seed, nodes, fs))
+        .collect()
+}
+
 /// Several faults in a minute, of which some lie over each other. Those that do are aimed at nodes of their own, fewer than
 /// there are: two at one process would undo each other's harm. What concerns a node's files or all nodes stands alone, for
 /// the last good copy is nobody's to take.

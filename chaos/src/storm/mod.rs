@@ -13,16 +13,18 @@ mod journal;
 mod likeness;
 mod measures;
 mod plan;
+mod progress;
 mod run;
 mod settle;
 mod spans;
 mod stage;
 #[cfg(test)]
 pub(crate) mod testing;
+mod told;
 mod watch;
 mod workload;
 
-pub use draw::{composition, single};
+pub use draw::{composition, each, single};
 pub use evidence::Evidence;
 pub use plan::{StormFault, StormPlan};
 pub use run::{Ran, Storm, run};

@@ -98,6 +98,7 @@ impl StormPlan {
                 self.requests_per_s, self.viewers
             ));
         }
+        let mut before: Option<&StormFault> = None;
         for fault in &self.faults {
             let name = &fault.nemesis;
             if nemesis::named(name).is_none() {
@@ -114,8 +115,24 @@ impl StormPlan {
                     node + 1
                 ));
             }
+            if let Some(before) = before.filter(|before| before.at_ms > fault.at_ms) {
+                return refuse(format!(
+                    "faults stand in the order of their times, and {name} (fault {}) at {} ms stands behind {} (fault {}) at {} ms",
+                    fault.id.0, fault.at_ms.0, before.nemesis, before.id.0, before.at_ms.0
+                ));
+            }
+            before = Some(fault);
         }
         Ok(())
+    }
+
+    /// Whether there is what its faults need. Costs nothing: what cannot be had is known before anything is built.
+    ///
+    /// # Errors
+    /// With the first fault that cannot be had.
+    pub fn check_possible(&self, upgrade_to: Option<&Path>) -> Result<(), Trouble> {
+        self.kinds()
+            .try_for_each(|kind| kind.check_possible(self.fs, upgrade_to))
     }
 
     /// # Errors
@@ -149,7 +166,7 @@ impl StormPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storm::{composition, single};
+    use crate::storm::{composition, each, single};
 
     #[test]
     fn plans_survive_a_file_and_broken_ones_get_a_sentence() {
@@ -162,20 +179,60 @@ mod tests {
         };
         assert_eq!(refused(&plan), None);
         assert_eq!(StormPlan::read(&path).expect("it was written"), plan);
-        let mut broken = [plan.clone(), plan.clone(), plan.clone(), plan.clone()];
+        let mut broken = [(); 5].map(|()| plan.clone());
         broken[0].format = 9;
         broken[1].faults[0].nemesis = "plague".to_owned();
         broken[2].faults[0].for_ms = SimMs(u64::MAX);
         broken[3].nodes = 0;
-        for (plan, part) in broken
-            .iter()
-            .zip(["format 9", "no nemesis plague", "outside", "0 nodes"])
-        {
+        broken[4].faults.reverse();
+        for (plan, part) in broken.iter().zip([
+            "format 9",
+            "no nemesis plague",
+            "outside",
+            "0 nodes",
+            "in the order of their times",
+        ]) {
             let sentence = refused(plan).expect("it is refused");
             assert!(sentence.contains(part), "{sentence}");
         }
         std::fs::write(&path, "{").expect("written");
         assert!(StormPlan::read(&path).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_known_beforehand() {
+        let sentence = |name: &str, fs, upgrade_to: Option<&Path>| {
+            let kind = nemesis::named(name).expect("it is one");
+            let checked = single(kind, Seed(1), 3, fs).check_possible(upgrade_to);
+            checked.err().map(|trouble| trouble.to_string())
+        };
+        for name in ["power-cut", "blackout", "disk-full"] {
+            let refused = sentence(name, Fs::Host, None).expect("it is refused");
+            assert!(
+                refused.contains(name) && refused.contains("--fs xfs"),
+                "{refused}"
+            );
+            assert_eq!(sentence(name, Fs::Ext4, None), None);
+        }
+        let refused = sentence("rolling-upgrade", Fs::Xfs, None).expect("it is refused");
+        assert!(refused.contains("--upgrade-to"), "{refused}");
+        let nowhere = sentence("rolling-upgrade", Fs::Xfs, Some(Path::new("/nowhere/ostraka")));
+        assert!(nowhere.is_some_and(|refused| refused.contains("/nowhere/ostraka")));
+        let build = std::env::current_exe().expect("this program has a path");
+        assert_eq!(sentence("rolling-upgrade", Fs::Xfs, Some(&build)), None);
+        assert_eq!(sentence("kill", Fs::Host, None), None);
+    }
+
+    #[test]
+    fn each_fault_alone_is_all_of_them_that_can_be_had() {
+        let names = |upgrades| {
+            let plans = each(Seed(1), 3, Fs::Xfs, upgrades);
+            let names = plans.into_iter().flat_map(|plan| plan.faults);
+            names.map(|fault| fault.nemesis).collect::<Vec<_>>()
+        };
+        assert_eq!(names(true).len(), nemesis::ALL.len());
+        assert_eq!(names(false).len(), nemesis::ALL.len() - 1);
+        assert!(!names(false).contains(&"rolling-upgrade".to_owned()));
     }
 
     #[test]

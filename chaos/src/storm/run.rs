@@ -9,21 +9,22 @@ use ostraka_sim_model::checkers::{Checker, Class};
 use ostraka_sim_model::history::{Happening, History, Life, Record};
 use ostraka_sim_model::ids::{NodeIndex, SimMicros, SimMs};
 use ostraka_sim_model::names::OWNER;
-use ostraka_sim_model::verdict::{Judgement, judge};
+use ostraka_sim_model::verdict::{Judgement, judge_keeping};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use super::crowd::{self, Kept};
 use super::evidence::{Evidence, Strays};
+use super::progress::Progress;
 use super::spans::FaultSpan;
 use super::stage::{SharedStage, Stage};
 use super::watch::{Sample, Watchers};
-use super::{StormPlan, audience, faults, journal, measures, settle, workload};
+use super::{StormPlan, audience, faults, journal, measures, settle, told, workload};
 use crate::books::{Exported, read};
 use crate::campaign::client_runtime;
 use crate::limits::{
-    END_TO_END_MS_P99_MAX, LOAD_LATE_PER_MILLE_MAX, STEADY_AGAIN_MS, STEADY_DONE_PER_MILLE_MIN,
-    STEADY_EDGE_MS,
+    END_TO_END_MS_P99_MAX, FINDINGS_KEPT_MAX, LOAD_LATE_PER_MILLE_MAX, STEADY_AGAIN_MS,
+    STEADY_DONE_PER_MILLE_MIN, STEADY_EDGE_MS,
 };
 use crate::litter::Bag;
 use crate::nemesis::StreamOf;
@@ -86,6 +87,7 @@ impl Storm {
 /// Where the rig, or what is to be judged, cannot be had here.
 pub fn run(storm: &Storm, bag: Bag, say: &dyn Fn(&str)) -> Result<Ran, Trouble> {
     storm.plan.check()?;
+    storm.plan.check_possible(storm.upgrade_to.as_deref())?;
     say(&format!(
         "{} nodes on {}: building, then {} s of {} requests/s and {} viewers",
         storm.plan.nodes,
@@ -111,7 +113,7 @@ pub fn run(storm: &Storm, bag: Bag, say: &dyn Fn(&str)) -> Result<Ran, Trouble> 
     let records = seen.records.iter().cloned().chain(led).collect();
     let history = journal::history(records, &seen.samples, &logs, stage.formed_at);
     say("judging");
-    let judgement = judge(&stage.plan, &history);
+    let judgement = judge_keeping(&stage.plan, &history, FINDINGS_KEPT_MAX);
     let evidence = evidence(storm, &stage, seen, judgement);
     if evidence.verdict == Verdict::Broken {
         say(&format!("folders kept in {}", keep_folders(&rig, 0)?.display()));
@@ -151,20 +153,19 @@ fn weather(
         .iter()
         .map(|viewer| runtime.spawn(audience::live(Arc::clone(stage), viewer.clone())))
         .collect();
+    let now = || stage.now();
+    let mut progress = Progress::new(&now, say);
     let asking = runtime.spawn(crowd::live(
         Arc::clone(stage),
+        progress.so_far(),
         stormy,
         SimMs(0),
         stage.moment(SimMs(0)),
     ));
     let stream = stream_of(runtime, stage)?;
-    let spans = faults::run(&storm.plan, stage, rig, &stream);
-    for span in &spans {
-        let what = span.trouble.as_deref().unwrap_or(&span.felt);
-        say(&format!("{} bit: {what}", span.nemesis));
-    }
-    let mut kept = runtime
-        .block_on(asking)
+    let spans = faults::run(&storm.plan, stage, rig, &stream, &mut progress);
+    let mut kept = progress
+        .wait(runtime, asking)
         .map_err(|error| Trouble::failed(error.to_string()))?;
     let passed = stage.now();
     let mut owed = Vec::new();
@@ -175,8 +176,9 @@ fn weather(
         None => "the storm is over; all nodes are up",
         Some(sentence) => sentence,
     });
-    let after = crowd::live(Arc::clone(stage), fresh, plan.knobs.storm_ms, Instant::now());
-    kept = kept.plus(runtime.block_on(after));
+    let (whole, so_far) = (Arc::clone(stage), progress.so_far());
+    let after = crowd::live(whole, so_far, fresh, plan.knobs.storm_ms, Instant::now());
+    kept = kept.plus(progress.wait(runtime, after));
     runtime.block_on(settle::settle(stage, rig));
     viewers.iter().for_each(tokio::task::JoinHandle::abort);
     let samples = watchers.end();
@@ -314,12 +316,12 @@ fn decide(evidence: &mut Evidence, noisy: bool) {
     // A machine that is too slow for the crowd may be too slow for the service; what is lost is lost all the same.
     let is_late = late * 1_000 > begun * LOAD_LATE_PER_MILLE_MAX;
     let (mut broken, mut empty) = (evidence.owed.clone(), evidence.judgement.vacuous.clone());
-    for violation in &evidence.judgement.violations {
-        let of = match violation.class {
+    for (class, sentence) in told::violations(&evidence.judgement) {
+        let of = match class {
             Class::Liveness if is_late => &mut empty,
             _ => &mut broken,
         };
-        of.push(format!("{}: {}", violation.checker.name(), violation.sentence));
+        of.push(sentence);
     }
     if evidence.faults.is_empty() {
         empty.push("no fault was planned, so none was tested".to_owned());

@@ -10,7 +10,7 @@ use super::StormFault;
 pub struct FaultSpan {
     pub fault: FaultId,
     pub nemesis: String,
-    /// Whom it hit; where it hits all, whom it was aimed at.
+    /// Whom it hit; where it hits all, whom it was aimed at. None where it never began.
     pub node: Option<NodeIndex>,
     pub began: SimMicros,
     pub ended: SimMicros,

@@ -69,6 +69,7 @@ pub(crate) fn empty() -> Evidence {
         judgement: Judgement {
             verdict: Judged::Vacuous,
             violations: Vec::new(),
+            found: BTreeMap::new(),
             vacuous: Vec::new(),
             missed: Vec::new(),
             compared: BTreeMap::new(),
@@ -174,6 +175,7 @@ fn judgement() -> Judgement {
     Judgement {
         verdict: Judged::Held,
         violations: Vec::new(),
+        found: BTreeMap::new(),
         vacuous: Vec::new(),
         missed: Vec::new(),
         compared: Checker::ALL.into_iter().map(|checker| (checker, 9_000)).collect(),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ostraka_sim_model::checkers::Checker;
 use ostraka_sim_model::ids::Seed;
 use ostraka_sim_model::sometimes::Coverage;
 use ostraka_sim_model::verdict::Judgement;
@@ -53,6 +54,11 @@ impl Summary {
                 violation.checker.name(),
                 violation.sentence
             ));
+        }
+        for checker in Checker::ALL {
+            if let Some(kept) = self.judgement.cut_short(checker) {
+                say(format_args!("  VIOLATIONS ({}): {kept} are told", checker.name()));
+            }
         }
         for reason in &self.judgement.vacuous {
             say(format_args!("  proves nothing: {reason}"));

@@ -156,6 +156,24 @@ fn votes_are_said_to_be_well_only_where_that_was_checked() {
 }
 
 #[test]
+fn of_many_findings_the_first_are_shown_and_all_are_counted() {
+    let mut evidence = testing::sample();
+    evidence.strays.lost = (0..327).map(|vote| format!("vote v{vote} is gone")).collect();
+    let violations = (0..327).map(|vote| violation(Checker::Durability, &format!("w{vote} is gone")));
+    evidence.judgement.violations = violations.collect();
+    let page = shown(&evidence);
+    assert!(page.contains("✗ 327 findings, the first 40 shown"));
+    assert!(page.contains("9,000 facts compared, 327 violations, the first 40 shown"));
+    for name in ["v", "w"] {
+        assert!(page.contains(&format!("{name}39 is gone")));
+        assert!(!page.contains(&format!("{name}40 is gone")));
+    }
+    // More than the evidence itself could keep.
+    evidence.judgement.found.insert(Checker::Durability, 5_000);
+    assert!(shown(&evidence).contains("✗ 5,000 findings, the first 40 shown"));
+}
+
+#[test]
 fn a_violation_stands_with_its_checker() {
     let mut evidence = testing::sample();
     assert!(!shown(&evidence).contains("1 violation"));

@@ -15,10 +15,11 @@ mod words;
 
 use std::path::Path;
 
-use ostraka_sim_model::checkers::Violation;
+use ostraka_sim_model::checkers::{Checker, Violation};
 use ostraka_sim_model::history::History;
 use ostraka_sim_model::ids::SimMicros;
 use ostraka_sim_model::plan::Plan;
+use ostraka_sim_model::verdict::Judgement;
 
 use page::page;
 
@@ -40,7 +41,7 @@ pub(crate) fn write(file: &Path) -> Result<u8, String> {
         plan: &run.plan,
         history: &run.history,
         marks: &marks,
-        verdict: run.judgement.verdict.name(),
+        verdict: &verdict_of(&run.judgement),
     };
     let target = beside(file, "html");
     campaign::write(&target, &page(&shown))?;
@@ -71,6 +72,17 @@ impl Mark {
             at: found.map(|(_, at)| at),
         }
     }
+}
+
+/// With how many violations there are, where not all were kept.
+fn verdict_of(judgement: &Judgement) -> String {
+    let mut verdict = judgement.verdict.name().to_owned();
+    for checker in Checker::ALL {
+        if let Some(kept) = judgement.cut_short(checker) {
+            verdict.push_str(&format!("; {kept} violations of {} are told", checker.name()));
+        }
+    }
+    verdict
 }
 
 /// What a page is made of.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
-use crate::checkers::{Checker, Class, Violation};
+use crate::checkers::{Checker, Class, VIOLATIONS_MAX, Violation};
 use crate::history::{Answer, History};
 use crate::plan::Plan;
 use scene::Scene;
@@ -60,7 +60,11 @@ pub struct Amounts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
     pub verdict: Verdict,
+    /// Those that were kept: a checker that finds everything wrong keeps the first.
     pub violations: Vec<Violation>,
+    /// By checker: how many violations there were, kept or not. Files of before do not say it.
+    #[serde(default)]
+    pub found: BTreeMap<Checker, u64>,
     /// Why the run proves nothing, if it does not.
     pub vacuous: Vec<String>,
     /// Faults that did nothing and could not help it, and why.
@@ -72,16 +76,22 @@ pub struct Judgement {
 
 impl Judgement {
     pub fn of(case: &Case) -> Self {
+        Self::of_keeping(case, VIOLATIONS_MAX)
+    }
+
+    /// As [`Judgement::of`], with so many violations of each checker and class kept.
+    pub fn of_keeping(case: &Case, kept_max: usize) -> Self {
         let mut judgement = Judgement {
             verdict: Verdict::Held,
             violations: Vec::new(),
+            found: BTreeMap::new(),
             vacuous: Vec::new(),
             missed: Vec::new(),
             compared: BTreeMap::new(),
             amounts: amounts(case),
         };
         for checker in Checker::ALL {
-            let report = checker.check(case);
+            let report = checker.check_keeping(case, kept_max);
             if report.compared == 0 && checker.expects(case.plan) {
                 let name = checker.name();
                 judgement
@@ -89,11 +99,22 @@ impl Judgement {
                     .push(format!("the checker {name} compared nothing"));
             }
             judgement.compared.insert(checker, report.compared);
+            judgement.found.insert(checker, report.found());
             judgement.violations.extend(report.violations);
         }
         judgement.look_for_emptiness(case);
         judgement.verdict = judgement.decide();
         judgement
+    }
+
+    /// In words, where not all violations of a checker were kept: so many of how many.
+    pub fn cut_short(&self, checker: Checker) -> Option<String> {
+        let of_checker = |violation: &&Violation| violation.checker == checker;
+        let kept = self.violations.iter().filter(of_checker).count();
+        match self.found.get(&checker) {
+            Some(found) => (*found > kept as u64).then(|| format!("{kept} of {found}")),
+            None => (kept >= VIOLATIONS_MAX).then(|| format!("{kept} or more")),
+        }
     }
 
     fn look_for_emptiness(&mut self, case: &Case) {
@@ -136,6 +157,11 @@ impl Judgement {
 /// Judges a run.
 pub fn judge(plan: &Plan, history: &History) -> Judgement {
     Judgement::of(&Case::new(plan, history))
+}
+
+/// As [`judge`], for whoever wants to know of each vote: so many violations of each checker and class are kept.
+pub fn judge_keeping(plan: &Plan, history: &History, kept_max: usize) -> Judgement {
+    Judgement::of_keeping(&Case::new(plan, history), kept_max)
 }
 
 fn amounts(case: &Case) -> Amounts {

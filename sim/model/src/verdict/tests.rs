@@ -34,6 +34,43 @@ fn safety_comes_before_liveness_and_liveness_before_emptiness() {
     assert_eq!(Verdict::Vacuous.exit_code(), 12);
 }
 
+/// So many acknowledged votes that no log holds.
+fn with_lost(votes: u32) -> Run {
+    let mut run = clean();
+    for vote in 0..votes {
+        let lost = run.submission(0, 1_000 + vote, 1_000 + vote);
+        run.told(lost, 40 + u64::from(vote), crate::history::VoteStatus::Processed);
+    }
+    run
+}
+
+#[test]
+fn violations_that_are_not_kept_are_counted_and_said_to_be_missing() {
+    let run = with_lost(100);
+    let judgement = judged(&run);
+    let kept = |judgement: &Judgement, checker| {
+        let violations = judgement.violations.iter();
+        violations
+            .filter(|violation| violation.checker == checker)
+            .count()
+    };
+    let checker = Checker::Durability;
+    assert_eq!(kept(&judgement, checker), VIOLATIONS_MAX, "{judgement:#?}");
+    let found = judgement.found[&checker];
+    assert!(found >= 100, "{found}");
+    assert_eq!(judgement.cut_short(checker), Some(format!("40 of {found}")));
+    assert_eq!(judgement.cut_short(Checker::ClosingBell), None);
+    // A file of before does not say how many there were.
+    let before = Judgement {
+        found: BTreeMap::new(),
+        ..judgement
+    };
+    assert_eq!(before.cut_short(checker), Some("40 or more".to_owned()));
+    let whole = judge_keeping(&run.plan, &run.history, usize::MAX);
+    assert_eq!(kept(&whole, checker) as u64, found);
+    assert_eq!(whole.cut_short(checker), None);
+}
+
 #[test]
 fn a_fault_that_never_began_makes_a_run_worthless() {
     let mut never = clean();
