@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use madsim::runtime::{Handle, NodeHandle};
 use madsim::task::NodeId;
+use ostraka_core::limits::{FAILED_DRAIN_MS_MAX, FLUSH_MS_MAX};
 use ostraka_replication::env::Offload;
 use ostraka_replication::peer::{PeerClient, PeerServer};
 use ostraka_replication::runtime::OwnedTask;
@@ -25,8 +26,6 @@ use super::wire::{HostNet, Origin, Wires};
 
 /// All nodes of a run are of one cluster, and nobody tries to enter it.
 const CLUSTER_KEY: [u8; 32] = [7; 32];
-/// As the service waits when it stops.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// As the service asks until it is up to date.
 const RECOVERY_ROUND: Duration = Duration::from_secs(5);
 const RECOVERY_PAUSE: Duration = Duration::from_millis(50);
@@ -253,7 +252,7 @@ impl Machine {
         };
         self.state.lock().door = None;
         if ended.is_ok() {
-            ingest.shutdown(tokio::time::sleep(FLUSH_TIMEOUT)).await;
+            ingest.shutdown(while_healthy(&group)).await;
             ostraka_sim_vote::hand_over_leadership(&group).await;
         }
         group.shutdown().await;
@@ -277,6 +276,20 @@ impl Machine {
             offload: Offload::Inline,
             ..GroupConfig::new(GroupName::Vote, self.number(), seed)
         }
+    }
+}
+
+/// As long as the service gives to what it has taken in when it stops: less where the log fails meanwhile, on which that hangs
+/// (`service/node/src/run`, which does not run here).
+async fn while_healthy(group: &Group) {
+    let failed = async {
+        group.failed().await;
+        tokio::time::sleep(Duration::from_millis(FAILED_DRAIN_MS_MAX)).await;
+    };
+    tokio::select! {
+        biased;
+        () = failed => {}
+        () = tokio::time::sleep(Duration::from_millis(FLUSH_MS_MAX)) => {}
     }
 }
 
