@@ -2,7 +2,11 @@
 //!
 //! Everybody votes once, in an order without any neighbourhood, in entries of 1,000. Told on the way: nanoseconds that decoding
 //! and applying take a vote, by the newest million, and the resident memory. Then a snapshot is written from a clone
-//! while half a million further votes are applied, read again, and compared.
+//! while further votes are applied, one for each 64 voters so far; a few more are applied when the clone is gone; and
+//! the snapshot is read again and compared.
+//!
+//! `-- 300000000 in-order`: those who vote before the snapshot do so in the order of their numbers, which takes a fraction of the
+//! time; those who vote beside it and after it are as far from each other as before.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -20,8 +24,11 @@ const EVENT: EventId = EventId(1);
 const CONTESTANTS: u32 = 26;
 const ENTRY_VOTES: u32 = 1_000;
 const WINDOW_VOTES: u32 = 1_000_000;
-/// Votes that are applied while the snapshot is written.
-const BESIDE_VOTES: u32 = 500_000;
+/// Of so many voters one votes while the snapshot is written, as often in a chunk however many voters there are. At 300
+/// million they are 4.7 million: what 250,000 votes/s bring in 19 s.
+const VOTERS_PER_VOTE_BESIDE: u32 = 64;
+/// Parts of the votes beside a snapshot whose first is told by itself: most of its votes are the first in their chunk.
+const PARTS_BESIDE: u32 = 8;
 const VOTERS_DEFAULT: u32 = 10_000_000;
 /// Prime, and far from every power of two: its multiples visit each voter once, and no two neighbours in a row.
 const STRIDE: u64 = 1_000_000_007;
@@ -29,8 +36,11 @@ const STRIDE: u64 = 1_000_000_007;
 struct World {
     state: State,
     index: u64,
-    /// All there will be, those beside the snapshot included.
+    /// All there will be, those beside the snapshot and after it included.
     voters: u32,
+    /// Those who vote beside the snapshot and after it.
+    late_voters: u32,
+    in_order: bool,
     cast: u32,
 }
 
@@ -39,10 +49,12 @@ struct Cost {
     votes: u32,
     decoding: Duration,
     applying: Duration,
+    /// Of `applying` what this thread had a processor: all of it on an idle machine, and the truer figure on a busy one.
+    on_processor: Duration,
 }
 
 impl World {
-    fn new(voters: u32) -> Self {
+    fn new(early_voters: u32, in_order: bool) -> Self {
         let contestant = |place: u32| NewContestant {
             name: format!("contestant {place}"),
             description: String::new(),
@@ -61,7 +73,9 @@ impl World {
         let mut world = World {
             state: State::new(),
             index: 0,
-            voters,
+            voters: early_voters + late_voters(early_voters),
+            late_voters: late_voters(early_voters),
+            in_order,
             cast: 0,
         };
         let created = world.apply(&Batch {
@@ -80,10 +94,26 @@ impl World {
         self.state.apply(meta, batch).outcomes
     }
 
+    /// Who casts the vote of this number, from 0. In order, the last of each group of neighbours comes late, one for each
+    /// late voter, and those after all groups come early.
+    fn voter_of(&self, number: u64) -> u64 {
+        let (voters, late) = (u64::from(self.voters), u64::from(self.late_voters));
+        let group = voters / late;
+        if !self.in_order {
+            number * STRIDE % voters
+        } else if number >= voters - late {
+            (number * STRIDE % late) * group + group - 1
+        } else if number < late * (group - 1) {
+            number / (group - 1) * group + number % (group - 1)
+        } else {
+            number + late
+        }
+    }
+
     fn next_vote(&mut self) -> Command {
         let number = u64::from(self.cast);
         self.cast += 1;
-        let voter = (number * STRIDE % u64::from(self.voters)) as u32 + 1;
+        let voter = self.voter_of(number) as u32 + 1;
         Command::CastVote(VoteRecord {
             voter: VoterNumber(voter),
             event: EVENT,
@@ -102,10 +132,12 @@ impl World {
         let bytes = Batch { commands }.encode();
         let begun = Instant::now();
         let batch = Batch::decode(black_box(&bytes)).expect("it was just encoded");
+        cost.decoding += begun.elapsed();
+        let processor_before = processor_time();
         let decoded = Instant::now();
         let outcomes = self.apply(&batch);
         cost.applying += decoded.elapsed();
-        cost.decoding += decoded - begun;
+        cost.on_processor += processor_time().saturating_sub(processor_before);
         cost.votes += ENTRY_VOTES;
         let counts = |outcome: &Outcome| {
             matches!(
@@ -135,12 +167,20 @@ impl Cost {
 
     fn tell(self, voters: u32) {
         println!(
-            "{voters:>11} voters: decoding {:5.1} ns, applying {:6.1} ns a vote; {:6} MiB resident",
+            "{voters:>11} voters: decoding {:5.1} ns, applying {:6.1} ns a vote ({:6.1} on a processor); {:6} MiB resident",
             self.ns(self.decoding),
             self.ns(self.applying),
+            self.ns(self.on_processor),
             resident_bytes() >> 20
         );
     }
+}
+
+/// Linux: how long this thread has had a processor, as of the last time the scheduler looked.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let ns = text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok());
+    Duration::from_nanos(ns.unwrap_or_default())
 }
 
 /// Linux: pages of the process that are in memory.
@@ -150,8 +190,54 @@ fn resident_bytes() -> u64 {
     pages.unwrap_or_default() * 4_096
 }
 
-/// Writes a snapshot on another thread, and casts votes meanwhile.
+/// Votes that are applied beside a snapshot of `voters`, in whole entries for each part.
+fn votes_beside(voters: u32) -> u32 {
+    let step = PARTS_BESIDE * ENTRY_VOTES;
+    (voters / VOTERS_PER_VOTE_BESIDE).next_multiple_of(step)
+}
+
+/// Those beside the snapshot of `voters`, and once more their first part after it.
+fn late_voters(voters: u32) -> u32 {
+    votes_beside(voters) / PARTS_BESIDE * (PARTS_BESIDE + 1)
+}
+
+/// What votes cost that are cast one entry after the other.
+#[derive(Clone, Copy, Default)]
+struct Burst {
+    cost: Cost,
+    slowest: Duration,
+    slowest_on_processor: Duration,
+}
+
+impl Burst {
+    fn cast(&mut self, world: &mut World, votes: u32) {
+        let until = self.cost.votes + votes;
+        while self.cost.votes < until {
+            let before = self.cost;
+            world.cast_entry(&mut self.cost);
+            self.slowest = self.slowest.max(self.cost.applying - before.applying);
+            let on_processor = self.cost.on_processor - before.on_processor;
+            self.slowest_on_processor = self.slowest_on_processor.max(on_processor);
+        }
+    }
+
+    fn tell(self, which: &str) {
+        println!(
+            "{which} {:>9}: applying {:7.1} ns a vote ({:7.1} on a processor), the slowest 1,000 in {:6.2} ms ({:6.2}); {:6} \
+             MiB resident",
+            self.cost.votes,
+            self.cost.ns(self.cost.applying),
+            self.cost.ns(self.cost.on_processor),
+            self.slowest.as_secs_f64() * 1e3,
+            self.slowest_on_processor.as_secs_f64() * 1e3,
+            resident_bytes() >> 20
+        );
+    }
+}
+
+/// Writes a snapshot on another thread, and casts votes meanwhile and afterwards.
 fn snapshot_beside_votes(world: &mut World, path: &PathBuf) {
+    let voters = world.cast;
     let begun = Instant::now();
     let image = world.state.clone();
     let cloned = begun.elapsed();
@@ -162,42 +248,37 @@ fn snapshot_beside_votes(world: &mut World, path: &PathBuf) {
         snapshot::write(&image, &mut out).expect("there is room for it");
         out.flush().expect("there is room for it");
         out.get_ref().sync_all().expect("there is room for it");
-        begun.elapsed()
+        // With the image, for the votes after it.
+        (begun.elapsed(), image)
     });
-    let (mut all, mut slowest) = (Cost::default(), Duration::ZERO);
-    while all.votes < BESIDE_VOTES {
-        let before = all.applying;
-        world.cast_entry(&mut all);
-        slowest = slowest.max(all.applying - before);
-    }
-    let done_before = writing.is_finished();
-    let wrote = writing.join().expect("it does not panic");
+    let all_votes = votes_beside(voters);
+    let mut burst = Burst::default();
+    burst.cast(world, all_votes / PARTS_BESIDE);
+    burst.tell("beside a snapshot, the first");
+    burst.cast(world, all_votes - burst.cost.votes);
+    let is_done = writing.is_finished();
+    burst.tell("beside a snapshot,   all the");
+    let (wrote, image) = writing.join().expect("it does not panic");
+    drop(image);
     let bytes = std::fs::metadata(path).map_or(0, |meta| meta.len());
     println!(
-        "snapshot: cloned in {:.1} ms, {bytes} bytes ({:.1} a vote) durable in {:.1} s; beside it ({}) applying {:.1} ns a vote, the \
-         slowest 1,000 in {:.2} ms",
+        "snapshot: cloned in {:.1} ms, {bytes} bytes ({:.1} a vote) durable in {:.1} s, {} the votes beside it",
         cloned.as_secs_f64() * 1e3,
-        bytes as f64 / f64::from(world.cast - BESIDE_VOTES),
+        bytes as f64 / f64::from(voters),
         wrote.as_secs_f64(),
-        if done_before {
-            "for a part of the time"
-        } else {
-            "all the time"
-        },
-        all.ns(all.applying),
-        slowest.as_secs_f64() * 1e3
+        if is_done { "before the last of" } else { "after" },
     );
-    println!(
-        "resident with the copies of what was written to meanwhile: {} MiB",
-        resident_bytes() >> 20
-    );
+    let mut after = Burst::default();
+    after.cast(world, all_votes / PARTS_BESIDE);
+    after.tell("with the image gone, another");
 }
 
 fn main() {
     let asked = std::env::args().find_map(|argument| argument.parse::<u32>().ok());
     let voters = asked.unwrap_or(VOTERS_DEFAULT).max(2 * WINDOW_VOTES);
     let voters = voters / WINDOW_VOTES * WINDOW_VOTES;
-    let mut world = World::new(voters + BESIDE_VOTES);
+    let in_order = std::env::args().any(|argument| argument == "in-order");
+    let mut world = World::new(voters, in_order);
     println!("{:>11} voters: {:>6} MiB resident", 0, resident_bytes() >> 20);
     let mut next_told = WINDOW_VOTES;
     while world.cast < voters {

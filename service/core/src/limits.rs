@@ -51,13 +51,17 @@ pub const EXTRA_SUBMISSIONS_RETRY_AFTER_S: u32 = 86_400;
 /// an hour from a few places, retried within minutes.
 pub const PROBE_KEYS_PER_EVENT_MAX: usize = 4_096;
 
-/// Voters whose counted votes stand in one chunk of an event's voter table. The chunk is what a write after a snapshot
-/// image copies: 48 KiB when dense, a few microseconds.
+/// Voters whose counted votes stand in one chunk of an event's voter table: 48 KiB when dense, so that pointers and heads
+/// cost nothing beside it. The snapshot's format has the same chunks.
 pub const VOTERS_PER_CHUNK: usize = 4_096;
 
 /// Voters of a chunk kept as a sorted list before it becomes a dense array: at a quarter the list takes 16 KiB, a third
 /// of the array, and an insertion moves 8 KiB on average.
 pub const SPARSE_VOTERS_PER_CHUNK_MAX: usize = VOTERS_PER_CHUNK / 4;
+
+/// Rows that are put beside a chunk which a snapshot's image holds, before the chunk is copied after all: 6 KiB of votes,
+/// an eighth of the dense chunk, so that lookups stay short, and a copy then costs 192 bytes a vote.
+pub const LATE_ROWS_PER_CHUNK_MAX: usize = 256;
 
 /// Bytes that the snapshot codec gathers before it writes, and reads at once: large enough that a call costs nothing
 /// beside its copy, small enough to stay in cache.

@@ -22,7 +22,7 @@ use crate::codec::{ByteWriter, STATUS_CODES, code_of, encode_new_event};
 use crate::ids::LogIndex;
 use crate::limits::{SNAPSHOT_PIECE_BYTES, VOTERS_PER_CHUNK};
 use crate::state::{
-    CountedChunk, CountedVote, CountedVotes, Event, ExtraVotes, Ledger, Probes, State, place_of,
+    CountedChunk, CountedVote, CountedVotes, Event, ExtraVotes, Ledger, Probes, Rows, State, place_of,
 };
 
 pub(super) const END_MARK: u32 = 0x444e_4521;
@@ -101,10 +101,11 @@ fn write_event(event: &Event, sink: &mut Sink<'_>) -> io::Result<()> {
 fn write_counted(counted: &CountedVotes, sink: &mut Sink<'_>) -> io::Result<()> {
     sink.piece.put_count(counted.chunks().count());
     for (number, chunk) in counted.chunks() {
+        let chunk = chunk.merged();
         sink.piece.put_u32(number.0);
         sink.piece.put_count(chunk.len());
         if chunk.is_dense() {
-            sink.piece.extend_from_slice(&bitmap(chunk));
+            sink.piece.extend_from_slice(&bitmap(&chunk));
         }
         for (place, CountedVote { packed, key_tag }) in chunk.rows() {
             if !chunk.is_dense() {
@@ -130,8 +131,9 @@ fn write_extras(extras: &ExtraVotes, sink: &mut Sink<'_>) -> io::Result<()> {
     sink.piece.put_count(extras.chunks().count());
     for (number, rows) in extras.chunks() {
         sink.piece.put_u32(number.0);
+        let rows = rows.merged();
         sink.piece.put_count(rows.len());
-        for (row, extra) in rows {
+        for (row, extra) in &*rows {
             sink.piece.put_u16(place_of(*row));
             sink.piece.put_u64(extra.key.0);
             sink.piece.put_u64(extra.packed.0);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::State;
 use super::event::{Event, Ledger};
+use super::{CountedChunk, State};
 use crate::ids::{EventId, LogIndex};
 use crate::limits::{EVENTS_MAX, EXTRA_SUBMISSIONS_PER_VOTER_MAX, PROBE_KEYS_PER_EVENT_MAX};
 use crate::outcome::VoteVerdict;
@@ -140,7 +140,7 @@ impl Event {
                 let mut voters = 0;
                 let mut in_time = true;
                 for (_, chunk) in counted.chunks() {
-                    for (_, vote) in chunk.rows() {
+                    for (_, vote) in chunk.layers().flat_map(CountedChunk::rows) {
                         voters += 1;
                         let index = vote.position().index;
                         in_time &= self.opened_index().is_some_and(|opened| index >= opened)
@@ -152,7 +152,7 @@ impl Event {
                 let mut bounded = true;
                 for (_, rows) in extras.chunks() {
                     let mut of_voter = BTreeMap::<u16, usize>::new();
-                    for (row, extra) in rows {
+                    for (row, extra) in rows.layers().flatten() {
                         *of_voter.entry(super::place_of(*row)).or_default() += 1;
                         in_time &= known.contains(&extra.position().index);
                         duplicates += u64::from(extra.verdict() == VoteVerdict::Duplicate);

@@ -1,6 +1,7 @@
 //! Who has a counted vote in an event, and where it stands in the log: 12 bytes a voter.
 
 use super::directory::{ChunkNumber, Directory, chunk_and_place};
+use super::layered::{Layered, Rows};
 use super::position::PackedPosition;
 use crate::ids::{SubmissionKey, VotePosition, VoterNumber};
 use crate::limits::{SPARSE_VOTERS_PER_CHUNK_MAX, VOTERS_PER_CHUNK};
@@ -124,13 +125,6 @@ impl CountedChunk {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            CountedChunk::Sparse(rows) => rows.len(),
-            CountedChunk::Dense(chunk) => chunk.filled,
-        }
-    }
-
     pub(crate) fn is_dense(&self) -> bool {
         matches!(self, CountedChunk::Dense(_))
     }
@@ -147,32 +141,51 @@ impl CountedChunk {
     }
 }
 
+impl Rows for CountedChunk {
+    fn len(&self) -> usize {
+        match self {
+            CountedChunk::Sparse(rows) => rows.len(),
+            CountedChunk::Dense(chunk) => chunk.filled,
+        }
+    }
+
+    fn absorb(&mut self, later: &Self) {
+        later.rows().for_each(|(place, vote)| self.insert(place, vote));
+    }
+}
+
 /// The counted votes of one event. Cheap to clone; see [`Directory`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CountedVotes {
-    chunks: Directory<CountedChunk>,
+    chunks: Directory<Layered<CountedChunk>>,
     len: u64,
 }
 
 impl CountedVotes {
     pub(crate) fn get(&self, voter: VoterNumber) -> Option<CountedVote> {
         let (chunk, place) = chunk_and_place(voter);
-        self.chunks.get(chunk)?.get(place)
+        self.chunks.get(chunk)?.find(|layer| layer.get(place))
     }
 
     /// # Panics
     /// If the voter has a counted vote already.
     pub(crate) fn insert(&mut self, voter: VoterNumber, vote: CountedVote) {
         let (chunk, place) = chunk_and_place(voter);
-        self.chunks.get_mut_or_default(chunk).insert(place, vote);
+        let chunk = self.chunks.get_mut_or_default(chunk);
+        chunk.layer_for_writing().insert(place, vote);
+        let is_below = chunk
+            .layer_below()
+            .is_some_and(|below| below.get(place).is_some());
+        assert!(!is_below, "a voter is counted once");
         self.len += 1;
     }
 
     /// A whole chunk, where there was none.
     pub(crate) fn put_chunk(&mut self, number: ChunkNumber, chunk: CountedChunk) {
         self.len += chunk.len() as u64;
-        let before = std::mem::replace(self.chunks.get_mut_or_default(number), chunk);
-        assert!(before.len() == 0, "a chunk is put once");
+        let place = self.chunks.get_mut_or_default(number);
+        assert!(place.len() == 0, "a chunk is put once");
+        *place.layer_for_writing() = chunk;
     }
 
     /// Distinct voters counted.
@@ -181,7 +194,7 @@ impl CountedVotes {
     }
 
     /// Chunks that hold at least one vote, ascending.
-    pub(crate) fn chunks(&self) -> impl Iterator<Item = (ChunkNumber, &CountedChunk)> {
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = (ChunkNumber, &Layered<CountedChunk>)> {
         self.chunks.iter()
     }
 }
@@ -221,6 +234,7 @@ mod tests {
             }
             prop_assert_eq!(counted.len(), model.len() as u64);
             for (_, chunk) in counted.chunks() {
+                let chunk = chunk.merged();
                 prop_assert_eq!(chunk.is_dense(), chunk.len() > SPARSE_VOTERS_PER_CHUNK_MAX);
                 prop_assert_eq!(chunk.rows().count(), chunk.len());
                 prop_assert!(chunk.rows().is_sorted_by(|a, b| a.0 < b.0));
@@ -241,5 +255,15 @@ mod tests {
         let mut counted = CountedVotes::default();
         counted.insert(VoterNumber(5), vote(1, 1));
         counted.insert(VoterNumber(5), vote(2, 2));
+    }
+
+    #[test]
+    #[should_panic(expected = "a voter is counted once")]
+    fn a_second_count_beside_an_image_stops_the_replica() {
+        let mut counted = CountedVotes::default();
+        counted.insert(VoterNumber(5), vote(1, 1));
+        let image = counted.clone();
+        counted.insert(VoterNumber(5), vote(2, 2));
+        drop(image);
     }
 }

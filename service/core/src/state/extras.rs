@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::directory::{ChunkNumber, Directory, chunk_and_place};
+use super::layered::{Layered, Rows};
 use super::position::PackedPosition;
 use crate::codec::{VERDICT_CODES, code_of, value_of};
 use crate::ids::{SubmissionKey, VotePosition, VoterNumber};
@@ -44,6 +45,18 @@ impl ExtraVote {
 /// not a list for each voter: a rejected voter then costs some 30 bytes and no allocation of its own.
 pub(crate) type ExtraRows = BTreeMap<u32, ExtraVote>;
 
+impl Rows for ExtraRows {
+    fn len(&self) -> usize {
+        ExtraRows::len(self)
+    }
+
+    fn absorb(&mut self, later: &Self) {
+        let rows = self.len() + later.len();
+        self.extend(later);
+        assert!(self.len() == rows, "a submission is remembered once");
+    }
+}
+
 fn row_key(place: u16, sequence: u32) -> u32 {
     u32::from(place) << SEQUENCE_BITS | sequence
 }
@@ -56,15 +69,15 @@ pub(crate) fn place_of(row_key: u32) -> u16 {
 /// The uncounted submissions of one event. Cheap to clone; see [`Directory`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExtraVotes {
-    chunks: Directory<ExtraRows>,
+    chunks: Directory<Layered<ExtraRows>>,
 }
 
 impl ExtraVotes {
     /// A voter's remembered submissions, oldest first.
     pub(crate) fn of(&self, voter: VoterNumber) -> impl Iterator<Item = ExtraVote> {
         let (chunk, place) = chunk_and_place(voter);
-        let rows = self.chunks.get(chunk).into_iter();
-        rows.flat_map(move |rows| {
+        let layers = self.chunks.get(chunk).into_iter().flat_map(Layered::layers);
+        layers.flat_map(move |rows| {
             rows.range(row_key(place, 0)..row_key(place + 1, 0))
                 .map(|(_, vote)| *vote)
         })
@@ -85,11 +98,12 @@ impl ExtraVotes {
         let (chunk, place) = chunk_and_place(voter);
         self.chunks
             .get_mut_or_default(chunk)
+            .layer_for_writing()
             .insert(row_key(place, sequence as u32), vote);
     }
 
     /// Chunks that hold at least one row, ascending; rows ascending by place, then by age.
-    pub(crate) fn chunks(&self) -> impl Iterator<Item = (ChunkNumber, &ExtraRows)> {
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = (ChunkNumber, &Layered<ExtraRows>)> {
         self.chunks.iter()
     }
 }

@@ -7,6 +7,7 @@ mod directory;
 mod event;
 mod extras;
 mod holdings;
+mod layered;
 mod position;
 mod probes;
 mod schedule;
@@ -21,6 +22,7 @@ pub(crate) use counted::{CountedChunk, CountedVote, CountedVotes};
 pub(crate) use directory::{ChunkNumber, voter_at};
 pub(crate) use event::{EventInfo, Ledger, Tally};
 pub(crate) use extras::{ExtraVote, ExtraVotes, place_of};
+pub(crate) use layered::Rows;
 pub(crate) use position::PackedPosition;
 pub(crate) use probes::Probes;
 
@@ -34,8 +36,8 @@ use schedule::Schedule;
 /// All events with their tallies and voters.
 ///
 /// Cloning is cheap (it copies one pointer an event, none a voter), so that a snapshot can be written from a clone
-/// while entries go on being applied to the original; what a later entry touches is copied then, a chunk of
-/// `VOTERS_PER_CHUNK` voters at a time.
+/// while entries go on being applied to the original. What a later entry records is put beside the chunks that a clone
+/// holds, and goes into them when it is gone.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     last_applied: LogIndex,

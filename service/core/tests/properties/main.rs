@@ -5,6 +5,7 @@ mod close_is_exact;
 mod codecs_round_trip;
 mod counts_agree;
 mod generate;
+mod images_change_nothing;
 mod limits_hold;
 mod model;
 mod outcomes_are_the_models;
