@@ -10,10 +10,12 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use loadtest::issuer::Issuer;
 use ostraka_api::{ContestantDraft, CreateEventRequest, LoginRequest};
 use ostraka_client::{CallOptions, Client, ClientConfig, TokioConnect};
+use ostraka_core::{UnixMs, VoterNumber};
 use ostraka_node::env::{Env, OsEntropy, SystemClock};
+use ostraka_node::secrets::Secrets;
+use ostraka_node::token::{Role, Tokens};
 use ostraka_node::{Config, run};
 use ostraka_replication::env::TokioNet;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -23,15 +25,16 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const PASSWORD: &str = "correct horse battery";
 const CONNECTIONS: usize = 64;
-/// Connections, threads and tables have their size after so many rounds.
-const ROUNDS_OF_WARM_UP: usize = 40;
-const ROUNDS: usize = 200;
+/// Of the rounds measured, so many go before: then connections, threads and tables have their size.
+const WARM_UP_DIVISOR: usize = 5;
 
 /// How votes come, and what one may cost.
 struct Case {
     name: &'static str,
     /// Votes in one write.
     pipeline: usize,
+    /// A write on each connection.
+    rounds: usize,
     allocations_a_vote_max: f64,
     bytes_a_vote_max: f64,
 }
@@ -40,12 +43,14 @@ const CASES: [Case; 2] = [
     Case {
         name: "plain, one vote under way on each connection",
         pipeline: 1,
+        rounds: 200,
         allocations_a_vote_max: 10.5,
         bytes_a_vote_max: 1_900.0,
     },
     Case {
         name: "pipelined, 32 votes in one write",
         pipeline: 32,
+        rounds: 20,
         allocations_a_vote_max: 6.8,
         bytes_a_vote_max: 950.0,
     },
@@ -56,18 +61,19 @@ fn a_vote_allocates_no_more_than_agreed() {
     let folder = tempfile::tempdir().unwrap();
     let node = Node::start(folder.path());
     let ballot = node.ballot();
-    let issuer = Issuer::from_file(&folder.path().join("secrets.json"), now_s()).unwrap();
+    let secrets = Secrets::load_or_create(&folder.path().join("secrets.json"), &OsEntropy).unwrap();
+    let tokens = Tokens::new(&secrets);
     let mut voters = 1..;
     for case in &CASES {
         let mut crowd = Crowd::new(node.addr, case.pipeline);
         let mut writes = |rounds: usize| -> Vec<String> {
             let one = |_| {
                 let votes = voters.by_ref().take(case.pipeline);
-                votes.map(|voter| ballot.of(voter, &issuer)).collect()
+                votes.map(|voter| ballot.of(voter, &tokens)).collect()
             };
             (0..rounds * CONNECTIONS).map(one).collect()
         };
-        let (warm_up, measured) = (writes(ROUNDS_OF_WARM_UP), writes(ROUNDS));
+        let (warm_up, measured) = (writes(case.rounds / WARM_UP_DIVISOR), writes(case.rounds));
         crowd.vote(&warm_up);
         let region = Region::new(ALLOCATOR);
         crowd.vote(&measured);
@@ -185,13 +191,12 @@ struct Ballot {
 
 impl Ballot {
     /// A voter's request, whole.
-    fn of(&self, voter: u32, issuer: &Issuer) -> String {
+    fn of(&self, voter: u32, tokens: &Tokens) -> String {
         let Ballot { event, contestant } = self;
         let body = format!(
             r#"{{"user_id":"u{voter}","event_id":"{event}","contestant_id":"{contestant}","client_timestamp":"2026-01-01T00:00:00.000Z","meta":{{"device_id":"d{voter}","app_version":"1.0.0"}}}}"#
         );
-        let mut token = String::new();
-        issuer.sign_into(voter, &mut token);
+        let token = tokens.sign(VoterNumber(voter), Role::Voter, now(), Duration::from_secs(3_600));
         format!(
             "POST /v1/vote/submit HTTP/1.1\r\nhost: ostraka\r\ncontent-type: application/json\r\ncontent-length: {}\r\nauthorization: Bearer {token}\r\n\r\n{body}",
             body.len()
@@ -256,6 +261,7 @@ fn count(text: &[u8], words: &[u8]) -> usize {
         .count()
 }
 
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+fn now() -> UnixMs {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    UnixMs(since_epoch.as_millis() as u64)
 }
