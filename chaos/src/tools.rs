@@ -58,10 +58,18 @@ pub(crate) fn run(
     tool: &str,
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> Result<String, Trouble> {
+    let (command, output) = ended(tool, arguments)?;
+    said(&command, &output)
+}
+
+fn ended(
+    tool: &str,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Result<(Command, Output), Trouble> {
     let mut command = command(tool);
     command.args(arguments);
     let output = command.output().map_err(|error| not_there(tool, &error))?;
-    said(&command, &output)
+    Ok((command, output))
 }
 
 /// As [`run`], of a program of the service's own: what it does not do, the service owes.
@@ -72,9 +80,7 @@ pub(crate) fn run_service(
     program: &str,
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> Result<String, Trouble> {
-    let mut command = command(program);
-    command.args(arguments);
-    let output = command.output().map_err(|error| not_there(program, &error))?;
+    let (command, output) = ended(program, arguments)?;
     said(&command, &output).map_err(|trouble| Trouble::service(trouble.to_string()))
 }
 

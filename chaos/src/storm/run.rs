@@ -116,7 +116,11 @@ pub fn run(storm: &Storm, bag: Bag, say: &dyn Fn(&str)) -> Result<Ran, Trouble> 
     let judgement = judge_keeping(&stage.plan, &history, FINDINGS_KEPT_MAX);
     let evidence = evidence(storm, &stage, seen, judgement);
     if evidence.verdict == Verdict::Broken {
-        say(&format!("folders kept in {}", keep_folders(&rig, 0)?.display()));
+        // What was found stays found where its folders cannot be kept.
+        say(&match keep_folders(&rig, 0) {
+            Ok(kept) => format!("folders kept in {}", kept.display()),
+            Err(trouble) => format!("the folders are not kept: {trouble}"),
+        });
     }
     Ok(Ran {
         evidence,
@@ -227,7 +231,8 @@ fn logs(rig: &Rig, owed: &mut Vec<String>) -> Result<Vec<(NodeIndex, Exported)>,
     for node in rig.indexes() {
         is_owed(rig.verify(node), owed)?;
         if let Some(text) = is_owed(rig.export(node), owed)? {
-            logs.push((node, read(&text)?));
+            let log = read(&text).map_err(|trouble| Trouble::service(trouble.to_string()));
+            logs.extend(is_owed(log, owed)?.map(|log| (node, log)));
         }
     }
     Ok(logs)
