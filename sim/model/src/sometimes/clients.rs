@@ -249,3 +249,44 @@ pub(super) fn closed_while_away(case: &Case) -> bool {
         resumed && sights.iter().any(|sight| matches!(sight, Sight::Closed(_)))
     })
 }
+
+/// On one connection: it was told a version, and then one that its node's log has a gap in place of.
+pub(super) fn snapshot_told_watchers(case: &Case) -> bool {
+    let mut told: BTreeMap<ViewerIndex, (NodeIndex, Option<u64>)> = BTreeMap::new();
+    for record in &case.history.records {
+        let Happening::Saw { viewer, sight } = &record.what else {
+            continue;
+        };
+        let version = match sight {
+            Sight::Connected { node, .. } => {
+                told.insert(*viewer, (*node, None));
+                continue;
+            }
+            Sight::Disconnected => {
+                told.remove(viewer);
+                continue;
+            }
+            Sight::Snapshot(standings) | Sight::Closed(standings) => standings.version,
+            Sight::Tally { version, .. } => *version,
+        };
+        let Some((node, before)) = told.get_mut(viewer) else {
+            continue;
+        };
+        let newer = before.is_some_and(|before| before < version);
+        if newer && is_in_a_gap(case, *node, version) {
+            return true;
+        }
+        *before = Some(version);
+    }
+    false
+}
+
+fn is_in_a_gap(case: &Case, node: NodeIndex, index: u64) -> bool {
+    case.disks.nodes.get(&node).is_some_and(|disk| {
+        let after = |gap: &crate::disks::Gap| {
+            let before = disk.entries.range(..gap.next.0).next_back();
+            index < gap.next.0 && before.is_some_and(|(last, _)| *last < index)
+        };
+        disk.gaps.iter().any(after)
+    })
+}

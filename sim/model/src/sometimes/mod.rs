@@ -50,6 +50,7 @@ points! {
     LeadershipTransferred = nodes::leadership_transferred, "leadership was handed over on request";
     SnapshotTaken = nodes::snapshot_taken, "a node took a snapshot";
     SnapshotInstalled = nodes::snapshot_installed, "a node went on from another node's snapshot";
+    SnapshotToldWatchers = clients::snapshot_told_watchers, "a viewer was told what its node had learned from another node's snapshot alone";
     RejoinedAfterPurge = nodes::rejoined_after_purge, "a node came back, and the log that it lacked was purged";
     UnsyncedChangesLost = nodes::unsynced_changes_lost, "a power cut took changes that no barrier had covered";
     TornTail = nodes::torn_tail, "a power cut took some of the changes no barrier had covered, and left the first";

@@ -246,6 +246,42 @@ fn the_fates_of_nodes_are_seen() {
     meets(&run, &expected);
 }
 
+/// A viewer of node 2, which gets a vote by a snapshot, and is told of it if `told`; and of one that its log has, always.
+fn left_behind(told: bool) -> Run {
+    let mut run = Run::new();
+    let event = run.create(0, None);
+    let viewer = run.viewer(0);
+    run.connected(viewer, 2, None);
+    let standings = run.standings(0, 1);
+    run.saw(viewer, Sight::Snapshot(standings));
+    let operation = run.submission(0, 100, 1);
+    let missed = run.next_entry(vec![vote(0, 100, 1, operation)]);
+    (0..2).for_each(|node| run.durable(node, missed.clone()));
+    let operation = run.submission(0, 101, 2);
+    let held = run.commit(vec![vote(0, 101, 2, operation)]);
+    let mut previous_version = 1;
+    for version in [missed.index.0, held].into_iter().skip(usize::from(!told)) {
+        let tally = Sight::Tally {
+            event,
+            status: Status::Open,
+            version,
+            previous_version,
+            totals: Vec::new(),
+        };
+        run.after(5).saw(viewer, tally);
+        previous_version = version;
+    }
+    run
+}
+
+#[test]
+fn who_is_told_of_a_snapshot_is_told_apart_from_who_is_told_of_the_log() {
+    meets(&left_behind(true), &[Point::SnapshotToldWatchers]);
+    let silent = points(&left_behind(false));
+    assert!(silent.contains(&Point::SnapshotInstalled), "{silent:?}");
+    assert!(!silent.contains(&Point::SnapshotToldWatchers), "{silent:?}");
+}
+
 #[test]
 fn coverage_adds_up_and_outlives_its_file() {
     let (run, other) = (clean(), failover());

@@ -36,6 +36,11 @@ pub(super) fn draw(draw: &mut Draw, profile: Profile, knobs: &Knobs, slots: &[Ev
         rolling_restart(draw, knobs, &mut faults);
     }
     crowds_where_leaders_go(draw, knobs, slots, &mut faults);
+    faults
+}
+
+/// Sorts by time and numbers by place.
+pub(super) fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
     faults.sort_by_key(|fault| fault.at_ms);
     for (place, fault) in faults.iter_mut().enumerate() {
         fault.id = FaultId(place as u16);

@@ -3,6 +3,7 @@
 mod draw;
 mod events;
 mod faults;
+mod left_behind;
 mod operations;
 
 use super::{Knobs, LINK_LATENCY_MS_MIN, PLAN_FORMAT, Plan, Profile};
@@ -29,9 +30,20 @@ impl Plan {
         let knobs = knobs(&mut Draw::of(seed, "knobs"), profile);
         let scripts = events::scripts(&mut Draw::of(seed, "events"), profile, &knobs);
         let operations = operations::draw(&mut Draw::of(seed, "operations"), &knobs, &scripts);
-        let viewers = viewers(&mut Draw::of(seed, "viewers"), profile, &knobs, &scripts);
+        let mut viewers = viewers(&mut Draw::of(seed, "viewers"), profile, &knobs, &scripts);
         let slots: Vec<EventSlot> = scripts.iter().map(|script| script.slot).collect();
-        let faults = faults::draw(&mut Draw::of(seed, "faults"), profile, &knobs, &slots);
+        let mut faults = faults::draw(&mut Draw::of(seed, "faults"), profile, &knobs, &slots);
+        let behind = left_behind::draw(&mut Draw::of(seed, "left-behind"), profile, &knobs, &scripts);
+        if let Some(behind) = behind {
+            viewers.push(Viewer {
+                viewer: ViewerIndex(viewers.len() as u16),
+                slot: behind.slot,
+                from_ms: behind.watched_from_ms,
+                endpoint: behind.node,
+            });
+            faults.extend(behind.faults);
+        }
+        let faults = faults::in_order(faults);
         let plan = Plan {
             format: PLAN_FORMAT,
             seed,
