@@ -30,6 +30,12 @@ pub const DISK_BYTES: u64 = 512 << 20;
 /// An unmounted file system may be busy for a moment: a killed process lets go of its files late.
 pub const UNMOUNT_TRIES: u32 = 100;
 
+/// A storm's fault may be several to the checkers: as many as there can be nodes, and a power of two for the eye.
+pub const STORM_FAULT_LIKE_MAX: u16 = 16;
+
+/// Highest number of a storm's fault: the ids of the checkers' faults have sixteen bits.
+pub const STORM_FAULT_ID_MAX: u16 = u16::MAX / STORM_FAULT_LIKE_MAX;
+
 /// Nodes of one rig at most: an address range and ports are laid out for these.
 pub const NODES_MAX: u8 = 9;
 

@@ -7,11 +7,8 @@ use ostraka_sim_model::plan::{Fault, FaultKind, Target};
 use super::{StormFault, StormPlan};
 use crate::limits::{
     CLOCK_JUMP_S, CLOCK_SKEW_STEP_S, CRASH_LOOP_PERIOD, DELAY, DELAY_JITTER, FLAP_PERIOD, LOSS_PER_MILLE,
-    SLOW_BARRIER,
+    SLOW_BARRIER, STORM_FAULT_LIKE_MAX,
 };
-
-/// A storm's fault may be several to the checkers: as many as there can be nodes.
-const LIKE_EACH: u16 = 16;
 
 /// Ascending by their time, as the storm's own.
 pub(super) fn of(storm: &StormPlan) -> Vec<Fault> {
@@ -20,7 +17,7 @@ pub(super) fn of(storm: &StormPlan) -> Vec<Fault> {
         for (place, kind) in kinds(fault, storm.nodes).into_iter().enumerate() {
             let place = u16::try_from(place).expect("fewer than nodes");
             faults.push(Fault {
-                id: FaultId(fault.id.0 * LIKE_EACH + place),
+                id: FaultId(fault.id.0 * STORM_FAULT_LIKE_MAX + place),
                 at_ms: fault.at_ms,
                 for_ms: fault.for_ms,
                 kind,
@@ -32,7 +29,7 @@ pub(super) fn of(storm: &StormPlan) -> Vec<Fault> {
 
 /// The storm's fault that one of the checkers' stands for.
 pub(super) fn storm_fault(like: FaultId) -> FaultId {
-    FaultId(like.0 / LIKE_EACH)
+    FaultId(like.0 / STORM_FAULT_LIKE_MAX)
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

@@ -1,5 +1,6 @@
 //! A storm's plan: all that one run does, written out, so that it can be kept and run again.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use ostraka_sim_model::ids::{FaultId, NodeIndex, Seed, SimMs};
@@ -7,7 +8,9 @@ use ostraka_sim_model::plan::Target;
 use serde::{Deserialize, Serialize};
 
 use crate::Trouble;
-use crate::limits::{NODES_MAX, STORM_MS_MAX, STORM_REQUESTS_PER_S_MAX, STORM_VIEWERS_MAX};
+use crate::limits::{
+    NODES_MAX, STORM_FAULT_ID_MAX, STORM_MS_MAX, STORM_REQUESTS_PER_S_MAX, STORM_VIEWERS_MAX,
+};
 use crate::nemesis::{self, Kind, Needs};
 use crate::rig::Fs;
 
@@ -99,8 +102,18 @@ impl StormPlan {
             ));
         }
         let mut before: Option<&StormFault> = None;
+        let mut ids = BTreeSet::new();
         for fault in &self.faults {
             let name = &fault.nemesis;
+            if fault.id.0 > STORM_FAULT_ID_MAX {
+                return refuse(format!(
+                    "{name} is fault {}; {STORM_FAULT_ID_MAX} is the highest number",
+                    fault.id.0
+                ));
+            }
+            if !ids.insert(fault.id) {
+                return refuse(format!("{name} is fault {}, and so is another one", fault.id.0));
+            }
             if nemesis::named(name).is_none() {
                 return refuse(format!("there is no nemesis {name}; `chaos nemesis` lists them"));
             }
@@ -233,6 +246,22 @@ mod tests {
         assert_eq!(names(true).len(), nemesis::ALL.len());
         assert_eq!(names(false).len(), nemesis::ALL.len() - 1);
         assert!(!names(false).contains(&"rolling-upgrade".to_owned()));
+    }
+
+    #[test]
+    fn faults_have_numbers_of_their_own_that_the_checkers_can_count() {
+        let mut plan = composition(Seed(1), 3, Fs::Ext4);
+        plan.faults[0].id = FaultId(STORM_FAULT_ID_MAX);
+        plan.check().expect("the highest number is one");
+        plan.faults[0].id = FaultId(STORM_FAULT_ID_MAX + 1);
+        assert!(plan.check().unwrap_err().to_string().contains("highest number"));
+        plan.faults[0].id = plan.faults[1].id;
+        assert!(
+            plan.check()
+                .unwrap_err()
+                .to_string()
+                .contains("so is another one")
+        );
     }
 
     #[test]
