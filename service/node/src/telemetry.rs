@@ -3,7 +3,7 @@
 //! Logs go to stderr. What the node says to the person who started it (where it listens, the first password) goes to
 //! stdout, so that it stands in no log. With JSON logs every line of both is a JSON object, the last words of a panic too.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
@@ -47,7 +47,11 @@ struct Unheard<W>(W);
 
 impl<W: Write> Write for Unheard<W> {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        Ok(self.0.write(line).unwrap_or(line.len()))
+        match self.0.write(line) {
+            // Nothing is wrong: whoever writes tries again, and the line is not lost.
+            Err(error) if error.kind() == ErrorKind::Interrupted => Err(error),
+            written => Ok(written.unwrap_or(line.len())),
+        }
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -81,5 +85,51 @@ fn last_words(panic: &PanicHookInfo<'_>) -> String {
     match panic.location() {
         Some(place) => format!("panicked at {place}: {words}"),
         None => format!("panicked: {words}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Is interrupted once, then takes some of what it is given, then breaks.
+    struct Fickle {
+        calls: u32,
+        taken: Vec<u8>,
+    }
+
+    impl Write for Fickle {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.calls += 1;
+            match self.calls {
+                1 => Err(ErrorKind::Interrupted.into()),
+                2 => {
+                    self.taken.extend(&bytes[..3]);
+                    Ok(3)
+                }
+                3 => {
+                    self.taken.extend(bytes);
+                    Ok(bytes.len())
+                }
+                _ => Err(ErrorKind::BrokenPipe.into()),
+            }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn a_line_outlives_a_signal_and_a_lost_reader_is_no_error() {
+        let mut log = Unheard(Fickle {
+            calls: 0,
+            taken: Vec::new(),
+        });
+        log.write_all(b"first line\n").unwrap();
+        assert_eq!(log.0.taken, b"first line\n");
+        log.write_all(b"second line\n").unwrap();
+        log.flush().unwrap();
+        assert_eq!(log.0.taken, b"first line\n");
     }
 }

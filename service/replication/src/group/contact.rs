@@ -107,7 +107,8 @@ impl Group {
     /// Whether this node is the only voter.
     pub(super) fn is_alone(&self) -> bool {
         let metrics = self.raft().metrics();
-        let members = metrics.borrow().membership_config.membership().clone();
+        let metrics = metrics.borrow();
+        let members = metrics.membership_config.membership();
         members.voter_ids().eq([self.inner.config.node])
     }
 
