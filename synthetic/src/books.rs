@@ -38,6 +38,8 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checked {
     Is(VoteStatus),
+    /// The service knows no such vote, and has acknowledged it.
+    Gone,
     /// No answer: says nothing of the vote.
     Unanswered,
 }
@@ -47,7 +49,7 @@ pub enum Checked {
 pub enum Outcome {
     /// Acknowledged, seen on the stream, processed.
     Complete,
-    /// Acknowledged, and not seen in time.
+    /// Acknowledged, and not seen in time, or not known when it was asked for.
     Missing,
     /// It may have been taken; nobody said so in time.
     Unanswered(String),
@@ -162,6 +164,8 @@ struct Account {
     in_doubt: u64,
     /// `None` before the first sight.
     shown: Option<u64>,
+    /// When votes were last shown without their traces.
+    unnamed_at: Option<Micros>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -187,6 +191,8 @@ impl Books {
     pub fn answered(&mut self, trace: TraceId, answer: Answer, now: Micros) {
         if let Some(flight) = self.flights.get_mut(&trace) {
             flight.answer = Some((now, answer));
+            let contestant = flight.contestant;
+            self.see_unnamed(contestant);
         }
     }
 
@@ -219,8 +225,9 @@ impl Books {
             }
             self.see(&named, now);
             if sight.traces_missing {
-                self.see_by_total(*contestant, *shown, now);
+                self.accounts.entry(*contestant).or_default().unnamed_at = Some(now);
             }
+            self.see_unnamed(*contestant);
         }
         findings
     }
@@ -276,13 +283,27 @@ impl Books {
         }
     }
 
-    /// After a cut the stream tells totals and not whose votes are in them. If as many are in them as there can be at most
-    /// with nothing in doubt, all that is under way has been seen.
-    fn see_by_total(&mut self, contestant: ContestantId, shown: u64, now: Micros) {
-        let account = self.accounts[&contestant];
-        let under_way: Vec<TraceId> = self.flights_of(contestant).map(|(trace, _)| *trace).collect();
-        if account.in_doubt == 0 && shown >= account.sure + under_way.len() as u64 {
-            self.see(&under_way, now);
+    /// After a cut the stream tells totals and not whose votes are in them. Where they have room for all that are
+    /// acknowledged, these have been seen: that such a vote is gone all the same, and one in doubt is there in its place, the
+    /// question about its status finds out.
+    fn see_unnamed(&mut self, contestant: ContestantId) {
+        let Some((account, unnamed_at)) = self
+            .accounts
+            .get(&contestant)
+            .and_then(|account| Some((*account, account.unnamed_at?)))
+        else {
+            return;
+        };
+        let seen = self
+            .flights_of(contestant)
+            .filter(|(_, flight)| flight.seen_at.is_some());
+        let named = account.sure + seen.count() as u64;
+        let unseen =
+            |flight: &Flight| flight.is_acked() && flight.seen_at.is_none() && flight.sent_at <= unnamed_at;
+        let unseen = self.flights_of(contestant).filter(|(_, flight)| unseen(flight));
+        let unseen: Vec<TraceId> = unseen.map(|(trace, _)| *trace).collect();
+        if account.shown.unwrap_or(0) >= named + unseen.len() as u64 {
+            self.see(&unseen, unnamed_at);
         }
     }
 
@@ -339,6 +360,7 @@ impl Books {
                 Outcome::Wrong(status)
             }
             (_, _, Some(Checked::Is(status))) if *status != VoteStatus::Processed => Outcome::Wrong(*status),
+            (_, _, Some(Checked::Gone)) => Outcome::Missing,
             (Some((_, Answer::Acknowledged(_))), Some(_), _) => Outcome::Complete,
             (Some((_, Answer::Acknowledged(_))), None, _) => Outcome::Missing,
             (Some((_, Answer::Refused(why))), ..) => Outcome::Refused(why),

@@ -213,6 +213,50 @@ fn after_a_cut_the_total_tells_who_was_seen() {
     assert_eq!(books.to_check(), [trace(1)]);
 }
 
+/// The stream was cut, two votes were counted meanwhile, and their answers come after the snapshot that has them.
+#[test]
+fn after_a_cut_answers_may_come_later_than_the_total() {
+    let mut books = opened();
+    for number in 1..4 {
+        books.sent(trace(number), contestant(1), at(number), at(number));
+    }
+    books.saw(&snapshot(7), at(200));
+    books.answered(trace(1), processed(), at(210));
+    books.answered(trace(2), processed(), at(220));
+    books.answered(trace(3), Answer::Unknown(String::new()), at(230));
+    assert_eq!(books.to_check(), [trace(1), trace(2)]);
+    // Its own tally names a later one, which is none of the earlier.
+    books.sent(trace(4), contestant(1), at(300), at(300));
+    books.answered(trace(4), processed(), at(310));
+    assert_eq!(books.to_check().len(), 2);
+    assert_eq!(books.saw(&tally(8, &[trace(4)]), at(320)), []);
+    assert_eq!(books.to_check().len(), 3);
+}
+
+#[test]
+fn a_total_without_room_for_what_is_acknowledged_hides_nothing() {
+    let mut books = opened();
+    for number in 1..3 {
+        books.sent(trace(number), contestant(1), at(number), at(number));
+        books.answered(trace(number), processed(), at(100));
+    }
+    books.saw(&snapshot(6), at(200));
+    assert_eq!(
+        outcomes(&books.close(at(20_000), PATIENCE)),
+        ["missing", "missing"]
+    );
+}
+
+#[test]
+fn a_vote_that_is_not_known_any_more_is_missing_whatever_the_total_says() {
+    let mut books = opened();
+    books.sent(trace(1), contestant(1), at(100), at(100));
+    books.answered(trace(1), processed(), at(103));
+    books.saw(&tally(6, &[trace(1)]), at(150));
+    books.checked(trace(1), Checked::Gone);
+    assert_eq!(outcomes(&books.close(at(160), PATIENCE)), ["missing"]);
+}
+
 proptest! {
     /// A service that does as it should never makes a finding, in whatever order things become known.
     #[test]

@@ -284,7 +284,11 @@ impl Prober {
             let (client, token) = (self.client.clone(), Arc::clone(&session.token));
             self.calls.spawn(async move {
                 let told = client.vote_status(&vote, CallOptions::bearer(&token)).await;
-                let checked = told.map_or(Checked::Unanswered, |told| Checked::Is(told.vote_status));
+                let checked = match told {
+                    Ok(told) => Checked::Is(told.vote_status),
+                    Err(ClientError::Problem { problem, .. }) if problem.status == 404 => Checked::Gone,
+                    Err(_) => Checked::Unanswered,
+                };
                 Back::Checked { trace, checked }
             });
         }

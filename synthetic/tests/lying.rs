@@ -28,6 +28,7 @@ enum Lie {
     NamedNotCounted,
     Duplicate,
     StatusRejected,
+    StatusNotFound,
     Overloaded,
     /// The vote is shown after 1.2 s.
     LateOnStream,
@@ -124,6 +125,9 @@ async fn submit(State(service): Shared, headers: HeaderMap, Json(vote): Json<Val
 }
 
 async fn status(State(service): Shared) -> Told {
+    if service.lie == Lie::StatusNotFound {
+        return problem(StatusCode::NOT_FOUND, "vote-not-found");
+    }
     let status = if service.lie == Lie::StatusRejected {
         "rejected"
     } else {
@@ -242,6 +246,7 @@ async fn each_lie_is_found() {
     tells(Lie::NamedNotCounted, 1, "stays").await;
     tells(Lie::Duplicate, 1, "1 with a wrong status").await;
     tells(Lie::StatusRejected, 1, "1 with a wrong status").await;
+    tells(Lie::StatusNotFound, 1, "1 acknowledged votes not seen").await;
 }
 
 #[tokio::test]
