@@ -32,6 +32,8 @@ const VOTERS_RESERVE: f64 = 1.25;
 const FIRST_VOTER: u32 = 1_000_000_000;
 /// How late the generator may notice that a vote is due, p99, ms.
 const NOTICED_MS_P99_MAX: f64 = 5.0;
+/// Of what is offered, acknowledged or not: below it what was not refused was held back by the generator.
+const REACHED_SHARE_MIN: f64 = 0.95;
 const MEMORY_LOOK: Duration = Duration::from_millis(250);
 /// Resident memory that a counted vote may need: its place in the dedupe, and what the log's cache keeps of it.
 const MEMORY_A_VOTE_BYTES: f64 = 32.0;
@@ -331,6 +333,13 @@ impl OverloadFigures {
                 "the generator could not offer so much (it was late: {}): give it more --threads or a machine of its own",
                 self.noticed_ms.text()
             ));
+        }
+        if self.refused.is_empty() && self.goodput_per_s < REACHED_SHARE_MIN * self.offered_per_s {
+            return Some(
+                "nobody was refused, and not all were acknowledged: votes waited for room on a connection, so the service was not \
+                 offered so much: give it more --connections"
+                    .to_string(),
+            );
         }
         (self.without_voter > 0).then(|| {
             format!(

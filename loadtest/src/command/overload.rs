@@ -38,8 +38,9 @@ pub(super) struct OverloadArgs {
     /// The same seed gives the same moments
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Connections of the overload. With --depth it has to be more than the service holds before it refuses (80,000 votes)
-    #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(1..=15_000))]
+    /// Connections of the overload. With --depth it has to be more than the service holds before it refuses: 4 MiB,
+    /// some 155,000 votes
+    #[arg(long, default_value_t = 4_096, value_parser = clap::value_parser!(u64).range(1..=15_000))]
     connections: u64,
     /// Votes under way on a connection at most
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..=4_096))]

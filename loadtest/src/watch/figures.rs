@@ -13,6 +13,8 @@ use crate::statistics::{CpuCores, Limit, latencies};
 
 /// How late a thread of watchers, or of the generator, may be, p99: a tenth of what the 95th percentile end to end may take.
 const LATE_MS_P99_MAX: f64 = 10.0;
+/// Below so many watchers most of what the memory grows by is the votes', and the limit is not looked at.
+const MEMORY_WATCHERS_MIN: usize = 5_000;
 /// Samples with which a 99th percentile is seen with 95 % confidence: 0.99^n < 0.05.
 const TRACED_MIN: u64 = 299;
 
@@ -287,6 +289,7 @@ impl WatchFigures {
         );
         // Of a service that somebody else started the memory is not known, and nothing is said of it.
         let known = memory.2.map(|_| memory);
+        let known = known.filter(|_| self.asked.watchers >= MEMORY_WATCHERS_MIN);
         let all = figures.into_iter().chain(known);
         let (held, missed): (Vec<_>, Vec<_>) =
             all.partition(|(_, _, found, max)| found.is_some_and(|found| found <= *max));

@@ -19,7 +19,7 @@ fn figures(change: impl FnOnce(&mut WatchFigures)) -> WatchFigures {
         memory_a_watcher_kib_max: 16.0,
     };
     let asked = Watch {
-        watchers: 100,
+        watchers: 10_000,
         watcher_threads: 1,
         votes_per_s: 1_000.0,
         pace: Pace::Poisson,
@@ -48,7 +48,7 @@ fn figures(change: impl FnOnce(&mut WatchFigures)) -> WatchFigures {
         tallies_max: 200,
         shown_min: Some(10_000),
         shown_max: Some(10_000),
-        watched_to_the_end: 100,
+        watched_to_the_end: 10_000,
         omitting: 0,
         faults: 0,
         fault_sentences: Vec::new(),
@@ -97,6 +97,11 @@ fn each_limit_is_looked_at() {
         Verdict::Fail,
         "memory a watcher 16.10 KiB",
     );
+    let few = |it: &mut WatchFigures| {
+        it.memory_a_voted_watcher_kib = Some(16.1);
+        it.asked.watchers = 4_999;
+    };
+    says(few, Verdict::Pass, "end to end");
     says(
         |it| it.memory_a_voted_watcher_kib = None,
         Verdict::Pass,
@@ -166,9 +171,9 @@ fn a_crowd_or_a_load_that_was_late_says_nothing_of_the_service() {
     says(|it| it.not_acked = 1, Verdict::Inconclusive, "not acknowledged");
     says(|it| it.traced = 298, Verdict::Inconclusive, "it takes 299");
     says(
-        |it| it.watched_to_the_end = 99,
+        |it| it.watched_to_the_end = 9_999,
         Verdict::Inconclusive,
-        "1 of 100 watchers lost",
+        "1 of 10000 watchers lost",
     );
     let none = |it: &mut WatchFigures| {
         (it.ledger.acked, it.ledger.counted) = (0, 0);
