@@ -1,5 +1,8 @@
 //! The command line.
 
+mod overload;
+mod watch;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +34,10 @@ enum Command {
     /// People's journeys through a running service (voters, watchers, organizers, attackers), by goose: for realism, not for
     /// verdicts on latency
     Journeys(JourneysArgs),
+    /// Has a crowd watch an event's stream while votes come at a stated rate, and times each watcher's first sight of them
+    Watch(watch::WatchArgs),
+    /// Offers a service of the run's own a multiple of what it can do, and sees how it bears that and comes back
+    Overload(overload::OverloadArgs),
     /// Starts the service and an empty handler in turn and measures both in the same run
     Compare(CompareArgs),
     /// Serves the empty handler that `compare` measures
@@ -255,6 +262,8 @@ pub fn run() -> ExitCode {
         Command::Votes(args) => votes(&args),
         Command::Rate(args) => rate(&args),
         Command::Journeys(args) => walk(&args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Overload(args) => overload::run(&args),
         Command::Compare(args) => compare(&args),
         Command::EmptyServer { listen } => match empty_server::run(&listen) {
             Ok(()) => ExitCode::SUCCESS,

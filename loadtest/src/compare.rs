@@ -1,7 +1,7 @@
 //! The service and the empty server, in turn, under the same generator, on the same machine, in the same run: absolute
 //! figures drift from machine to machine, the ratio holds. And what somebody would take instead, under generators of their own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use hdrhistogram::Histogram;
@@ -10,9 +10,10 @@ use serde::Serialize;
 use crate::evidence::{self, Verdict};
 use crate::generator::{self, LoadError};
 use crate::issuer::Issuer;
+use crate::own_service::OwnService;
 use crate::peers::{PeerSide, Peers};
 use crate::processes::{ProcessError, Server, beside};
-use crate::session::{self, Figures, Pressure, SessionError, Subject};
+use crate::session::{self, Figures, Pressure, SessionError};
 use crate::statistics::{LatencyMs, Limit, Spread, latencies};
 
 #[derive(Debug, thiserror::Error)]
@@ -231,29 +232,10 @@ fn peer_row(side: &PeerSide) -> String {
 }
 
 fn service_round(pressure: Pressure, folder: &Path) -> Result<(Figures, Histogram<u64>), CompareError> {
-    let binary = beside("ostraka").map_err(CompareError::Folder)?;
-    let data = folder.join("data");
-    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
-    let password = format!("{random:016x}{random:016x}");
-    let mut command = Command::new(&binary);
-    command
-        .arg("serve")
-        .arg("--data-dir")
-        .arg(&data)
-        .env("OSTRAKA_OPERATOR_PASSWORD", &password);
-    for port in ["--listen", "--operator-listen", "--peer-listen"] {
-        command.args([port, "127.0.0.1:0"]);
-    }
-    let server = Server::start("the service", command, &folder.join("service.log"))?;
-    let secrets_file: PathBuf = data.join("secrets.json");
-    let subject = Subject {
-        addr: server.addr,
-        secrets_file: &secrets_file,
-        operator_password: &password,
-        pid: Some(server.pid()),
-    };
+    let service = OwnService::start(folder)?;
+    let subject = service.subject();
     let (report, ledger) = session::run_closed(&subject, pressure)?;
-    server.kill();
+    service.kill();
     Ok((
         Figures::of(&report, pressure.threads, Some(ledger)),
         report.latencies_micros,

@@ -50,6 +50,10 @@ pub(crate) enum LoadError {
     Unreachable { addr: SocketAddr, reason: String },
     #[error("the generator's own runtime does not start: {0}")]
     Runtime(std::io::Error),
+    #[error("{0}")]
+    TooMany(String),
+    #[error("the watchers are not there: {0}")]
+    Watchers(String),
 }
 
 /// What came of it. Votes are counted from the first to the last, measurements are of the window.

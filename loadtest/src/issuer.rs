@@ -32,6 +32,7 @@ struct Stored {
 }
 
 /// Signs voters' tokens. Cheap to share.
+#[derive(Clone)]
 pub struct Issuer {
     /// The header in base64, with its dot.
     header: String,

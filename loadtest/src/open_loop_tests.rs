@@ -15,7 +15,11 @@ fn load(addr: SocketAddr, votes_per_s: f64) -> OpenLoad {
         addr,
         template: VoteTemplate::new("h", "e1", "e1-c0", "2026-01-01T00:00:00Z"),
         issuer: Issuer::new(&[7; 32], "k1", 1),
+        first_voter: 1,
+        traced: None,
         votes_per_s,
+        surge: None,
+        voters: None,
         pace: Pace::Constant,
         seed: 1,
         connections: 4,
@@ -83,6 +87,84 @@ fn every_vote_of_the_schedule_is_sent_once_and_answered() {
         assert!(report.counts.broken.is_empty() && report.counts.in_doubt() == 0);
         assert!((report.acked_per_s() - 1_000.0).abs() < 1e-6);
     }
+}
+
+#[test]
+fn one_vote_in_so_many_is_traced_and_each_trace_says_when_it_was_to_begin() {
+    let (addr, _) = server(|_| Some(200));
+    let traced = Traced::new(5, 100);
+    let load = OpenLoad {
+        traced: Some(traced),
+        ..load(addr, 1_000.0)
+    };
+    let ready = Ready::of(load).unwrap();
+    assert_eq!(ready.votes(), 600);
+    let mut found = Vec::new();
+    for (share, requests) in ready.shares.iter().zip(&ready.requests) {
+        for (number, start) in share.starts.iter().enumerate() {
+            let request = std::str::from_utf8(requests.get(number)).unwrap();
+            let trace = request.split("traceparent: 00-").nth(1).map(|rest| &rest[..32]);
+            let id = trace.map(|hex| ostraka_api::trace::parse_trace_id(hex).unwrap());
+            if let Some((nth, intended)) = id.map(|id| traced.read(id).unwrap()) {
+                assert_eq!(intended, *start);
+                found.push(nth);
+            }
+        }
+    }
+    assert_eq!(found, [0, 1, 2, 3, 4, 5]);
+    // Each thread's first is before the window.
+    assert_eq!(ready.traced(), 4);
+}
+
+#[test]
+fn a_surge_brings_so_many_times_as_many_votes_while_it_lasts() {
+    let mut load = load("127.0.0.1:1".parse().unwrap(), 1_000.0);
+    load.surge = Some(Surge {
+        within: 200 * MS..400 * MS,
+        times: 3.0,
+    });
+    let starts = starts(1_000.0, &load, 1);
+    assert!(starts.is_sorted());
+    let within = |from: u32, until: u32| {
+        let range = from * MS..until * MS;
+        starts.iter().filter(|start| range.contains(*start)).count()
+    };
+    for (found, expected) in [
+        (within(0, 200), 200),
+        (within(200, 400), 600),
+        (within(400, 600), 200),
+    ] {
+        assert!(found.abs_diff(expected) <= 2, "{found} {expected}");
+    }
+}
+
+#[test]
+fn who_was_refused_votes_again_and_nobody_votes_twice_who_was_not() {
+    let (addr, served) = server(|request| Some(if request < 300 { 503 } else { 200 }));
+    let report = run(OpenLoad {
+        voters: Some(400),
+        ..load(addr, 1_000.0)
+    })
+    .unwrap();
+    assert_eq!(report.counts.refused[&503], 300);
+    assert_eq!((report.counts.acked, served.load(Ordering::Relaxed)), (300, 600));
+    assert!(
+        (300..=310).contains(&report.sent_voters),
+        "{}",
+        report.sent_voters
+    );
+    assert_eq!(report.seen.without_retry_after, 300);
+    assert_eq!(
+        report.timeline.slots.iter().map(|slot| slot.acked).sum::<u64>(),
+        300
+    );
+    let (addr, _) = server(|_| Some(200));
+    let few = run(OpenLoad {
+        voters: Some(100),
+        ..load(addr, 1_000.0)
+    })
+    .unwrap();
+    assert_eq!((few.counts.acked, few.seen.without_voter), (100, 500));
 }
 
 #[test]

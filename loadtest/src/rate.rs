@@ -60,7 +60,7 @@ pub(crate) struct Ranks {
 
 impl Ranks {
     /// `happened` of `samples`; the others never did, so they are longer than all that did.
-    fn of(happened: &Histogram<u64>, samples: u64) -> Self {
+    pub(crate) fn of(happened: &Histogram<u64>, samples: u64) -> Self {
         let never = samples - happened.len();
         let rank = |per_mille: u64| {
             let rank = (samples * per_mille).div_ceil(1_000).max(1);
@@ -78,7 +78,7 @@ impl Ranks {
         }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let ranks = [self.p50, self.p95, self.p99, self.p999, self.max];
         let ms = |rank: Option<f64>| rank.map_or("never".to_string(), |ms| format!("{ms:.2}"));
         let [p50, p95, p99, p999, max] = ranks.map(ms);
@@ -222,7 +222,11 @@ pub(crate) fn run(subject: &Subject<'_>, rate: Rate) -> Result<RateFigures, Sess
             addr: subject.addr,
             template,
             issuer,
+            first_voter: 1,
+            traced: None,
             votes_per_s: rate.votes_per_s,
+            surge: None,
+            voters: None,
             pace: rate.pace,
             seed: rate.seed,
             connections: rate.connections,

@@ -2,9 +2,14 @@
 
 use std::fmt::Write;
 
+use ostraka_api::ids::TraceId;
+use ostraka_api::trace::format_traceparent;
+use ostraka_api::{SpanId, TraceContext};
+
 use crate::issuer::Issuer;
 
 /// The vote that every request casts, but for its voter.
+#[derive(Clone)]
 pub(crate) struct VoteTemplate {
     host: String,
     event: String,
@@ -25,8 +30,24 @@ impl VoteTemplate {
         }
     }
 
+    /// Whom and what it is for: `Host` and event.
+    pub(crate) fn aims_at(&self) -> (&str, &str) {
+        (&self.host, &self.event)
+    }
+
     /// Appends the request of that voter to `out`.
     pub(crate) fn render_into(&self, issuer: &Issuer, voter: u32, out: &mut String) {
+        self.render_traced_into(issuer, voter, None, out);
+    }
+
+    /// The same, as a part of a sampled trace where one is given.
+    pub(crate) fn render_traced_into(
+        &self,
+        issuer: &Issuer,
+        voter: u32,
+        trace: Option<TraceId>,
+        out: &mut String,
+    ) {
         let body = format!(
             r#"{{"user_id":"u{voter}","event_id":"{}","contestant_id":"{}","client_timestamp":"{}","meta":{{"device_id":"d{voter}","app_version":"1.0.0"}}}}"#,
             self.event, self.contestant, self.client_timestamp
@@ -39,6 +60,15 @@ impl VoteTemplate {
         )
         .expect("writing to a string does not fail");
         issuer.sign_into(voter, out);
+        if let Some(trace_id) = trace {
+            let context = TraceContext {
+                trace_id,
+                span_id: SpanId::new(1_u64.to_be_bytes()).expect("one is not zero"),
+                sampled: true,
+            };
+            out.push_str("\r\ntraceparent: ");
+            out.push_str(&format_traceparent(context));
+        }
         out.push_str("\r\n\r\n");
         out.push_str(&body);
     }
@@ -55,6 +85,11 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn bytes(&self) -> usize {
         self.head_bytes + self.body_bytes
+    }
+
+    /// The head, of the buffer that the answer was found in.
+    pub(crate) fn head<'a>(&self, buffer: &'a [u8]) -> &'a [u8] {
+        &buffer[..self.head_bytes]
     }
 
     /// The body, of the buffer that the answer was found in.
@@ -127,6 +162,13 @@ fn number(digits: &[u8]) -> Option<usize> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+/// Whether an answer's head has a `Retry-After`.
+pub(crate) fn says_when_to_return(head: &[u8]) -> bool {
+    const NAME: &[u8] = b"retry-after:";
+    let mut lines = head.split(|byte| *byte == b'\n');
+    lines.any(|line| line.len() >= NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))
+}
+
 /// Whether a vote's answer says that the vote is counted.
 pub(crate) fn says_processed(body: &[u8]) -> bool {
     const WORDS: &[u8] = br#""vote_status":"processed""#;
@@ -155,6 +197,19 @@ mod tests {
         assert!(head.contains("\r\nauthorization: Bearer ey"), "{head}");
         let vote: ostraka_api::SubmitVoteRequest = serde_json::from_str(body).unwrap();
         assert_eq!(vote.user_id.0, 42);
+        assert!(!text.contains("traceparent"));
+    }
+
+    #[test]
+    fn a_traced_request_names_its_trace_and_has_it_sampled() {
+        let template = VoteTemplate::new("h", "e1", "e1-c0", "2026-01-01T00:00:00Z");
+        let (mut plain, mut traced) = (String::new(), String::new());
+        let issuer = Issuer::new(&[7; 32], "k1", 1);
+        template.render_into(&issuer, 42, &mut plain);
+        template.render_traced_into(&issuer, 42, Some(TraceId([0xab; 16])), &mut traced);
+        let header = format!("\r\ntraceparent: 00-{}-0000000000000001-01", "ab".repeat(16));
+        assert_eq!(traced.replace(&header, ""), plain);
+        assert_eq!(traced.len(), plain.len() + header.len());
     }
 
     #[test]
@@ -169,6 +224,13 @@ mod tests {
         assert_eq!(find_answer(&long), Err(WireError::HeadTooLong));
         let big = b"HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\n";
         assert_eq!(find_answer(big), Err(WireError::BodyTooLong(99_999)));
+    }
+
+    #[test]
+    fn who_is_to_come_back_is_told_when() {
+        assert!(says_when_to_return(b"HTTP/1.1 503 X\r\nRetry-After: 1\r\n\r\n"));
+        assert!(!says_when_to_return(b"HTTP/1.1 503 X\r\nretry: 1\r\n\r\n"));
+        assert!(!says_when_to_return(b""));
     }
 
     #[test]

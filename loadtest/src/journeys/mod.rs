@@ -7,8 +7,8 @@ mod findings;
 mod plan;
 mod prepare;
 mod roles;
-mod standings;
-mod stream;
+pub(crate) mod standings;
+pub(crate) mod stream;
 mod visit;
 mod world;
 

@@ -32,20 +32,108 @@ pub(crate) enum Seen {
     Sign,
 }
 
-/// Reads bytes as a watcher does. No connection, so that it can be shown what it must find.
-pub(crate) struct Reader {
-    decoder: Decoder,
+/// What a stream says, read once for however many watchers get the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Snapshot(StandingsPayload),
+    Tally(TallyPayload),
+    Closed(StandingsPayload),
+}
+
+impl Said {
+    /// None for an event of a later release.
+    ///
+    /// # Errors
+    /// Where it is not what the API has, or its id is not its version.
+    pub(crate) fn read(name: &str, data: &str, id: &str) -> Result<Option<Self>, String> {
+        let said = match StreamEvent::from_name(name) {
+            Some(StreamEvent::Snapshot) => Self::Snapshot(read(data)?),
+            Some(StreamEvent::Closed) => Self::Closed(read(data)?),
+            Some(StreamEvent::Tally) => Self::Tally(read(data)?),
+            None => return Ok(None),
+        };
+        let version = said.version();
+        if id == version.to_string() {
+            Ok(Some(said))
+        } else {
+            Err(format!("an event of version {version} has the id {id:?}"))
+        }
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        match self {
+            Self::Snapshot(standings) | Self::Closed(standings) => standings.version,
+            Self::Tally(tally) => tally.version,
+        }
+    }
+}
+
+/// What one watcher was shown of a stream, held to its promise.
+#[derive(Clone, Debug)]
+pub(crate) struct Follower {
     standings: Standings,
     /// Something of this very stream was read before, so that a tally must go on from it.
     begun: bool,
+}
+
+impl Follower {
+    pub(crate) fn new(standings: Standings) -> Self {
+        Self {
+            standings,
+            begun: false,
+        }
+    }
+
+    pub(crate) fn standings(&self) -> &Standings {
+        &self.standings
+    }
+
+    /// # Errors
+    /// The promise that was broken.
+    pub(crate) fn take(&mut self, said: &Said) -> Result<(), String> {
+        match said {
+            Said::Snapshot(standings) | Said::Closed(standings) => {
+                self.standings.take_standings(standings)?;
+            }
+            Said::Tally(tally) => self.take_tally(tally)?,
+        }
+        self.begun = true;
+        Ok(())
+    }
+
+    /// Who skipped frames is shown all totals, since version 0.
+    fn take_tally(&mut self, tally: &TallyPayload) -> Result<(), String> {
+        let (told, since) = (self.standings.version(), tally.previous_version);
+        if self.begun && since != told && since != 0 {
+            return Err(format!(
+                "a tally goes on from version {since}, and {told} was shown before it"
+            ));
+        }
+        let (shown, all) = (tally.contestants.len(), self.standings.totals().len());
+        if since == 0 && shown < all {
+            return Err(format!("a tally since version 0 has {shown} totals of {all}"));
+        }
+        self.standings.take_tally(tally)
+    }
+}
+
+/// Whether there may be more traces than it lists.
+pub(crate) fn omits_traces(tally: &TallyPayload) -> bool {
+    // Of many skipped frames the newest traces are listed, and the others are not counted.
+    tally.traces_omitted > 0 || tally.previous_version == 0 && tally.traces.len() >= TRACES_PER_DELTA_MAX
+}
+
+/// Reads bytes as a watcher does. No connection, so that it can be shown what it must find.
+pub(crate) struct Reader {
+    decoder: Decoder,
+    follower: Follower,
 }
 
 impl Reader {
     pub(crate) fn new(standings: Standings) -> Self {
         Self {
             decoder: Decoder::default(),
-            standings,
-            begun: false,
+            follower: Follower::new(standings),
         }
     }
 
@@ -66,46 +154,18 @@ impl Reader {
     }
 
     fn event(&mut self, name: &str, data: &str, id: &str) -> Result<Option<Seen>, String> {
-        let seen = match StreamEvent::from_name(name) {
-            Some(StreamEvent::Snapshot) => {
-                self.standings.take_standings(&read(data)?)?;
-                Seen::Snapshot
-            }
-            Some(StreamEvent::Closed) => {
-                self.standings.take_standings(&read::<StandingsPayload>(data)?)?;
-                Seen::Closed
-            }
-            Some(StreamEvent::Tally) => self.tally(&read(data)?)?,
-            // Of a later release.
-            None => return Ok(None),
+        let Some(said) = Said::read(name, data, id)? else {
+            return Ok(None);
         };
-        let version = self.standings.version();
-        if id != version.to_string() {
-            return Err(format!("an event of version {version} has the id {id:?}"));
-        }
-        self.begun = true;
-        Ok(Some(seen))
-    }
-
-    /// Who skipped frames is shown all totals, since version 0.
-    fn tally(&mut self, tally: &TallyPayload) -> Result<Seen, String> {
-        let (told, since) = (self.standings.version(), tally.previous_version);
-        if self.begun && since != told && since != 0 {
-            return Err(format!(
-                "a tally goes on from version {since}, and {told} was shown before it"
-            ));
-        }
-        let (shown, all) = (tally.contestants.len(), self.standings.totals().len());
-        if since == 0 && shown < all {
-            return Err(format!("a tally since version 0 has {shown} totals of {all}"));
-        }
-        self.standings.take_tally(tally)?;
-        let listed = tally.traces.len();
-        Ok(Seen::Tally {
-            traces: tally.traces.clone(),
-            // Of many skipped frames the newest traces are listed, and the others are not counted.
-            omitted: tally.traces_omitted > 0 || since == 0 && listed >= TRACES_PER_DELTA_MAX,
-        })
+        self.follower.take(&said)?;
+        Ok(Some(match said {
+            Said::Snapshot(_) => Seen::Snapshot,
+            Said::Closed(_) => Seen::Closed,
+            Said::Tally(tally) => Seen::Tally {
+                omitted: omits_traces(&tally),
+                traces: tally.traces,
+            },
+        }))
     }
 }
 
@@ -145,12 +205,12 @@ impl Stream {
     }
 
     pub(crate) fn standings(&self) -> &Standings {
-        &self.reader.standings
+        self.reader.follower.standings()
     }
 
     /// What was shown, for another stream to go on from.
     pub(crate) fn leave(self) -> Standings {
-        self.reader.standings
+        self.reader.follower.standings
     }
 
     /// The next thing, or none by that time.
@@ -235,7 +295,13 @@ mod tests {
             omitted: false,
         };
         assert_eq!(seen, [shown.clone(), Seen::Sign, shown]);
-        assert_eq!((reader.standings.version(), reader.standings.sum()), (9, 6));
+        assert_eq!(
+            (
+                reader.follower.standings().version(),
+                reader.follower.standings().sum()
+            ),
+            (9, 6)
+        );
     }
 
     #[test]
@@ -244,7 +310,7 @@ mod tests {
         let full = tally(9, 0, 9, 4);
         let seen = |omitted, traces| Seen::Tally { traces, omitted };
         assert_eq!(reader.feed(full.as_bytes()), Ok(vec![seen(false, Vec::new())]));
-        assert_eq!(reader.standings.sum(), 4);
+        assert_eq!(reader.follower.standings().sum(), 4);
         let trace = format!("\"{}\"", "ab".repeat(16));
         let traces = [trace.as_str(); TRACES_PER_DELTA_MAX].join(",");
         let crowded = tally(11, 0, 11, 4).replace("\"traces\":[]", &format!("\"traces\":[{traces}]"));
@@ -275,7 +341,7 @@ mod tests {
 
     #[test]
     fn who_comes_back_goes_on_from_what_he_was_shown() {
-        let shown = reader().standings;
+        let shown = reader().follower.standings;
         let again = || Reader::new(shown.clone());
         // His last version is no event of the new stream, so it may begin anywhere after it.
         assert!(again().feed(tally(9, 5, 9, 4).as_bytes()).is_ok());

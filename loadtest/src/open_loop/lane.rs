@@ -14,10 +14,13 @@ use tokio::time::{sleep, timeout};
 
 use super::thread::{Answered, Shared};
 use crate::generator::{Broken, CONNECT_TIMEOUT, READ_BYTES};
-use crate::wire::{find_answer, says_processed};
+use crate::wire::{find_answer, says_processed, says_when_to_return};
 
 /// Between two attempts to connect again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+
+/// When a vote was to begin, and the number of its request.
+pub(super) type Awaited = (Duration, usize);
 
 /// What is on its way on one connection.
 #[derive(Default)]
@@ -25,8 +28,8 @@ pub(super) struct Lane {
     /// Bytes that are still to be sent, from `sent` on.
     out: RefCell<Vec<u8>>,
     sent: Cell<usize>,
-    /// When the votes under way were to begin, in the order of their requests.
-    awaited: RefCell<VecDeque<Duration>>,
+    /// The votes under way, in the order of their requests.
+    awaited: RefCell<VecDeque<Awaited>>,
     has_more: Notify,
 }
 
@@ -35,9 +38,9 @@ impl Lane {
         self.awaited.borrow().len()
     }
 
-    pub(super) fn send(&self, intended: Duration, request: &[u8]) {
+    pub(super) fn send(&self, intended: Duration, vote: usize, request: &[u8]) {
         self.out.borrow_mut().extend_from_slice(request);
-        self.awaited.borrow_mut().push_back(intended);
+        self.awaited.borrow_mut().push_back((intended, vote));
         self.has_more.notify_one();
     }
 
@@ -129,10 +132,13 @@ fn take_answers(shared: &Shared, number: usize, lane: &Lane, buffer: &mut Vec<u8
         let answered = match answer.status {
             200 if says_processed(body) => Answered::Acked,
             200 => Answered::NotCounted,
-            status => Answered::Refused(status),
+            status => Answered::Refused {
+                status,
+                says_when: says_when_to_return(answer.head(&buffer[taken..])),
+            },
         };
-        let intended = lane.awaited.borrow_mut().pop_front().ok_or(Broken::Unasked)?;
-        shared.answered(number, intended, answered);
+        let awaited = lane.awaited.borrow_mut().pop_front().ok_or(Broken::Unasked)?;
+        shared.answered(number, awaited, answered);
         taken += answer.bytes();
     }
     buffer.drain(..taken);

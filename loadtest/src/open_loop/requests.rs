@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use ostraka_api::ids::TraceId;
+
 use crate::issuer::Issuer;
 use crate::wire::VoteTemplate;
 
@@ -13,14 +15,19 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// One vote of each voter.
-    pub(super) fn render(template: &VoteTemplate, issuer: &Issuer, voters: Range<u32>) -> Self {
+    /// One vote of each voter; `trace_of` says by its number whether it is traced.
+    pub(super) fn render(
+        template: &VoteTemplate,
+        issuer: &Issuer,
+        voters: Range<u32>,
+        trace_of: impl Fn(usize) -> Option<TraceId>,
+    ) -> Self {
         let mut requests = Self {
             bytes: String::new(),
             ends: Vec::with_capacity(voters.len()),
         };
-        for voter in voters {
-            template.render_into(issuer, voter, &mut requests.bytes);
+        for (number, voter) in voters.enumerate() {
+            template.render_traced_into(issuer, voter, trace_of(number), &mut requests.bytes);
             requests.ends.push(requests.bytes.len());
         }
         requests
@@ -42,10 +49,11 @@ mod tests {
     fn each_request_is_the_one_of_its_voter() {
         let template = VoteTemplate::new("h", "e1", "e1-c0", "2026-01-01T00:00:00Z");
         let issuer = Issuer::new(&[7; 32], "k1", 1);
-        let requests = Requests::render(&template, &issuer, 8..12);
+        let trace_of = |number: usize| (number == 2).then_some(TraceId([3; 16]));
+        let requests = Requests::render(&template, &issuer, 8..12, trace_of);
         for (number, voter) in (8..12).enumerate() {
             let mut alone = String::new();
-            template.render_into(&issuer, voter, &mut alone);
+            template.render_traced_into(&issuer, voter, trace_of(number), &mut alone);
             assert_eq!(requests.get(number), alone.as_bytes());
         }
     }

@@ -10,10 +10,13 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio::time::{sleep, sleep_until, timeout_at};
 
-use super::lane::{self, Lane};
+use super::lane::{self, Awaited, Lane};
 use super::requests::Requests;
-use super::{OpenLoad, Seen, Share};
+use super::{OpenLoad, Seen, Share, Timeline};
 use crate::generator::{ANSWER_TIMEOUT, Counts};
+
+/// What an acknowledgement may take at most: the objective.
+const ACK_MAX: Duration = Duration::from_millis(50);
 
 /// What one thread is to do.
 pub(super) struct Plan<'a> {
@@ -44,10 +47,39 @@ struct Inner {
     under_way: u64,
     counts: Counts,
     seen: Seen,
+    timeline: Timeline,
+    pool: Option<Pool>,
+}
+
+/// What one thread saw.
+pub(super) struct Part {
+    pub(super) counts: Counts,
+    pub(super) seen: Seen,
+    pub(super) timeline: Timeline,
+    pub(super) sent_voters: u64,
+}
+
+/// Whose votes are cast next.
+struct Pool {
+    /// The first that was never sent.
+    fresh: usize,
+    voters: usize,
+    /// Refused, and to be sent again.
+    again: VecDeque<usize>,
+}
+
+impl Pool {
+    fn next(&mut self) -> Option<usize> {
+        self.again.pop_front().or_else(|| {
+            let is_left = self.fresh < self.voters;
+            self.fresh += usize::from(is_left);
+            is_left.then(|| self.fresh - 1)
+        })
+    }
 }
 
 /// Runs one thread's part on a runtime of its own.
-pub(super) fn run(plan: Plan<'_>, requests: Requests) -> std::io::Result<(Counts, Seen)> {
+pub(super) fn run(plan: Plan<'_>, requests: Requests) -> std::io::Result<Part> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -67,6 +99,12 @@ pub(super) fn run(plan: Plan<'_>, requests: Requests) -> std::io::Result<(Counts
             under_way: 0,
             counts: Counts::default(),
             seen: Seen::new(),
+            timeline: Timeline::default(),
+            pool: plan.load.voters.map(|_| Pool {
+                fresh: 0,
+                voters: plan.share.voters.len(),
+                again: VecDeque::new(),
+            }),
         }),
     });
     let local = LocalSet::new();
@@ -77,10 +115,12 @@ pub(super) fn run(plan: Plan<'_>, requests: Requests) -> std::io::Result<(Counts
     // The lanes go with the runtime, and what they know is here.
     let inner = &mut *shared.inner.borrow_mut();
     inner.counts.unanswered += inner.under_way;
-    Ok((
-        std::mem::take(&mut inner.counts),
-        std::mem::replace(&mut inner.seen, Seen::new()),
-    ))
+    Ok(Part {
+        counts: std::mem::take(&mut inner.counts),
+        seen: std::mem::replace(&mut inner.seen, Seen::new()),
+        timeline: std::mem::take(&mut inner.timeline),
+        sent_voters: inner.pool.as_ref().map_or(0, |pool| pool.fresh as u64),
+    })
 }
 
 async fn drive(shared: &Shared, starts: &[Duration]) {
@@ -137,6 +177,7 @@ impl Shared {
                 .noticed_micros
                 .saturating_record(micros(now - intended));
         }
+        inner.timeline.at(intended).begun += 1;
         inner.due.push_back((intended, number));
     }
 
@@ -147,9 +188,18 @@ impl Shared {
         while !inner.due.is_empty()
             && let Some(number) = inner.free.pop_front()
         {
+            let (intended, own) = inner.due.pop_front().expect("one is due");
+            let vote = match &mut inner.pool {
+                None => Some(own),
+                Some(pool) => pool.next(),
+            };
+            let Some(vote) = vote else {
+                inner.seen.without_voter += 1;
+                inner.free.push_front(number);
+                continue;
+            };
             let lane = &inner.lanes[number];
-            let (intended, vote) = inner.due.pop_front().expect("one is due");
-            lane.send(intended, self.requests.get(vote));
+            lane.send(intended, vote, self.requests.get(vote));
             inner.under_way += 1;
             if lane.under_way() < self.depth {
                 inner.free.push_back(number);
@@ -175,9 +225,13 @@ impl Shared {
     }
 
     /// A vote that was to begin at `intended` was answered; `took` it until then.
-    pub(super) fn answered(&self, number: usize, intended: Duration, answer: Answered) {
+    pub(super) fn answered(&self, number: usize, (intended, vote): Awaited, answer: Answered) {
         let now = self.start.elapsed();
         let inner = &mut *self.inner.borrow_mut();
+        if matches!(answer, Answered::Acked) {
+            inner.timeline.at(now).acked += 1;
+            inner.timeline.at(intended).quick += u64::from(now - intended <= ACK_MAX);
+        }
         if self.is_measured(intended) {
             let took = micros(now - intended);
             match answer {
@@ -188,7 +242,13 @@ impl Shared {
         match answer {
             Answered::Acked => inner.counts.acked += 1,
             Answered::NotCounted => inner.counts.not_counted += 1,
-            Answered::Refused(status) => *inner.counts.refused.entry(status).or_default() += 1,
+            Answered::Refused { status, says_when } => {
+                *inner.counts.refused.entry(status).or_default() += 1;
+                inner.seen.without_retry_after += u64::from(status == 503 && !says_when);
+                if let Some(pool) = &mut inner.pool {
+                    pool.again.push_back(vote);
+                }
+            }
         }
         inner.under_way -= 1;
         // It had no room until now, or is in the queue already.
@@ -211,7 +271,7 @@ impl Shared {
 pub(super) enum Answered {
     Acked,
     NotCounted,
-    Refused(u16),
+    Refused { status: u16, says_when: bool },
 }
 
 fn micros(time: Duration) -> u64 {

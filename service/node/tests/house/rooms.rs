@@ -40,7 +40,7 @@ const SIMULATORS: &[&str] = &["turmoil", "madsim", "mad-turmoil"];
 pub(crate) const ROOMS: &[Room] = &[
     Room {
         only_crates: Some(&["serde", "thiserror"]),
-        only_test_crates: Some(&["proptest"]),
+        only_test_crates: Some(&["criterion", "proptest"]),
         never_links: &["tokio", "rand", "openraft", "tracing", "getrandom", "time"],
         ..room("service/core", &[])
     },

@@ -20,4 +20,5 @@ mod logs;
 mod membership;
 mod open_files;
 mod support;
+mod syscalls;
 mod watcher;

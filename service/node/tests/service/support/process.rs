@@ -152,6 +152,10 @@ impl NodeProcess {
         std::fs::read_to_string(&self.log_path).unwrap_or_default()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL: no destructor runs, nothing is flushed.
     pub(crate) fn kill_nine(mut self) -> NodeOptions {
         self.child.kill().unwrap();
