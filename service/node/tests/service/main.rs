@@ -19,5 +19,6 @@ mod hostile_input;
 mod logs;
 mod membership;
 mod open_files;
+mod registration;
 mod support;
 mod watcher;
