@@ -8,6 +8,14 @@ use utoipa::ToSchema;
 
 use crate::wire;
 
+/// What a proof of work opens. A token for one purpose never passes for another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    #[default]
+    Register,
+}
+
 /// `POST /v1/auth/login`
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LoginRequest {

@@ -57,8 +57,12 @@ error_codes! {
     MalformedHeader, "malformed-header", 400, Terminal, "Malformed header";
     MalformedRequest, "malformed-request", 400, Terminal, "Malformed request";
     MalformedQuery, "malformed-query", 400, Terminal, "Malformed query";
+    ChallengeInvalid, "challenge-invalid", 400, Terminal, "Not a challenge of this service";
+    ChallengeExpired, "challenge-expired", 400, Terminal, "Challenge expired";
+    SolutionWrong, "solution-wrong", 400, Terminal, "Wrong solution";
     Unauthenticated, "unauthenticated", 401, Terminal, "No valid token";
     WrongCredentials, "wrong-credentials", 401, Terminal, "Wrong credentials";
+    RegistrationTokenUsed, "registration-token-used", 401, Terminal, "Registration token used";
     NotTokenUser, "not-token-user", 403, Terminal, "Not the token's user";
     NotOwner, "not-owner", 403, Terminal, "Not the event's owner";
     NotPermitted, "not-permitted", 403, Terminal, "Not permitted";
@@ -71,6 +75,7 @@ error_codes! {
     RequestTimeout, "request-timeout", 408, Retryable, "Request too slow";
     UsernameTaken, "username-taken", 409, Terminal, "Username taken";
     EmailTaken, "email-taken", 409, Terminal, "Email taken";
+    ChallengeUsed, "challenge-used", 409, Terminal, "Challenge used";
     EventAlreadyClosed, "event-already-closed", 409, Terminal, "Event already closed";
     EventLimitReached, "event-limit-reached", 409, Terminal, "Too many events";
     OwnerLimitReached, "owner-limit-reached", 409, Terminal, "Too many events of one user";

@@ -33,6 +33,8 @@ pub enum FieldError {
     EmailShape,
     #[error("date_of_birth must lie between 1875 and today")]
     BirthDate,
+    #[error("date_of_birth must lie at least {years} years back")]
+    TooYoung { years: u8 },
     #[error("{field} must be empty or an http or https URL without spaces")]
     Url { field: &'static str },
     #[error("Idempotency-Key may hold only visible ASCII characters")]
@@ -48,7 +50,7 @@ impl FieldError {
             Self::Length { field, .. } | Self::NotText { field } | Self::Url { field } => field,
             Self::UsernameCharacters => "username",
             Self::EmailShape => "email",
-            Self::BirthDate => "date_of_birth",
+            Self::BirthDate | Self::TooYoung { .. } => "date_of_birth",
             Self::KeyCharacters => "Idempotency-Key",
             Self::Schedule => "closes_at",
         }
@@ -134,6 +136,18 @@ pub fn date_of_birth(date: Date, today: Date) -> Result<(), FieldError> {
     }
 }
 
+/// Whether who was born on `date` has lived `years` years by `today`, which is as in [`date_of_birth`]. Who was born on a
+/// 29 February has a birthday on 1 March where there is none.
+pub fn age(date: Date, years: u8, today: Date) -> Result<(), FieldError> {
+    let lived = today.year() - date.year();
+    let had_birthday = (today.month() as u8, today.day()) >= (date.month() as u8, date.day());
+    if lived - i32::from(!had_birthday) >= i32::from(years) {
+        Ok(())
+    } else {
+        Err(FieldError::TooYoung { years })
+    }
+}
+
 /// A name of an event or a contestant: 1 to 200 bytes of text.
 pub fn name(field: &'static str, text: &str) -> Result<(), FieldError> {
     length(field, text.len(), (1, NAME_BYTES_MAX), "bytes")?;
@@ -199,11 +213,12 @@ pub fn idempotency_key(text: &str) -> Result<(), FieldError> {
 }
 
 impl RegisterRequest {
-    /// Checks every field; the first wrong one is named. `today` as in [`date_of_birth`].
-    pub fn validate(&self, today: Date) -> Result<(), FieldError> {
+    /// Checks every field; the first wrong one is named. `today` as in [`date_of_birth`]; 0 years are any age.
+    pub fn validate(&self, today: Date, minimum_age_years: u8) -> Result<(), FieldError> {
         username(&self.username)?;
         email(&self.email)?;
         date_of_birth(self.date_of_birth, today)?;
+        age(self.date_of_birth, minimum_age_years, today)?;
         self.password.as_deref().map_or(Ok(()), password)
     }
 }

@@ -9,9 +9,10 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use ostraka_api::ids::EventId;
 use ostraka_api::trace::format_traceparent;
 use ostraka_api::{
-    ContestantsResponse, CreateEventRequest, CreateEventResponse, EventStatusResponse, IdempotencyKey,
-    LeaderboardResponse, LoginRequest, LoginResponse, ProblemBody, RegisterRequest, RegisterResponse,
-    SubmitVoteRequest, SubmitVoteResponse, TraceContext, VoteId, VoteStatusResponse,
+    Challenge, ChallengeRequest, ContestantsResponse, CreateEventRequest, CreateEventResponse,
+    EventStatusResponse, IdempotencyKey, LeaderboardResponse, LoginRequest, LoginResponse, ProblemBody,
+    RegisterRequest, RegisterResponse, SolveRequest, SolveResponse, SubmitVoteRequest, SubmitVoteResponse,
+    TraceContext, VoteId, VoteStatusResponse, Work,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -135,6 +136,22 @@ impl Draft {
     }
 }
 
+/// Does the work of `challenge`. Takes seconds of one core: not for a thread that others wait for.
+///
+/// # Errors
+/// What this client does not know how to work on, or does not want to: more than a reasonable amount.
+pub fn solve(challenge: Challenge) -> Result<SolveRequest, ClientError> {
+    let work = Work::new(&challenge.parameters).map_err(|error| invalid(&error))?;
+    let solution = work.solve().map_err(|error| invalid(&error))?;
+    Ok(SolveRequest { challenge, solution })
+}
+
+fn invalid(error: &dyn std::error::Error) -> ClientError {
+    ClientError::Invalid {
+        reason: error.to_string(),
+    }
+}
+
 fn header_value(text: &str) -> Result<HeaderValue, ClientError> {
     HeaderValue::from_str(text).map_err(|error| ClientError::Invalid {
         reason: error.to_string(),
@@ -164,6 +181,45 @@ impl Client {
     ) -> Result<LoginResponse, ClientError> {
         self.call(Draft::new(Method::POST, "/v1/auth/login", options)?.json(login)?)
             .await
+    }
+
+    /// `POST /v1/auth/challenge`
+    pub async fn challenge(
+        &self,
+        request: ChallengeRequest,
+        options: CallOptions<'_>,
+    ) -> Result<Challenge, ClientError> {
+        self.call(Draft::new(Method::POST, "/v1/auth/challenge", options)?.json(&request)?)
+            .await
+    }
+
+    /// `POST /v1/auth/challenge/solve`; the answer's token is what [`register`](Self::register) takes, once.
+    pub async fn solve(
+        &self,
+        solved: &SolveRequest,
+        options: CallOptions<'_>,
+    ) -> Result<SolveResponse, ClientError> {
+        self.call(Draft::new(Method::POST, "/v1/auth/challenge/solve", options)?.json(solved)?)
+            .await
+    }
+
+    /// Registers without anybody's token: asks for a challenge, does its work on a thread of its own, and registers with
+    /// the token that it gives. Takes a second or a few of one core.
+    pub async fn register_by_work(
+        &self,
+        account: &RegisterRequest,
+        options: CallOptions<'_>,
+    ) -> Result<RegisterResponse, ClientError> {
+        let challenge = self.challenge(ChallengeRequest::default(), options).await?;
+        let solved = tokio::task::spawn_blocking(move || solve(challenge))
+            .await
+            .map_err(|error| invalid(&error))??;
+        let answer = self.solve(&solved, options).await?;
+        let options = CallOptions {
+            token: Some(&answer.token),
+            ..options
+        };
+        self.register(account, options).await
     }
 
     /// `POST /v1/auth/register`; the token is an operator's or what a challenge gave.

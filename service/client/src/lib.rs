@@ -14,7 +14,7 @@ mod submit;
 mod transport;
 mod watch;
 
-pub use calls::{CallOptions, Client};
+pub use calls::{CallOptions, Client, solve};
 pub use config::{ClientConfig, RandomSource};
 pub use connect::{BoxFuture, BoxIo, Connect, Io, TokioConnect};
 pub use error::ClientError;

@@ -2,9 +2,11 @@
 
 mod clients;
 mod events;
+mod identity;
 
 pub use clients::*;
 pub use events::*;
+pub use identity::*;
 
 /// Votes in one log entry. A vote's offset must fit 14 bits of its packed position; 4,096 votes keep an entry under
 /// 256 KiB and its commit near a millisecond.
@@ -451,43 +453,7 @@ pub const CLOSED_RETRY_MS_MAX: u64 = 60_000;
 /// Milliseconds that a stream stays open after the final result, so that the watcher can end it and not be cut off.
 pub const CLOSED_LINGER_MS: u64 = 2_000;
 
-/// Bytes of one command in identity's log. The longest that the API's rules allow has under 1 KiB.
-pub const IDENTITY_COMMAND_BYTES_MAX: usize = 4_096;
-
-/// Bytes of account pages that identity's store keeps in memory. The accounts in use around a login or a registration,
-/// not all of them: 300 million would be some 100 GB.
-pub const ACCOUNT_CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
 /// Milliseconds that opening a database waits for the lock of one that this process has just dropped, and between two
 /// looks: the engine's own threads hold it for a few.
 pub const ENGINE_LOCK_MS_MAX: u64 = 1_000;
 pub const ENGINE_LOCK_LOOK_MS: u64 = 10;
-
-/// Seconds that a token is valid: an evening of voting, and a lost one is worth nothing the next day.
-pub const TOKEN_LIFETIME_S: u64 = 12 * 3_600;
-
-/// Password hashes that wait for a core. Each takes some 20 ms and 19 MiB while it runs, so the last in the queue waits
-/// about a second; more logins than that are told 503.
-pub const PASSWORD_QUEUE_MAX: usize = 64;
-
-/// Password hashes that run at once, whatever the cores: bounds their memory at 19 MiB each.
-pub const PASSWORD_HASHES_AT_ONCE_MAX: usize = 8;
-
-/// Cells of each rate limiter (8 bytes each). Keys share cells by a keyed hash, so that memory is bounded whatever keys
-/// come; with 1,000 busy keys a further one meets a busy cell once in 65 cases.
-pub const RATE_CELLS: usize = 65_536;
-
-/// Logins of one username: how many at once, and milliseconds until one more. A person mistypes a few times; guessing
-/// at ten a minute finds no password.
-pub const LOGIN_PER_USERNAME_BURST: u32 = 10;
-pub const LOGIN_PER_USERNAME_REFILL_MS: u64 = 6_000;
-
-/// Logins from one address: how many at once, and milliseconds until one more. A school or a carrier's gateway shares
-/// one, yet a single address must not take all the hashing there is.
-pub const LOGIN_PER_ADDRESS_BURST: u32 = 200;
-pub const LOGIN_PER_ADDRESS_REFILL_MS: u64 = 20;
-
-/// Registrations by one caller, and from one address: how many at once, and milliseconds until one more. Callers are
-/// operators, who bring whole lists: 100 a second is 360,000 an hour, and about what the hashing of passwords allows.
-pub const REGISTER_BURST: u32 = 200;
-pub const REGISTER_REFILL_MS: u64 = 10;

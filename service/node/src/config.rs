@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use ostraka_core::limits::{MINIMUM_AGE_YEARS, MINIMUM_AGE_YEARS_MAX};
 use ostraka_replication::NodeNumber;
 use serde::Deserialize;
 
@@ -52,6 +53,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The login cookie is sent over TLS only: for where a load balancer before this node speaks TLS.
     pub cookie_secure: bool,
+    /// 0 lets anybody register.
+    pub minimum_age_years: u8,
     pub snapshot_every_entries: u64,
     pub log_keep_entries: Option<u64>,
     pub heartbeat_interval: Duration,
@@ -102,6 +105,9 @@ pub struct Settings {
     /// Let browsers send the login cookie over TLS only; for nodes behind a TLS load balancer [default: false]
     #[arg(long, env = "OSTRAKA_COOKIE_SECURE", num_args = 0..=1, default_missing_value = "true")]
     pub cookie_secure: Option<bool>,
+    /// Years that a person must have lived to register; 0 for any age [default: 16]
+    #[arg(long, env = "OSTRAKA_MINIMUM_AGE_YEARS", value_parser = clap::value_parser!(u8).range(0..=i64::from(MINIMUM_AGE_YEARS_MAX)))]
+    pub minimum_age_years: Option<u8>,
     /// Log entries between two snapshots [default: 50000]
     #[arg(long, env = "OSTRAKA_SNAPSHOT_EVERY_ENTRIES", value_parser = clap::value_parser!(u64).range(1..))]
     pub snapshot_every_entries: Option<u64>,
@@ -199,6 +205,7 @@ impl Settings {
             operator_password: self.operator_password.or(below.operator_password),
             log_format: self.log_format.or(below.log_format),
             cookie_secure: self.cookie_secure.or(below.cookie_secure),
+            minimum_age_years: self.minimum_age_years.or(below.minimum_age_years),
             snapshot_every_entries: self.snapshot_every_entries.or(below.snapshot_every_entries),
             log_keep_entries: self.log_keep_entries.or(below.log_keep_entries),
             heartbeat_ms: self.heartbeat_ms.or(below.heartbeat_ms),
@@ -241,6 +248,7 @@ impl Settings {
             operator_password: self.operator_password,
             log_format: self.log_format.unwrap_or(LogFormat::Pretty),
             cookie_secure: self.cookie_secure.unwrap_or(false),
+            minimum_age_years: self.minimum_age_years.unwrap_or(MINIMUM_AGE_YEARS),
             snapshot_every_entries: self
                 .snapshot_every_entries
                 .unwrap_or(SNAPSHOT_EVERY_ENTRIES_DEFAULT),

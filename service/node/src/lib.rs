@@ -13,6 +13,7 @@ pub mod identity;
 pub mod log;
 pub mod offline;
 pub mod operator;
+mod pressure;
 pub mod rate;
 pub mod run;
 pub mod secrets;

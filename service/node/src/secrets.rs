@@ -1,8 +1,9 @@
 //! The cluster's shared secret and the keys derived from it.
 //!
 //! One 32-byte master secret lies in `secrets.json` (mode 0600), made at the first start where none is given; every
-//! node of a cluster has the same file. Keys for tokens (one per `kid`), vote ids, submissions and the peer network are
-//! derived from it, each for its own purpose (HKDF-SHA-256, RFC 5869), so that one can never be used as another.
+//! node of a cluster has the same file. Keys for tokens (one per `kid`), vote ids, submissions, the peer network,
+//! challenges and registration tokens are derived from it, each for its own purpose (HKDF-SHA-256, RFC 5869), so that one
+//! can never be used as another.
 //!
 //! The file is `{"format": 1, "master": "<base64, 32 bytes>", "token_kids": ["k1"]}`. To rotate the token key, put a
 //! new name in front of `token_kids` on every node; take the old one away once its last token has expired.
@@ -47,6 +48,8 @@ pub struct Secrets {
     pub vote_id_key: SecretKey,
     pub submission_key: SecretKey,
     pub cluster_key: SecretKey,
+    pub challenge_key: SecretKey,
+    pub registration_key: SecretKey,
 }
 
 /// Why there are no keys. All terminal: the node does not start, and the sentence says what to do.
@@ -121,6 +124,8 @@ impl Secrets {
             vote_id_key: key("vote-id", ""),
             submission_key: key("submission", ""),
             cluster_key: key("cluster", ""),
+            challenge_key: key("challenge", ""),
+            registration_key: key("registration", ""),
         }
     }
 

@@ -122,7 +122,7 @@ impl BackupFile {
             return Err(self.unusable(Content::Vote, "its head and its state name different entries"));
         }
         let accounts = self.read_snapshot(Content::Identity, |reader| {
-            let head = read_head(reader)?;
+            let (head, _) = read_head(reader)?;
             let mut count = 0;
             for account in read_accounts(reader, head) {
                 account?;

@@ -53,7 +53,8 @@ fn no_token() -> Problem {
     )
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The token of the header, whatever it is worth.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     bearer_of(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
 }
 

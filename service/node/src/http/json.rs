@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use axum::extract::{FromRequest, Request};
+use axum::body::HttpBody as _;
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -34,6 +35,23 @@ where
         parse_object(&body)
             .map(Self)
             .map_err(|error| problem_of::<T>(&error, &body))
+    }
+}
+
+/// A body that may be left out: none is there where none is announced, or an empty one.
+impl<T, S, const BYTES_MAX: usize> OptionalFromRequest<S> for JsonBody<T, BYTES_MAX>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(None);
+        }
+        let whole = <Self as FromRequest<S>>::from_request(request, state).await;
+        whole.map(Some)
     }
 }
 
@@ -132,7 +150,7 @@ mod tests {
             .build()
             .unwrap();
         runtime
-            .block_on(JsonBody::<T>::from_request(request, &()))
+            .block_on(<JsonBody<T> as FromRequest<()>>::from_request(request, &()))
             .map(|body| body.0)
     }
 

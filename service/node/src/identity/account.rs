@@ -1,5 +1,6 @@
 //! Accounts: what is kept of a person, and its bytes.
 
+use ostraka_api::unique::unique_form;
 use ostraka_core::{RequestKey, UnixMs, VoterNumber};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,12 +19,12 @@ pub struct Username {
 }
 
 impl Username {
-    /// Trimmed; unique in lower case. Usernames are ASCII (the API's rule), so no further folding is needed.
+    /// Usernames are ASCII (the API's rule); a login that is written otherwise, as in full width, finds them still.
     pub fn new(text: &str) -> Username {
         let shown = text.trim();
         Username {
             shown: shown.to_owned(),
-            key: shown.to_lowercase(),
+            key: unique_form(shown),
         }
     }
 }
@@ -40,10 +41,10 @@ pub struct Email {
 }
 
 impl Email {
-    /// Trimmed; unique in lower case. RFC 5321 lets a server tell `Ann` from `ann`, but none that people use does.
+    /// Unique whatever its case and compatibility form. RFC 5321 lets a server tell `Ann` from `ann`, but none that people use does.
     pub fn new(text: &str) -> Email {
         let shown = text.trim();
-        let key = EmailKey(Sha256::digest(shown.to_lowercase().as_bytes()).into());
+        let key = EmailKey(Sha256::digest(unique_form(shown).as_bytes()).into());
         Email {
             shown: shown.to_owned(),
             key,

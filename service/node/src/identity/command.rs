@@ -2,17 +2,20 @@
 
 use bytes::Bytes;
 use ostraka_core::limits::IDENTITY_COMMAND_BYTES_MAX;
-use ostraka_core::{RequestKey, VoterNumber};
+use ostraka_core::{RequestKey, UnixMs, VoterNumber};
 use serde::{Deserialize, Serialize};
 use time::Date;
 
 use super::account::{Email, Username, julian_day};
+use super::grants::Nonce;
 
 /// One requested change of the accounts.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Command {
     CreateOperator(CreateOperator),
     Register(Register),
+    SolveChallenge(SolveChallenge),
+    RegisterByToken(RegisterByToken),
 }
 
 /// Creates the first operator. Takes effect only while there is none.
@@ -37,12 +40,37 @@ pub struct Register {
     pub registered_by: VoterNumber,
 }
 
+/// Takes note that a challenge is solved, once. The proof was checked by the node that wrote this.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SolveChallenge {
+    pub request: RequestKey,
+    pub nonce: Nonce,
+    pub challenge_expires_at: UnixMs,
+    /// Of the registration token.
+    pub lifetime_ms: u64,
+}
+
+/// Creates a voter's account by a registration token, which is spent with it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterByToken {
+    pub request: RequestKey,
+    pub nonce: Nonce,
+    pub username: Username,
+    pub email: Email,
+    #[serde(with = "julian_day")]
+    pub date_of_birth: Option<Date>,
+    /// PHC string.
+    pub password_hash: Option<String>,
+}
+
 // Written by hand, so that no log line carries a person's data.
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Command::CreateOperator(_) => "CreateOperator(…)",
             Command::Register(_) => "Register(…)",
+            Command::SolveChallenge(_) => "SolveChallenge(…)",
+            Command::RegisterByToken(_) => "RegisterByToken(…)",
         })
     }
 }
@@ -57,20 +85,33 @@ pub enum CommandCodecError {
     Damaged,
 }
 
-/// First byte of a command and of an outcome. Any change of form, a new kind too, raises it.
-const VERSION: u8 = 1;
+/// First byte of a command and of an outcome: the version that its kind came with. Any change of form, a new kind too,
+/// raises it; what older releases know is still written as they read it.
+const VERSION: u8 = 2;
+const VERSION_OF_ACCOUNTS: u8 = 1;
+const VERSION_OF_PROOFS: u8 = 2;
 /// Second byte of a command. Never reused.
 const KIND_CREATE_OPERATOR: u8 = 1;
 const KIND_REGISTER: u8 = 2;
+const KIND_SOLVE_CHALLENGE: u8 = 3;
+const KIND_REGISTER_BY_TOKEN: u8 = 4;
 
 impl Command {
     /// Version, kind, then the fields in order as postcard writes them.
     pub fn encode(&self) -> Bytes {
         let bytes = match self {
             Command::CreateOperator(fields) => {
-                postcard::to_extend(fields, vec![VERSION, KIND_CREATE_OPERATOR])
+                postcard::to_extend(fields, vec![VERSION_OF_ACCOUNTS, KIND_CREATE_OPERATOR])
             }
-            Command::Register(fields) => postcard::to_extend(fields, vec![VERSION, KIND_REGISTER]),
+            Command::Register(fields) => {
+                postcard::to_extend(fields, vec![VERSION_OF_ACCOUNTS, KIND_REGISTER])
+            }
+            Command::SolveChallenge(fields) => {
+                postcard::to_extend(fields, vec![VERSION_OF_PROOFS, KIND_SOLVE_CHALLENGE])
+            }
+            Command::RegisterByToken(fields) => {
+                postcard::to_extend(fields, vec![VERSION_OF_PROOFS, KIND_REGISTER_BY_TOKEN])
+            }
         };
         Bytes::from(bytes.expect("a command has nothing that postcard cannot write"))
     }
@@ -80,15 +121,17 @@ impl Command {
         let [version, kind, fields @ ..] = bytes else {
             return Err(CommandCodecError::Damaged);
         };
-        if *version != VERSION {
+        if !(VERSION_OF_ACCOUNTS..=VERSION).contains(version) {
             return Err(CommandCodecError::UnknownVersion(*version));
         }
         if bytes.len() > IDENTITY_COMMAND_BYTES_MAX {
             return Err(CommandCodecError::Damaged);
         }
-        match *kind {
-            KIND_CREATE_OPERATOR => whole(fields).map(Command::CreateOperator),
-            KIND_REGISTER => whole(fields).map(Command::Register),
+        match (*version, *kind) {
+            (VERSION_OF_ACCOUNTS, KIND_CREATE_OPERATOR) => whole(fields).map(Command::CreateOperator),
+            (VERSION_OF_ACCOUNTS, KIND_REGISTER) => whole(fields).map(Command::Register),
+            (VERSION_OF_PROOFS, KIND_SOLVE_CHALLENGE) => whole(fields).map(Command::SolveChallenge),
+            (VERSION_OF_PROOFS, KIND_REGISTER_BY_TOKEN) => whole(fields).map(Command::RegisterByToken),
             _ => Err(CommandCodecError::Damaged),
         }
     }
@@ -111,32 +154,68 @@ pub enum Outcome {
     OperatorExists,
     /// The command is not one that this service writes, or all voter numbers are given out.
     Refused,
+    /// The challenge is solved; its registration token counts until then, by the log's time.
+    Granted(UnixMs),
+    ChallengeExpired,
+    ChallengeUsed,
+    /// As many solved challenges are remembered as may be. Nothing was changed; later there is room.
+    GrantsFull,
+    TokenExpired,
+    TokenUsed,
 }
 
 impl Outcome {
-    /// Version, code, and for `Created` the voter number (4 bytes, little-endian).
+    /// Version, code, and for `Created` the voter number (4 bytes, little-endian), for `Granted` the moment (8 bytes).
     pub fn encode(self) -> Bytes {
         let code: u8 = match self {
             Outcome::Created(voter) => {
                 let [a, b, c, d] = voter.0.to_le_bytes();
-                return Bytes::copy_from_slice(&[VERSION, 1, a, b, c, d]);
+                return Bytes::copy_from_slice(&[VERSION_OF_ACCOUNTS, 1, a, b, c, d]);
+            }
+            Outcome::Granted(expires_at) => {
+                let mut bytes = vec![VERSION_OF_PROOFS, 6];
+                bytes.extend_from_slice(&expires_at.0.to_le_bytes());
+                return Bytes::from(bytes);
             }
             Outcome::UsernameTaken => 2,
             Outcome::EmailTaken => 3,
             Outcome::OperatorExists => 4,
             Outcome::Refused => 5,
+            Outcome::ChallengeExpired => 7,
+            Outcome::ChallengeUsed => 8,
+            Outcome::GrantsFull => 9,
+            Outcome::TokenExpired => 10,
+            Outcome::TokenUsed => 11,
         };
-        Bytes::copy_from_slice(&[VERSION, code])
+        let version = if code <= 5 {
+            VERSION_OF_ACCOUNTS
+        } else {
+            VERSION_OF_PROOFS
+        };
+        Bytes::copy_from_slice(&[version, code])
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Outcome, CommandCodecError> {
         match *bytes {
-            [VERSION, 1, a, b, c, d] => Ok(Outcome::Created(VoterNumber(u32::from_le_bytes([a, b, c, d])))),
-            [VERSION, 2] => Ok(Outcome::UsernameTaken),
-            [VERSION, 3] => Ok(Outcome::EmailTaken),
-            [VERSION, 4] => Ok(Outcome::OperatorExists),
-            [VERSION, 5] => Ok(Outcome::Refused),
-            [version, ..] if version != VERSION => Err(CommandCodecError::UnknownVersion(version)),
+            [VERSION_OF_ACCOUNTS, 1, a, b, c, d] => {
+                Ok(Outcome::Created(VoterNumber(u32::from_le_bytes([a, b, c, d]))))
+            }
+            [VERSION_OF_ACCOUNTS, 2] => Ok(Outcome::UsernameTaken),
+            [VERSION_OF_ACCOUNTS, 3] => Ok(Outcome::EmailTaken),
+            [VERSION_OF_ACCOUNTS, 4] => Ok(Outcome::OperatorExists),
+            [VERSION_OF_ACCOUNTS, 5] => Ok(Outcome::Refused),
+            [VERSION_OF_PROOFS, 6, a, b, c, d, e, f, g, h] => {
+                let expires_at = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+                Ok(Outcome::Granted(UnixMs(expires_at)))
+            }
+            [VERSION_OF_PROOFS, 7] => Ok(Outcome::ChallengeExpired),
+            [VERSION_OF_PROOFS, 8] => Ok(Outcome::ChallengeUsed),
+            [VERSION_OF_PROOFS, 9] => Ok(Outcome::GrantsFull),
+            [VERSION_OF_PROOFS, 10] => Ok(Outcome::TokenExpired),
+            [VERSION_OF_PROOFS, 11] => Ok(Outcome::TokenUsed),
+            [version, ..] if !(VERSION_OF_ACCOUNTS..=VERSION).contains(&version) => {
+                Err(CommandCodecError::UnknownVersion(version))
+            }
             _ => Err(CommandCodecError::Damaged),
         }
     }
@@ -150,9 +229,28 @@ mod tests {
     use crate::identity::account::tests::any_account;
 
     fn any_command() -> impl Strategy<Value = Command> {
-        (any_account(), any::<bool>()).prop_map(|(account, operator)| {
+        (any_account(), 0u8..4, any::<[u8; 16]>()).prop_map(|(account, kind, nonce)| {
             let by = account.registered_by.unwrap_or(VoterNumber(1));
-            if operator {
+            let nonce = Nonce(nonce);
+            if kind == 0 {
+                return Command::SolveChallenge(SolveChallenge {
+                    request: account.request,
+                    nonce,
+                    challenge_expires_at: account.registered_at,
+                    lifetime_ms: u64::from(by.0),
+                });
+            }
+            if kind == 1 {
+                return Command::RegisterByToken(RegisterByToken {
+                    request: account.request,
+                    nonce,
+                    username: account.username,
+                    email: account.email.unwrap_or_else(|| Email::new("x@example.org")),
+                    date_of_birth: account.date_of_birth,
+                    password_hash: account.password_hash,
+                });
+            }
+            if kind == 2 {
                 return Command::CreateOperator(CreateOperator {
                     request: account.request,
                     username: account.username,
@@ -202,6 +300,37 @@ mod tests {
             Outcome::Created(VoterNumber(258)).encode(),
             &[1, 1, 2, 1, 0, 0][..]
         );
+        let solved = Command::SolveChallenge(SolveChallenge {
+            request: RequestKey(5),
+            nonce: Nonce([7; 16]),
+            challenge_expires_at: UnixMs(128),
+            lifetime_ms: 3,
+        });
+        let expected = [&[2, 3, 5][..], &[7; 16], &[0x80, 0x01, 3]];
+        assert_eq!(solved.encode(), expected.concat());
+        let by_token = Command::RegisterByToken(RegisterByToken {
+            request: RequestKey(5),
+            nonce: Nonce([7; 16]),
+            username: Username::new("Bo"),
+            email: Email {
+                shown: "b@c".to_owned(),
+                key: crate::identity::account::EmailKey([7; 32]),
+            },
+            date_of_birth: None,
+            password_hash: None,
+        });
+        let expected = [
+            &[2, 4, 5][..],
+            &[7; 16],
+            b"\x02Bo\x02bo\x03b@c",
+            &[7; 32],
+            &[0, 0],
+        ];
+        assert_eq!(by_token.encode(), expected.concat());
+        assert_eq!(
+            Outcome::Granted(UnixMs(258)).encode(),
+            &[2, 6, 2, 1, 0, 0, 0, 0, 0, 0][..]
+        );
     }
 
     #[test]
@@ -212,6 +341,12 @@ mod tests {
             Outcome::EmailTaken,
             Outcome::OperatorExists,
             Outcome::Refused,
+            Outcome::Granted(UnixMs(u64::MAX)),
+            Outcome::ChallengeExpired,
+            Outcome::ChallengeUsed,
+            Outcome::GrantsFull,
+            Outcome::TokenExpired,
+            Outcome::TokenUsed,
         ] {
             assert_eq!(Outcome::decode(&outcome.encode()), Ok(outcome));
         }
@@ -219,7 +354,16 @@ mod tests {
             Outcome::decode(&[9, 2]),
             Err(CommandCodecError::UnknownVersion(9))
         );
-        for damaged in [&[][..], &[1], &[1, 6], &[1, 2, 0], &[1, 1, 0]] {
+        for damaged in [
+            &[][..],
+            &[1],
+            &[1, 6],
+            &[1, 2, 0],
+            &[1, 1, 0],
+            &[2, 2],
+            &[2, 6, 0],
+            &[2, 12],
+        ] {
             assert_eq!(Outcome::decode(damaged), Err(CommandCodecError::Damaged));
         }
     }
@@ -227,8 +371,12 @@ mod tests {
     #[test]
     fn other_versions_and_sizes_are_refused() {
         assert_eq!(
-            Command::decode(&[2, 1]),
-            Err(CommandCodecError::UnknownVersion(2))
+            Command::decode(&[3, 1]),
+            Err(CommandCodecError::UnknownVersion(3))
+        );
+        assert_eq!(
+            Command::decode(&[0, 1]),
+            Err(CommandCodecError::UnknownVersion(0))
         );
         assert_eq!(Command::decode(&[1, 9]), Err(CommandCodecError::Damaged));
         let long = Command::CreateOperator(CreateOperator {
@@ -249,8 +397,8 @@ mod tests {
         }
 
         #[test]
-        fn garbage_never_panics(kind in 0u8..4, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _: Result<_, _> = Command::decode(&[&[1, kind], &bytes[..]].concat());
+        fn garbage_never_panics(version in 1u8..3, kind in 0u8..6, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _: Result<_, _> = Command::decode(&[&[version, kind], &bytes[..]].concat());
             let _: Result<_, _> = Outcome::decode(&bytes);
         }
     }

@@ -7,9 +7,12 @@ use ostraka_core::{EntryMeta, LogIndex, RequestKey, VoterNumber};
 use ostraka_replication::{Machine, SnapshotImage};
 
 use super::account::{Account, Username};
-use super::command::{Command, CommandCodecError, CreateOperator, Outcome, Register};
+use super::command::{
+    Command, CommandCodecError, CreateOperator, Outcome, Register, RegisterByToken, SolveChallenge,
+};
+use super::grants::{Grant, Nonce, NotGranted, NotSpent};
 use super::snapshot::{IdentityImage, read_accounts, read_head};
-use super::store::{AccountStore, Head};
+use super::store::{AccountStore, Effects, Head};
 use crate::token::Role;
 
 /// Accounts, driven by a log.
@@ -44,24 +47,84 @@ impl IdentityMachine {
         self.store.head().operator
     }
 
+    /// What is remembered of a solved challenge.
+    pub fn grant(&self, nonce: &Nonce) -> Option<Grant> {
+        self.store.grants().get(nonce)
+    }
+
     /// How many accounts there are.
     pub fn accounts(&self) -> u32 {
         self.store.head().next_voter.0 - 1
     }
 
-    /// The outcome of `command`, and the account that it creates.
-    fn decide(&self, meta: EntryMeta, command: Command) -> (Outcome, Option<Account>) {
+    /// The outcome of `command`, and what it changes.
+    fn decide(&self, meta: EntryMeta, command: Command) -> (Outcome, Effects) {
         match command {
             Command::CreateOperator(command) => self.create_operator(meta, command),
             Command::Register(command) => self.register(meta, command),
+            Command::SolveChallenge(command) => self.solve_challenge(meta, command),
+            Command::RegisterByToken(command) => self.register_by_token(meta, command),
         }
     }
 
-    fn create_operator(&self, meta: EntryMeta, command: CreateOperator) -> (Outcome, Option<Account>) {
+    fn solve_challenge(&self, meta: EntryMeta, command: SolveChallenge) -> (Outcome, Effects) {
+        let (change, granted) = self.store.grants().grant(
+            meta.stamped_at,
+            command.nonce,
+            command.request,
+            command.challenge_expires_at,
+            command.lifetime_ms,
+        );
+        let outcome = match granted {
+            Ok(expires_at) => Outcome::Granted(expires_at),
+            Err(NotGranted::Expired) => Outcome::ChallengeExpired,
+            Err(NotGranted::Used) => Outcome::ChallengeUsed,
+            Err(NotGranted::Full) => Outcome::GrantsFull,
+        };
+        let effects = Effects {
+            created: None,
+            grants: Some(change),
+        };
+        (outcome, effects)
+    }
+
+    /// The token is spent only if the account is made: whoever chose a taken name tries another one with it.
+    fn register_by_token(&self, meta: EntryMeta, command: RegisterByToken) -> (Outcome, Effects) {
+        let earlier = self.earlier(&command.username, command.request);
+        if let Some(created @ Outcome::Created(_)) = earlier {
+            return (created, Effects::default());
+        }
+        let spent = match self.store.grants().spend(meta.stamped_at, command.nonce) {
+            Ok(change) => change,
+            Err(NotSpent::Expired) => return (Outcome::TokenExpired, Effects::default()),
+            Err(NotSpent::Used) => return (Outcome::TokenUsed, Effects::default()),
+        };
+        if let Some(taken) = earlier {
+            return (taken, Effects::default());
+        }
+        if self.store.voter_by_email(&command.email.key).is_some() {
+            return (Outcome::EmailTaken, Effects::default());
+        }
+        let (outcome, effects) = self.created(Account {
+            voter: self.store.head().next_voter,
+            role: Role::Voter,
+            username: command.username,
+            email: Some(command.email),
+            date_of_birth: command.date_of_birth,
+            password_hash: command.password_hash,
+            registered_by: None,
+            registered_at: meta.stamped_at,
+            request: command.request,
+        });
+        let grants = effects.created.is_some().then_some(spent);
+        (outcome, Effects { grants, ..effects })
+    }
+
+    fn create_operator(&self, meta: EntryMeta, command: CreateOperator) -> (Outcome, Effects) {
         match (self.earlier(&command.username, command.request), self.operator()) {
-            (Some(created @ Outcome::Created(_)), _) => return (created, None),
-            (_, Some(_)) => return (Outcome::OperatorExists, None),
-            (Some(taken), None) => return (taken, None),
+            (Some(created @ Outcome::Created(_)), _) => return (created, Effects::default()),
+            (_, Some(_)) => return (Outcome::OperatorExists, Effects::default()),
+            (Some(taken), None) => return (taken, Effects::default()),
             (None, None) => {}
         }
         self.created(Account {
@@ -77,12 +140,12 @@ impl IdentityMachine {
         })
     }
 
-    fn register(&self, meta: EntryMeta, command: Register) -> (Outcome, Option<Account>) {
+    fn register(&self, meta: EntryMeta, command: Register) -> (Outcome, Effects) {
         if let Some(outcome) = self.earlier(&command.username, command.request) {
-            return (outcome, None);
+            return (outcome, Effects::default());
         }
         if self.store.voter_by_email(&command.email.key).is_some() {
-            return (Outcome::EmailTaken, None);
+            return (Outcome::EmailTaken, Effects::default());
         }
         self.created(Account {
             voter: self.store.head().next_voter,
@@ -107,12 +170,12 @@ impl IdentityMachine {
         })
     }
 
-    fn created(&self, account: Account) -> (Outcome, Option<Account>) {
+    fn created(&self, account: Account) -> (Outcome, Effects) {
         // The last number is never given out, so that the next one can always be written down.
         if account.voter.0 == u32::MAX {
-            return (Outcome::Refused, None);
+            return (Outcome::Refused, Effects::default());
         }
-        (Outcome::Created(account.voter), Some(account))
+        (Outcome::Created(account.voter), Effects::created(account))
     }
 }
 
@@ -128,23 +191,22 @@ impl Machine for IdentityMachine {
             meta.index.0,
             old.applied.0
         );
-        let (outcome, created) = match Command::decode(body) {
+        let (outcome, effects) = match Command::decode(body) {
             Ok(command) => self.decide(meta, command),
-            Err(CommandCodecError::Damaged) => (Outcome::Refused, None),
+            Err(CommandCodecError::Damaged) => (Outcome::Refused, Effects::default()),
             Err(error @ CommandCodecError::UnknownVersion(_)) => panic!(
                 "entry {} of identity's log was written by a newer ostraka ({error}): run that one here, too",
                 meta.index.0
             ),
         };
-        let operator = created.as_ref().filter(|account| account.role == Role::Operator);
+        let created = effects.created.as_ref();
+        let operator = created.filter(|account| account.role == Role::Operator);
         let head = Head {
             applied: meta.index,
-            next_voter: created
-                .as_ref()
-                .map_or(old.next_voter, |account| VoterNumber(account.voter.0 + 1)),
+            next_voter: created.map_or(old.next_voter, |account| VoterNumber(account.voter.0 + 1)),
             operator: old.operator.or(operator.map(|account| account.voter)),
         };
-        self.store.commit(head, created.as_ref());
+        self.store.commit(head, &effects);
         outcome.encode()
     }
 
@@ -161,7 +223,7 @@ impl Machine for IdentityMachine {
                 applied: index,
                 ..old
             },
-            None,
+            &Effects::default(),
         );
     }
 
@@ -175,8 +237,9 @@ impl Machine for IdentityMachine {
 
     /// The accounts go to the store one by one; no more than a few hundred are in memory at once.
     fn restore(&mut self, snapshot: &mut dyn Read) -> io::Result<()> {
-        let head = read_head(snapshot)?;
-        self.store.replace(head, &mut read_accounts(snapshot, head))
+        let (head, grants) = read_head(snapshot)?;
+        self.store
+            .replace(head, grants, &mut read_accounts(snapshot, head))
     }
 }
 

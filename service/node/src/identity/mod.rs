@@ -6,7 +6,9 @@
 
 pub mod account;
 pub mod bootstrap;
+mod challenges;
 pub mod command;
+pub mod grants;
 pub mod machine;
 pub mod passwords;
 pub mod routes;
@@ -21,4 +23,4 @@ pub use machine::IdentityMachine;
 pub use passwords::{PasswordCost, PasswordSettings};
 pub use routes::{api_document, router};
 pub use service::{IdentityParts, IdentityService, IdentitySettings};
-pub use store::{AccountStore, AccountsError, CheckedAccounts, MemoryAccounts, SledAccounts};
+pub use store::{AccountStore, AccountsError, CheckedAccounts, Effects, MemoryAccounts, SledAccounts};

@@ -1,4 +1,5 @@
-//! Passwords: argon2id behind a gate, so that a flood of logins takes neither all cores nor all memory.
+//! Passwords: argon2id behind a gate, so that a flood of logins takes neither all cores nor all memory, and on threads
+//! that step back behind all others, so that it takes no vote's time.
 
 use std::io;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ impl Default for PasswordSettings {
         PasswordSettings {
             cost: PasswordCost::OWASP,
             offload: Offload::Threads,
-            at_once: cores.min(PASSWORD_HASHES_AT_ONCE_MAX),
+            at_once: (cores / 2).clamp(1, PASSWORD_HASHES_AT_ONCE_MAX),
             queue_max: PASSWORD_QUEUE_MAX,
         }
     }
@@ -122,7 +123,11 @@ impl Passwords {
         .await
     }
 
-    async fn gated<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+    /// Runs `work` when its turn comes: other slow hashes than passwords share their bound.
+    pub(super) async fn gated<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| Busy)?;
         let running = Arc::clone(&self.running)
             .acquire_owned()
@@ -135,10 +140,13 @@ impl Passwords {
             Ok(result)
         };
         // Fails only where the runtime is shutting down or the work has panicked.
-        self.offload.run(gated).await.map_err(|error| {
-            tracing::error!(%error, "a password could not be hashed");
-            Busy
-        })
+        self.offload
+            .run_behind_all("password", gated)
+            .await
+            .map_err(|error| {
+                tracing::error!(%error, "a password could not be hashed");
+                Busy
+            })
     }
 }
 

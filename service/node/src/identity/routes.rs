@@ -1,4 +1,4 @@
-//! `POST /v1/auth/login` and `POST /v1/auth/register`.
+//! `POST /v1/auth/challenge` and `…/solve`, `POST /v1/auth/login` and `POST /v1/auth/register`.
 
 use std::sync::Arc;
 
@@ -8,11 +8,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
-use ostraka_api::{ErrorCode, LoginRequest, LoginResponse, ProblemBody, RegisterRequest, RegisterResponse};
+use ostraka_api::{
+    Challenge, ChallengeRequest, ErrorCode, LoginRequest, LoginResponse, ProblemBody, RegisterRequest,
+    RegisterResponse, SolveRequest, SolveResponse,
+};
 use utoipa::OpenApi;
 
-use super::service::{IdentityService, IdentitySettings, LoginError, RegisterError};
-use crate::http::auth::TOKEN_COOKIE;
+use super::service::{IdentityService, IdentitySettings, LoginError, RegisterError, SolveError};
+use crate::http::auth::{TOKEN_COOKIE, bearer};
 use crate::http::json::json_response;
 use crate::http::{Authenticator, JsonBody, Problem, RequestContext};
 use crate::token::Caller;
@@ -38,6 +41,8 @@ impl FromRef<IdentityState> for Authenticator {
 /// Identity's public routes.
 pub fn router(service: Arc<IdentityService>, authenticator: Authenticator) -> Router {
     Router::new()
+        .route("/v1/auth/challenge", post(challenge))
+        .route("/v1/auth/challenge/solve", post(solve))
         .route("/v1/auth/login", post(login))
         .route("/v1/auth/register", post(register))
         .with_state(IdentityState {
@@ -49,7 +54,7 @@ pub fn router(service: Arc<IdentityService>, authenticator: Authenticator) -> Ro
 /// What these routes say of themselves, for `/openapi.json`.
 pub fn api_document() -> utoipa::openapi::OpenApi {
     #[derive(OpenApi)]
-    #[openapi(paths(login, register))]
+    #[openapi(paths(challenge, solve, login, register))]
     struct Identity;
     Identity::openapi()
 }
@@ -72,6 +77,67 @@ impl From<RegisterError> for Problem {
             ..problem
         }
     }
+}
+
+impl From<SolveError> for Problem {
+    fn from(error: SolveError) -> Self {
+        let problem = Problem::new(error.code(), error.to_string());
+        Problem {
+            retry_after_s: error.retry_after_s(),
+            ..problem
+        }
+    }
+}
+
+/// Ask for work that, once done, lets its doer register: ALTCHA's proof of work, version 2.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/challenge",
+    tag = "auth",
+    request_body(content = Option<ChallengeRequest>, description = "May be left out"),
+    responses(
+        (status = 200, body = Challenge, description = "Signed work; the more is asked for, the more of it"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+async fn challenge(
+    State(service): State<Arc<IdentityService>>,
+    Extension(context): Extension<RequestContext>,
+    request: Option<JsonBody<ChallengeRequest>>,
+) -> Result<Response, Problem> {
+    let request = request.map_or_else(ChallengeRequest::default, |JsonBody(request)| request);
+    let challenge = service.challenge(request, context.progress.peer())?;
+    let mut response = json_response(&challenge);
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    Ok(response)
+}
+
+/// Hand in a solved challenge for a registration token. Each challenge gives one, in the whole cluster.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/challenge/solve",
+    tag = "auth",
+    request_body = SolveRequest,
+    responses(
+        (status = 200, body = SolveResponse, description = "The token that register takes, once"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+async fn solve(
+    State(service): State<Arc<IdentityService>>,
+    Extension(context): Extension<RequestContext>,
+    JsonBody(request): JsonBody<SolveRequest>,
+) -> Result<Response, Problem> {
+    let solved = service.solve(request, context.progress.peer()).await?;
+    let mut response = json_response(&solved);
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    Ok(response)
 }
 
 /// Log in with username and password.
@@ -111,7 +177,7 @@ fn cookie(token: &str, settings: &IdentitySettings) -> HeaderValue {
     value
 }
 
-/// Register a user; an operator's token is needed.
+/// Register a user, with an operator's token or with the registration token that a solved challenge gave.
 #[utoipa::path(
     post,
     path = "/v1/auth/register",
@@ -133,15 +199,34 @@ fn cookie(token: &str, settings: &IdentitySettings) -> HeaderValue {
 async fn register(
     State(service): State<Arc<IdentityService>>,
     Extension(context): Extension<RequestContext>,
-    caller: Caller,
+    registrar: Registrar,
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(request): JsonBody<RegisterRequest>,
 ) -> Result<Response, Problem> {
-    let user_id = service
-        .register(caller, request, key.as_deref(), context.progress.peer())
-        .await?;
+    let (key, client) = (key.as_deref(), context.progress.peer());
+    let user_id = match registrar {
+        Registrar::User(caller) => service.register(caller, request, key, client).await?,
+        Registrar::Token(token) => service.register_by_token(&token, request, key, client).await?,
+    };
     let response = json_response(&RegisterResponse { user_id });
     Ok((StatusCode::CREATED, response).into_response())
+}
+
+/// Who registers: a user, who must be an operator, or whoever has solved a challenge.
+enum Registrar {
+    User(Caller),
+    Token(String),
+}
+
+impl FromRequestParts<IdentityState> for Registrar {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &IdentityState) -> Result<Self, Problem> {
+        match bearer(&parts.headers) {
+            Some(token) if IdentityService::is_registration_token(token) => Ok(Self::Token(token.to_owned())),
+            _ => Caller::from_request_parts(parts, state).await.map(Self::User),
+        }
+    }
 }
 
 struct IdempotencyKey(Option<String>);

@@ -1,30 +1,40 @@
 //! Login and registration: reads of the local replica, commands to the log.
 
+mod errors;
+mod proofs;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostraka_api::{ErrorCode, FieldError, LoginRequest, RegisterRequest, validate};
+use ostraka_api::{LoginRequest, RegisterRequest, validate};
 use ostraka_core::limits::{
-    LOGIN_PER_ADDRESS_BURST, LOGIN_PER_ADDRESS_REFILL_MS, LOGIN_PER_USERNAME_BURST,
-    LOGIN_PER_USERNAME_REFILL_MS, READ_BARRIER_MS_MAX, REGISTER_BURST, REGISTER_REFILL_MS, SUBMIT_MS_MAX,
-    TOKEN_LIFETIME_S,
+    CHALLENGE_PER_ADDRESS_BURST, CHALLENGE_PER_ADDRESS_REFILL_MS, CHALLENGES_FORGET_MS, CHALLENGES_FREE,
+    CHALLENGES_PER_PREFIX_FORGET_MS, CHALLENGES_PER_PREFIX_FREE, LOGIN_PER_ADDRESS_BURST,
+    LOGIN_PER_ADDRESS_REFILL_MS, LOGIN_PER_NAME_AND_PREFIX_BURST, LOGIN_PER_NAME_AND_PREFIX_REFILL_MS,
+    LOGIN_PER_NAME_BURST, LOGIN_PER_NAME_REFILL_MS, LOGIN_SLOWED_MS, MINIMUM_AGE_YEARS, READ_BARRIER_MS_MAX,
+    REGISTER_BURST, REGISTER_PER_TOKEN_BURST, REGISTER_PER_TOKEN_REFILL_MS, REGISTER_REFILL_MS,
+    SUBMIT_MS_MAX, TOKEN_LIFETIME_S,
 };
 use ostraka_core::{RequestKey, VoterNumber};
 use ostraka_replication::env::SharedClock;
-use ostraka_replication::{Refusal, SharedMachine, SubmitError};
+use ostraka_replication::{SharedMachine, SubmitError};
 use sha2::{Digest, Sha256};
 use time::{Date, OffsetDateTime};
 use zeroize::Zeroizing;
 
 use super::account::{Account, Email, Username};
+use super::challenges::Challenges;
 use super::command::{Command, Outcome, Register};
 use super::machine::IdentityMachine;
 use super::passwords::{Busy, PasswordSettings, Passwords};
 use crate::env::SharedEntropy;
 use crate::log::Log;
-use crate::rate::{Limiter, Rate, TooOften};
+use crate::pressure::{Calm, Pressure, network_prefix};
+use crate::rate::{Limiter, Rate};
+use crate::secrets::Secrets;
 use crate::token::{Caller, Role, Tokens};
+pub use errors::{LoginError, RegisterError, SolveError};
 
 /// What an operator of the service may set.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +43,17 @@ pub struct IdentitySettings {
     pub token_lifetime: Duration,
     /// The cookie is sent over TLS only. For where a proxy before this service speaks TLS.
     pub cookie_secure: bool,
-    pub login_per_username: Rate,
+    pub minimum_age_years: u8,
+    pub login_per_name_and_prefix: Rate,
+    /// Past it, logins of this name are slower.
+    pub login_per_name: Rate,
     pub login_per_address: Rate,
     pub register_per_caller: Rate,
     pub register_per_address: Rate,
+    pub register_per_token: Rate,
+    pub challenge_per_address: Rate,
+    pub challenges_per_prefix: Calm,
+    pub challenges_of_all: Calm,
 }
 
 impl Default for IdentitySettings {
@@ -45,167 +62,26 @@ impl Default for IdentitySettings {
             passwords: PasswordSettings::default(),
             token_lifetime: Duration::from_secs(TOKEN_LIFETIME_S),
             cookie_secure: false,
-            login_per_username: Rate::new(LOGIN_PER_USERNAME_BURST, LOGIN_PER_USERNAME_REFILL_MS),
+            minimum_age_years: MINIMUM_AGE_YEARS,
+            login_per_name_and_prefix: Rate::new(
+                LOGIN_PER_NAME_AND_PREFIX_BURST,
+                LOGIN_PER_NAME_AND_PREFIX_REFILL_MS,
+            ),
+            login_per_name: Rate::new(LOGIN_PER_NAME_BURST, LOGIN_PER_NAME_REFILL_MS),
             login_per_address: Rate::new(LOGIN_PER_ADDRESS_BURST, LOGIN_PER_ADDRESS_REFILL_MS),
             register_per_caller: Rate::new(REGISTER_BURST, REGISTER_REFILL_MS),
             register_per_address: Rate::new(REGISTER_BURST, REGISTER_REFILL_MS),
+            register_per_token: Rate::new(REGISTER_PER_TOKEN_BURST, REGISTER_PER_TOKEN_REFILL_MS),
+            challenge_per_address: Rate::new(CHALLENGE_PER_ADDRESS_BURST, CHALLENGE_PER_ADDRESS_REFILL_MS),
+            challenges_per_prefix: Calm {
+                free: CHALLENGES_PER_PREFIX_FREE,
+                forget_ms: CHALLENGES_PER_PREFIX_FORGET_MS,
+            },
+            challenges_of_all: Calm {
+                free: CHALLENGES_FREE,
+                forget_ms: CHALLENGES_FORGET_MS,
+            },
         }
-    }
-}
-
-/// Why nobody is logged in.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoginError {
-    /// Terminal.
-    #[error("{0} must not be empty")]
-    Missing(&'static str),
-    /// Terminal. The same for an unknown user, a wrong password and an account without one.
-    #[error("The username or the password is wrong.")]
-    WrongCredentials,
-    /// Retryable.
-    #[error("There were too many logins; try again in {retry_after_s} s.")]
-    TooOften { retry_after_s: u32 },
-    /// Retryable.
-    #[error("Too many logins are being checked at this moment; try again shortly.")]
-    Busy,
-}
-
-impl LoginError {
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            LoginError::Missing(_) => ErrorCode::InvalidField,
-            LoginError::WrongCredentials => ErrorCode::WrongCredentials,
-            LoginError::TooOften { .. } => ErrorCode::TooManyRequests,
-            LoginError::Busy => ErrorCode::Overloaded,
-        }
-    }
-
-    pub fn retry_after_s(&self) -> Option<u32> {
-        match self {
-            LoginError::TooOften { retry_after_s } => Some(*retry_after_s),
-            LoginError::Busy => Some(1),
-            LoginError::Missing(_) | LoginError::WrongCredentials => None,
-        }
-    }
-}
-
-/// Why nobody is registered, or why it is not known.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegisterError {
-    /// Terminal.
-    #[error("{0}.")]
-    Invalid(FieldError),
-    /// Terminal.
-    #[error("{0}.")]
-    InvalidKey(FieldError),
-    /// Terminal.
-    #[error("Only an operator's token may register users.")]
-    NotPermitted,
-    /// Terminal.
-    #[error("The token's own user no longer exists; log in again.")]
-    CallerGone,
-    /// Terminal.
-    #[error("This username is taken.")]
-    UsernameTaken,
-    /// Terminal.
-    #[error("There is an account with this email already.")]
-    EmailTaken,
-    /// Retryable.
-    #[error("There were too many registrations; try again in {retry_after_s} s.")]
-    TooOften { retry_after_s: u32 },
-    /// Retryable: not registered.
-    #[error("The service takes no more registrations at this moment ({0}); try again shortly.")]
-    Overloaded(String),
-    /// Retryable: not registered.
-    #[error("The leader's disk is nearly full, so nothing is recorded until space is freed.")]
-    StorageFull,
-    /// Retryable: not registered.
-    #[error("No leader could be reached; try again shortly.")]
-    NoLeader,
-    /// Retryable, at another node: not registered.
-    #[error("This node is shutting down.")]
-    Stopped,
-    /// Unknown: registered or not. Retry with the same `Idempotency-Key`.
-    #[error(
-        "The registration was not answered in time and may have taken place; retry with the same Idempotency-Key."
-    )]
-    Unknown,
-    /// Terminal: all voter numbers are given out, or nodes disagree about commands. An operator must look.
-    #[error("The registration was refused by the log.")]
-    Refused,
-}
-
-impl RegisterError {
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            RegisterError::Invalid(_) => ErrorCode::InvalidField,
-            RegisterError::InvalidKey(_) => ErrorCode::MalformedHeader,
-            RegisterError::NotPermitted => ErrorCode::NotPermitted,
-            RegisterError::CallerGone => ErrorCode::UserGone,
-            RegisterError::UsernameTaken => ErrorCode::UsernameTaken,
-            RegisterError::EmailTaken => ErrorCode::EmailTaken,
-            RegisterError::TooOften { .. } => ErrorCode::TooManyRequests,
-            RegisterError::Overloaded(_) => ErrorCode::Overloaded,
-            RegisterError::StorageFull => ErrorCode::StorageFull,
-            RegisterError::NoLeader => ErrorCode::NoLeader,
-            RegisterError::Stopped => ErrorCode::Draining,
-            RegisterError::Unknown => ErrorCode::OutcomeUnknown,
-            RegisterError::Refused => ErrorCode::Internal,
-        }
-    }
-
-    pub fn retry_after_s(&self) -> Option<u32> {
-        match self {
-            RegisterError::TooOften { retry_after_s } => Some(*retry_after_s),
-            RegisterError::Overloaded(_)
-            | RegisterError::StorageFull
-            | RegisterError::NoLeader
-            | RegisterError::Stopped
-            | RegisterError::Unknown => Some(1),
-            RegisterError::Invalid(_)
-            | RegisterError::InvalidKey(_)
-            | RegisterError::NotPermitted
-            | RegisterError::CallerGone
-            | RegisterError::UsernameTaken
-            | RegisterError::EmailTaken
-            | RegisterError::Refused => None,
-        }
-    }
-}
-
-impl From<SubmitError> for RegisterError {
-    fn from(error: SubmitError) -> Self {
-        match error {
-            SubmitError::NoLeader => RegisterError::NoLeader,
-            SubmitError::Unknown => RegisterError::Unknown,
-            SubmitError::Refused(Refusal::StorageFull) => RegisterError::StorageFull,
-            SubmitError::Refused(why) => RegisterError::Overloaded(why.to_string()),
-            SubmitError::Stopped(_) => RegisterError::Stopped,
-        }
-    }
-}
-
-impl From<Busy> for RegisterError {
-    fn from(busy: Busy) -> Self {
-        RegisterError::Overloaded(busy.to_string())
-    }
-}
-
-impl From<TooOften> for RegisterError {
-    fn from(TooOften { retry_after_s }: TooOften) -> Self {
-        RegisterError::TooOften { retry_after_s }
-    }
-}
-
-impl From<TooOften> for LoginError {
-    fn from(TooOften { retry_after_s }: TooOften) -> Self {
-        LoginError::TooOften { retry_after_s }
-    }
-}
-
-impl From<Busy> for LoginError {
-    fn from(Busy: Busy) -> Self {
-        LoginError::Busy
     }
 }
 
@@ -214,6 +90,7 @@ pub struct IdentityParts {
     pub machine: SharedMachine<IdentityMachine>,
     pub log: Arc<dyn Log>,
     pub tokens: Arc<Tokens>,
+    pub secrets: Secrets,
     pub clock: SharedClock,
     pub entropy: SharedEntropy,
     pub settings: IdentitySettings,
@@ -223,10 +100,15 @@ pub struct IdentityParts {
 pub struct IdentityService {
     pub(super) parts: IdentityParts,
     pub(super) passwords: Passwords,
-    login_per_username: Limiter,
+    login_per_name_and_prefix: Limiter,
+    login_per_name: Limiter,
     login_per_address: Limiter,
     register_per_caller: Limiter,
     register_per_address: Limiter,
+    register_per_token: Limiter,
+    challenge_per_address: Limiter,
+    pressure: Pressure,
+    challenges: Challenges,
 }
 
 impl IdentityService {
@@ -235,10 +117,20 @@ impl IdentityService {
         let limiter = |rate| Limiter::new(rate, Arc::clone(&parts.clock), &*parts.entropy);
         IdentityService {
             passwords: Passwords::new(parts.settings.passwords, &*parts.entropy),
-            login_per_username: limiter(parts.settings.login_per_username),
+            login_per_name_and_prefix: limiter(parts.settings.login_per_name_and_prefix),
+            login_per_name: limiter(parts.settings.login_per_name),
             login_per_address: limiter(parts.settings.login_per_address),
             register_per_caller: limiter(parts.settings.register_per_caller),
             register_per_address: limiter(parts.settings.register_per_address),
+            register_per_token: limiter(parts.settings.register_per_token),
+            challenge_per_address: limiter(parts.settings.challenge_per_address),
+            pressure: Pressure::new(
+                parts.settings.challenges_per_prefix,
+                parts.settings.challenges_of_all,
+                Arc::clone(&parts.clock),
+                &*parts.entropy,
+            ),
+            challenges: Challenges::new(&parts.secrets),
             parts,
         }
     }
@@ -262,7 +154,7 @@ impl IdentityService {
         }
         self.login_per_address.check_address(client)?;
         let username = Username::new(&username);
-        self.login_per_username.check(username.key.as_bytes())?;
+        self.slow_guessing(&username, client).await?;
         // For known users, too: were it for unknown ones only, the time taken would tell who has an account.
         self.catch_up().await;
         let account = self.parts.machine.read().account_by_username(&username);
@@ -282,6 +174,19 @@ impl IdentityService {
         }
     }
 
+    /// Refuses who guesses from one place, and slows who guesses from many; the owner, elsewhere, gets in. The same for a
+    /// name that nobody has.
+    async fn slow_guessing(&self, username: &Username, client: IpAddr) -> Result<(), LoginError> {
+        let name = username.key.as_bytes();
+        let name_and_prefix = [&network_prefix(client)[..], name].concat();
+        self.login_per_name_and_prefix.check(&name_and_prefix)?;
+        if self.login_per_name.check(name).is_err() {
+            // Who waits holds a connection, and those are bounded.
+            tokio::time::sleep(Duration::from_millis(LOGIN_SLOWED_MS)).await;
+        }
+        Ok(())
+    }
+
     /// The new user's number. With the same `idempotency_key` the same caller gets the first answer again.
     pub async fn register(
         &self,
@@ -299,18 +204,9 @@ impl IdentityService {
         if role != Role::Operator {
             return Err(RegisterError::NotPermitted);
         }
-        request
-            .validate(self.tomorrow())
-            .map_err(RegisterError::Invalid)?;
+        self.check_fields(&request)?;
         let request_key = self.request_key(caller.voter, idempotency_key)?;
-        let password_hash = match request.password {
-            Some(password) => Some(
-                self.passwords
-                    .hash(Zeroizing::new(password), &*self.parts.entropy)
-                    .await?,
-            ),
-            None => None,
-        };
+        let password_hash = self.password_hash(request.password).await?;
         let command = Command::Register(Register {
             request: request_key,
             username: Username::new(&request.username),
@@ -319,11 +215,39 @@ impl IdentityService {
             password_hash,
             registered_by: caller.voter,
         });
-        match self.submit(&command).await? {
+        self.registered(&command).await
+    }
+
+    fn check_fields(&self, request: &RegisterRequest) -> Result<(), RegisterError> {
+        request
+            .validate(self.tomorrow(), self.parts.settings.minimum_age_years)
+            .map_err(RegisterError::Invalid)
+    }
+
+    async fn password_hash(&self, password: Option<String>) -> Result<Option<String>, Busy> {
+        let Some(password) = password else { return Ok(None) };
+        let hash = self
+            .passwords
+            .hash(Zeroizing::new(password), &*self.parts.entropy);
+        hash.await.map(Some)
+    }
+
+    /// What the log says to a registration.
+    async fn registered(&self, command: &Command) -> Result<VoterNumber, RegisterError> {
+        match self.submit(command).await? {
             Outcome::Created(voter) => Ok(voter),
             Outcome::UsernameTaken => Err(RegisterError::UsernameTaken),
             Outcome::EmailTaken => Err(RegisterError::EmailTaken),
-            Outcome::OperatorExists | Outcome::Refused => Err(RegisterError::Refused),
+            Outcome::TokenUsed => Err(RegisterError::TokenUsed),
+            Outcome::TokenExpired => Err(RegisterError::BadToken(
+                "the registration token has expired".to_owned(),
+            )),
+            Outcome::OperatorExists
+            | Outcome::Refused
+            | Outcome::Granted(_)
+            | Outcome::ChallengeExpired
+            | Outcome::ChallengeUsed
+            | Outcome::GrantsFull => Err(RegisterError::Refused),
         }
     }
 
@@ -375,14 +299,7 @@ impl IdentityService {
         let Some(key) = idempotency_key else {
             return Ok(RequestKey(self.parts.entropy.u128()));
         };
-        validate::idempotency_key(key).map_err(RegisterError::InvalidKey)?;
-        // The caller stands in the hash, so nobody can ask for the outcome of another's request.
-        let hash = Sha256::new()
-            .chain_update(caller.0.to_be_bytes())
-            .chain_update(key)
-            .finalize();
-        let first = hash.first_chunk().expect("a hash has 32 bytes");
-        Ok(RequestKey(u128::from_be_bytes(*first)))
+        hashed_key(&caller.0.to_be_bytes(), key)
     }
 
     /// Today is over first where UTC's tomorrow has begun.
@@ -391,6 +308,18 @@ impl IdentityService {
         let today = OffsetDateTime::from_unix_timestamp(seconds).map_or(Date::MAX, OffsetDateTime::date);
         today.next_day().unwrap_or(Date::MAX)
     }
+}
+
+/// The key of a request by what its caller calls it. The caller stands in the hash, so nobody can ask for the outcome of
+/// another's request.
+fn hashed_key(caller: &[u8], idempotency_key: &str) -> Result<RequestKey, RegisterError> {
+    validate::idempotency_key(idempotency_key).map_err(RegisterError::InvalidKey)?;
+    let hash = Sha256::new()
+        .chain_update(caller)
+        .chain_update(idempotency_key)
+        .finalize();
+    let first = hash.first_chunk().expect("a hash has 32 bytes");
+    Ok(RequestKey(u128::from_be_bytes(*first)))
 }
 
 #[cfg(test)]

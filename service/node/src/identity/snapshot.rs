@@ -1,18 +1,22 @@
-//! Identity's snapshot: a head, then every account in order of its number.
+//! Identity's snapshot: a head, the solved challenges that are remembered, then every account in order of its number.
 //!
-//! Little-endian: version (1 byte), applied index (8), number of the next account (4), first operator's number or 0 (4),
-//! and for each account 1, 2, … its record's length (4) and record. The store around adds checksums.
+//! Little-endian: version (1 byte), applied index (8), number of the next account (4), first operator's number or 0 (4);
+//! from version 2 the grants' time (8), how many there are (4), and for each nonce (16), expiry (8), request key (16),
+//! spent (1); and for each account 1, 2, … its record's length (4) and record. The store around adds checksums.
 
 use std::io::{self, Read, Write};
 
-use ostraka_core::limits::IDENTITY_COMMAND_BYTES_MAX;
-use ostraka_core::{LogIndex, VoterNumber};
+use ostraka_core::limits::{GRANTS_MAX, IDENTITY_COMMAND_BYTES_MAX};
+use ostraka_core::{LogIndex, RequestKey, UnixMs, VoterNumber};
 use ostraka_replication::SnapshotImage;
 
 use super::account::Account;
+use super::grants::{Grant, Grants, Nonce};
 use super::store::{AccountsImage, Head};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Without grants.
+const VERSION_OF_ACCOUNTS: u8 = 1;
 const HEAD_BYTES: usize = 17;
 /// A record holds what its command held, and a few fixed fields.
 const RECORD_BYTES_MAX: usize = IDENTITY_COMMAND_BYTES_MAX + 64;
@@ -28,6 +32,15 @@ impl SnapshotImage for IdentityImage {
         bytes.extend_from_slice(&head.applied.0.to_le_bytes());
         bytes.extend_from_slice(&head.next_voter.0.to_le_bytes());
         bytes.extend_from_slice(&head.operator.map_or(0, |voter| voter.0).to_le_bytes());
+        let grants = self.0.grants();
+        bytes.extend_from_slice(&grants.now().0.to_le_bytes());
+        bytes.extend_from_slice(&(grants.iter().len() as u32).to_le_bytes());
+        for (nonce, grant) in grants.iter() {
+            bytes.extend_from_slice(&nonce.0);
+            bytes.extend_from_slice(&grant.expires_at.0.to_le_bytes());
+            bytes.extend_from_slice(&grant.request.0.to_le_bytes());
+            bytes.push(u8::from(grant.spent));
+        }
         out.write_all(&bytes)?;
         for account in self.0.accounts() {
             let record = account?.encode();
@@ -42,9 +55,10 @@ impl SnapshotImage for IdentityImage {
     }
 }
 
-pub(crate) fn read_head(input: &mut dyn Read) -> io::Result<Head> {
+/// Everything before the accounts.
+pub(crate) fn read_head(input: &mut dyn Read) -> io::Result<(Head, Grants)> {
     let [version] = read_array(input)?;
-    if version != VERSION {
+    if !(VERSION_OF_ACCOUNTS..=VERSION).contains(&version) {
         return Err(invalid(format!(
             "the accounts' snapshot has version {version}, this binary knows {VERSION}"
         )));
@@ -57,11 +71,45 @@ pub(crate) fn read_head(input: &mut dyn Read) -> io::Result<Head> {
             "the accounts' snapshot has an impossible head".to_owned(),
         ));
     }
-    Ok(Head {
+    let head = Head {
         applied,
         next_voter,
         operator: (operator != 0).then_some(VoterNumber(operator)),
-    })
+    };
+    let grants = match version {
+        VERSION_OF_ACCOUNTS => Grants::default(),
+        _ => read_grants(input)?,
+    };
+    Ok((head, grants))
+}
+
+fn read_grants(input: &mut dyn Read) -> io::Result<Grants> {
+    let now = UnixMs(u64::from_le_bytes(read_array(input)?));
+    let count = u32::from_le_bytes(read_array(input)?) as usize;
+    if count > GRANTS_MAX {
+        return Err(invalid(format!(
+            "the accounts' snapshot remembers {count} challenges"
+        )));
+    }
+    let read_one = |_| -> io::Result<(Nonce, Grant)> {
+        let nonce = Nonce(read_array(input)?);
+        let expires_at = UnixMs(u64::from_le_bytes(read_array(input)?));
+        let request = RequestKey(u128::from_le_bytes(read_array(input)?));
+        let [spent] = read_array(input)?;
+        if spent > 1 {
+            return Err(invalid(
+                "the accounts' snapshot has a damaged challenge".to_owned(),
+            ));
+        }
+        let grant = Grant {
+            request,
+            expires_at,
+            spent: spent == 1,
+        };
+        Ok((nonce, grant))
+    };
+    let all: io::Result<Vec<_>> = (0..count).map(read_one).collect();
+    Ok(Grants::stored(now, all?))
 }
 
 /// The accounts that follow the head, one at a time.

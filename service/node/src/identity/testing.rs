@@ -86,10 +86,12 @@ pub(crate) struct TestLog {
     pub(crate) leads: AtomicBool,
     /// Whether reads find a quorum.
     pub(crate) quorum: AtomicBool,
+    clock: Arc<TestClock>,
+    stamps: Mutex<Vec<UnixMs>>,
 }
 
 impl TestLog {
-    pub(crate) fn new(replica: SharedMachine<IdentityMachine>) -> TestLog {
+    pub(crate) fn new(replica: SharedMachine<IdentityMachine>, clock: Arc<TestClock>) -> TestLog {
         TestLog {
             leader: Mutex::new(IdentityMachine::new(MemoryAccounts::default())),
             replica,
@@ -97,13 +99,15 @@ impl TestLog {
             faults: Mutex::default(),
             leads: AtomicBool::new(true),
             quorum: AtomicBool::new(true),
+            clock,
+            stamps: Mutex::default(),
         }
     }
 
-    fn meta(index: LogIndex) -> EntryMeta {
+    fn meta(&self, index: LogIndex) -> EntryMeta {
         EntryMeta {
             index,
-            stamped_at: UnixMs(index.0),
+            stamped_at: self.stamps.lock()[index.0 as usize - 1],
         }
     }
 
@@ -117,7 +121,7 @@ impl TestLog {
         while replica.last_applied() < index {
             let next = LogIndex(replica.last_applied().0 + 1);
             let body = self.entries.lock()[next.0 as usize - 1].clone();
-            replica.apply(TestLog::meta(next), &body);
+            replica.apply(self.meta(next), &body);
         }
     }
 
@@ -127,8 +131,9 @@ impl TestLog {
             return Err(error);
         }
         self.entries.lock().push(body.clone());
+        self.stamps.lock().push(self.clock.now());
         let index = self.committed();
-        let reply = self.leader.lock().apply(TestLog::meta(index), &body);
+        let reply = self.leader.lock().apply(self.meta(index), &body);
         match fault {
             Some(_) => Err(SubmitError::Unknown),
             None => Ok(Submitted { index, reply }),
@@ -187,8 +192,8 @@ pub(crate) struct Bench {
 
 pub(crate) fn bench(change: impl FnOnce(&mut IdentitySettings)) -> Bench {
     let machine = Arc::new(RwLock::new(IdentityMachine::new(MemoryAccounts::default())));
-    let log = Arc::new(TestLog::new(Arc::clone(&machine)));
     let clock = Arc::new(TestClock::default());
+    let log = Arc::new(TestLog::new(Arc::clone(&machine), Arc::clone(&clock)));
     let tokens = Arc::new(Tokens::new(&Secrets::derive(&[7; 32], &["k1".to_owned()])));
     let passwords = PasswordSettings {
         cost: PasswordCost::LEAST,
@@ -205,6 +210,7 @@ pub(crate) fn bench(change: impl FnOnce(&mut IdentitySettings)) -> Bench {
         machine: Arc::clone(&machine),
         log: Arc::clone(&log) as Arc<dyn Log>,
         tokens: Arc::clone(&tokens),
+        secrets: Secrets::derive(&[7; 32], &["k1".to_owned()]),
         clock: Arc::clone(&clock) as _,
         entropy: Arc::new(SeededEntropy::new(1)),
         settings,
@@ -216,4 +222,17 @@ pub(crate) fn bench(change: impl FnOnce(&mut IdentitySettings)) -> Bench {
         tokens,
         machine,
     }
+}
+
+/// Another node of the same cluster, whose replica has seen nothing yet.
+pub(crate) fn second_node(bench: &Bench) -> IdentityService {
+    IdentityService::new(IdentityParts {
+        machine: Arc::new(RwLock::new(IdentityMachine::new(MemoryAccounts::default()))),
+        log: Arc::clone(&bench.log) as Arc<dyn Log>,
+        tokens: Arc::clone(&bench.tokens),
+        secrets: Secrets::derive(&[7; 32], &["k1".to_owned()]),
+        clock: Arc::clone(&bench.clock) as _,
+        entropy: Arc::new(SeededEntropy::new(2)),
+        settings: *bench.service.settings(),
+    })
 }

@@ -39,6 +39,7 @@ impl Services {
                 machine,
                 log: Arc::new(group),
                 tokens,
+                secrets: secrets.clone(),
                 clock: Arc::clone(&env.clock),
                 entropy: Arc::clone(&env.entropy),
                 settings: identity_settings(env, config),
@@ -131,6 +132,7 @@ fn identity_settings(env: &Env, config: &Config) -> IdentitySettings {
     IdentitySettings {
         passwords,
         cookie_secure: config.cookie_secure,
+        minimum_age_years: config.minimum_age_years,
         ..IdentitySettings::default()
     }
 }

@@ -3,9 +3,10 @@
 //! The recount shares commands and records with the service, which are a contract, and none of its logic: who has a name
 //! is kept as plain maps, an account as the digest of the record that it must have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use ostraka_core::limits::{GRANTS_FORGOTTEN_PER_ENTRY_MAX, GRANTS_MAX};
 use ostraka_core::{UnixMs, VoterNumber};
 use ostraka_replication::log_store::record::{Record, RecordKind};
 use ostraka_replication::log_store::sled::OfflineLog;
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 use super::{Snapshots, VerifyError};
 use crate::identity::account::Account;
 use crate::identity::command::{Command, CommandCodecError};
+use crate::identity::grants::{Grant, Grants, Nonce};
 use crate::identity::snapshot::{read_accounts, read_head};
 use crate::identity::{AccountStore, SledAccounts};
 use crate::token::Role;
@@ -42,10 +44,14 @@ struct Recount {
     usernames: BTreeSet<String>,
     emails: BTreeSet<[u8; 32]>,
     operator: Option<VoterNumber>,
+    grants: BTreeMap<Nonce, Grant>,
+    /// The newest stamp of an entry that asked for grants.
+    grants_now: UnixMs,
 }
 
 impl Recount {
     fn command(&mut self, stamped_at: UnixMs, command: Command) {
+        let mut token = None;
         let voter = VoterNumber(self.records.len() as u32 + 1);
         let account = match command {
             Command::CreateOperator(wanted) => Account {
@@ -70,16 +76,77 @@ impl Recount {
                 registered_at: stamped_at,
                 request: wanted.request,
             },
+            Command::SolveChallenge(solved) => {
+                let now = self.grants_now.max(stamped_at);
+                let over = self.over(now);
+                let remembered = self.grants.get(&solved.nonce).is_some();
+                let is_new = !remembered && now < solved.challenge_expires_at;
+                if is_new && self.grants.len() - over.len() < GRANTS_MAX {
+                    let ends_at = UnixMs(now.0.saturating_add(solved.lifetime_ms));
+                    let grant = Grant {
+                        request: solved.request,
+                        expires_at: ends_at.max(solved.challenge_expires_at),
+                        spent: false,
+                    };
+                    self.grants.insert(solved.nonce, grant);
+                }
+                return self.move_on(now, &over);
+            }
+            Command::RegisterByToken(wanted) => {
+                token = Some(wanted.nonce);
+                Account {
+                    voter,
+                    role: Role::Voter,
+                    username: wanted.username,
+                    email: Some(wanted.email),
+                    date_of_birth: wanted.date_of_birth,
+                    password_hash: wanted.password_hash,
+                    registered_by: None,
+                    registered_at: stamped_at,
+                    request: wanted.request,
+                }
+            }
         };
+        let now = self.grants_now.max(stamped_at);
+        let opens = |nonce: &Nonce| {
+            let grant = self.grants.get(nonce);
+            grant.is_some_and(|grant| !grant.spent && now < grant.expires_at)
+        };
+        let no_token = token.as_ref().is_some_and(|nonce| !opens(nonce));
         let second_operator = account.role == Role::Operator && self.operator.is_some();
         let name_taken = self.usernames.contains(&account.username.key);
         let email_taken = account
             .email
             .as_ref()
             .is_some_and(|email| self.emails.contains(&email.key.0));
-        if !second_operator && !name_taken && !email_taken && voter.0 < u32::MAX {
+        if !second_operator && !name_taken && !email_taken && !no_token && voter.0 < u32::MAX {
             self.take(&account);
+            if let Some(nonce) = token {
+                let over = self.over(now);
+                if let Some(grant) = self.grants.get_mut(&nonce) {
+                    grant.spent = true;
+                }
+                self.move_on(now, &over);
+            }
         }
+    }
+
+    /// The oldest of what has expired, as many as one entry forgets.
+    fn over(&self, now: UnixMs) -> Vec<Nonce> {
+        let mut over: Vec<_> = self
+            .grants
+            .iter()
+            .filter(|(_, grant)| grant.expires_at <= now)
+            .map(|(nonce, grant)| (grant.expires_at, *nonce))
+            .collect();
+        over.sort_unstable();
+        over.truncate(GRANTS_FORGOTTEN_PER_ENTRY_MAX);
+        over.into_iter().map(|(_, nonce)| nonce).collect()
+    }
+
+    fn move_on(&mut self, now: UnixMs, over: &[Nonce]) {
+        self.grants_now = now;
+        self.grants.retain(|nonce, _| !over.contains(nonce));
     }
 
     fn take(&mut self, account: &Account) {
@@ -97,9 +164,16 @@ impl Recount {
         &self,
         what: &str,
         operator: Option<VoterNumber>,
+        grants: &Grants,
         stored: impl Iterator<Item = io::Result<Account>>,
     ) -> Vec<String> {
         let mut differences = Vec::new();
+        let same_grants = grants
+            .iter()
+            .eq(self.grants.iter().map(|(nonce, grant)| (*nonce, *grant)));
+        if grants.now() != self.grants_now || !same_grants {
+            differences.push(format!("{what}: other solved challenges than in the log"));
+        }
         if operator != self.operator {
             differences.push(format!("{what}: another first operator than in the log"));
         }
@@ -179,7 +253,9 @@ pub(super) fn audit(
 impl Audit {
     fn begin(&mut self, beginning: Option<StoredSnapshot>) -> Result<(), VerifyError> {
         if let Some(oldest) = &beginning {
-            read(oldest, |_, accounts| {
+            read(oldest, |_, grants, accounts| {
+                self.recount.grants = grants.iter().collect();
+                self.recount.grants_now = grants.now();
                 for account in accounts {
                     self.recount.take(&account?);
                 }
@@ -213,17 +289,17 @@ impl Audit {
             self.report.accounts_compared_at = Some(index);
             let image = accounts.image();
             let what = format!("the accounts at entry {index}");
-            let found = self
-                .recount
-                .differences(&what, image.head().operator, image.accounts());
+            let found =
+                self.recount
+                    .differences(&what, image.head().operator, image.grants(), image.accounts());
             self.disagreements.extend(found);
             self.disagreements.extend(wrong_names(&accounts, &what));
         }
         let due = self.snapshots.extract_if(.., |stored| stored.index() == index);
         for stored in due.collect::<Vec<_>>() {
             let what = format!("identity's snapshot at entry {index}");
-            let found = read(&stored, |operator, accounts| {
-                Ok(self.recount.differences(&what, operator, accounts))
+            let found = read(&stored, |operator, grants, accounts| {
+                Ok(self.recount.differences(&what, operator, grants, accounts))
             })?;
             self.disagreements.extend(found);
             self.report.snapshots_compared.push(index);
@@ -274,14 +350,18 @@ fn wrong_names(accounts: &SledAccounts, what: &str) -> Vec<String> {
 
 fn read<T>(
     stored: &StoredSnapshot,
-    with: impl FnOnce(Option<VoterNumber>, &mut dyn Iterator<Item = io::Result<Account>>) -> io::Result<T>,
+    with: impl FnOnce(
+        Option<VoterNumber>,
+        &Grants,
+        &mut dyn Iterator<Item = io::Result<Account>>,
+    ) -> io::Result<T>,
 ) -> Result<T, VerifyError> {
     let broken = |what: String| VerifyError::Snapshot {
         index: stored.index(),
         what,
     };
     let mut reader = stored.open().map_err(|error| broken(error.to_string()))?;
-    let head = read_head(&mut reader).map_err(|error| broken(error.to_string()))?;
-    let read = with(head.operator, &mut read_accounts(&mut reader, head));
+    let (head, grants) = read_head(&mut reader).map_err(|error| broken(error.to_string()))?;
+    let read = with(head.operator, &grants, &mut read_accounts(&mut reader, head));
     read.map_err(|error| broken(error.to_string()))
 }

@@ -54,6 +54,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "thiserror",
             "base64",
             "unicode-normalization",
+            "argon2",
         ]),
         never_links: &["axum", "openraft", "tokio", "hyper", "sled"],
         ..room("service/api", &["service/core"])

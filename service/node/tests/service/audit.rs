@@ -6,7 +6,7 @@ use std::process::Stdio;
 use ostraka_core::{LogIndex, VoterNumber};
 use ostraka_node::identity::account::{Account, Email, Username};
 use ostraka_node::identity::store::Head;
-use ostraka_node::identity::{AccountStore, SledAccounts};
+use ostraka_node::identity::{AccountStore, Effects, SledAccounts};
 use serde_json::{Value, json};
 
 use crate::support::http::Call;
@@ -89,7 +89,9 @@ fn accounts_that_the_log_does_not_make_are_found() {
             .map(|number| accounts.account(VoterNumber(number)).unwrap())
             .collect();
         all.last_mut().unwrap().email = Some(Email::new("mallory@example.org"));
-        accounts.replace(head, &mut all.into_iter().map(Ok)).unwrap();
+        accounts
+            .replace(head, accounts.grants().clone(), &mut all.into_iter().map(Ok))
+            .unwrap();
     });
     let (agrees, report) = verify(&data_dir);
     assert!(!agrees);
@@ -119,7 +121,7 @@ fn accounts_ahead_of_the_log_are_found() {
             applied: LogIndex(head.applied.0 + 100),
             ..head
         };
-        accounts.commit(head, Some(&ghost));
+        accounts.commit(head, &Effects::created(ghost));
     });
     let (agrees, report) = verify(&data_dir);
     assert!(!agrees);

@@ -19,6 +19,7 @@ mod hostile_input;
 mod logs;
 mod membership;
 mod open_files;
+mod registration;
 mod support;
 mod syscalls;
 mod watcher;

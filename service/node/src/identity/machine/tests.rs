@@ -33,6 +33,26 @@ fn register(request: u128, name: &str, email: &str) -> Command {
     })
 }
 
+fn solve(request: u128, nonce: u8, challenge_expires_at: u64) -> Command {
+    Command::SolveChallenge(SolveChallenge {
+        request: RequestKey(request),
+        nonce: Nonce([nonce; 16]),
+        challenge_expires_at: UnixMs(challenge_expires_at),
+        lifetime_ms: 20_000,
+    })
+}
+
+fn by_token(request: u128, nonce: u8, name: &str, email: &str) -> Command {
+    Command::RegisterByToken(RegisterByToken {
+        request: RequestKey(request),
+        nonce: Nonce([nonce; 16]),
+        username: Username::new(name),
+        email: Email::new(email),
+        date_of_birth: None,
+        password_hash: None,
+    })
+}
+
 fn apply(machine: &mut IdentityMachine, index: u64, command: &Command) -> Outcome {
     Outcome::decode(&machine.apply(meta(index), &command.encode())).unwrap()
 }
@@ -49,10 +69,12 @@ fn snapshot(machine: &IdentityMachine) -> Vec<u8> {
 
 /// Few names, addresses and keys, so that collisions and resubmissions are the rule.
 fn any_command() -> impl Strategy<Value = Command> {
-    (0..6u8, 0..8u8, 0..8u8, 0..12u128, any::<bool>()).prop_map(|(kind, name, email, request, upper)| {
+    (0..8u8, 0..8u8, 0..8u8, 0..12u128, any::<bool>()).prop_map(|(kind, name, email, request, upper)| {
         let name = format!("{}{name}", if upper { "USER" } else { "user" });
         match kind {
             0 => operator(request, &name),
+            1 => solve(request, email % 4, 10_000 + 5_000 * u64::from(email % 4)),
+            2 | 3 => by_token(request, email % 4, &name, &format!("m{email}@example.org")),
             _ => register(request, &name, &format!("m{email}@example.org")),
         }
     })
@@ -60,10 +82,30 @@ fn any_command() -> impl Strategy<Value = Command> {
 
 /// What the rules say, in the most obvious way: a list, searched from the front.
 #[derive(Default)]
-struct Naive(Vec<(String, Option<String>, u128, bool)>);
+struct Naive(Vec<(String, Option<String>, u128, bool)>, Vec<NaiveGrant>);
+
+/// Nonce, request, expiry, whether it is spent. Never forgotten: that must make no difference.
+type NaiveGrant = (Nonce, RequestKey, u64, bool);
 
 impl Naive {
-    fn apply(&mut self, command: &Command) -> Outcome {
+    fn solve(&mut self, now: u64, wanted: &SolveChallenge) -> Outcome {
+        let known = self.1.iter().find(|grant| grant.0 == wanted.nonce);
+        match known {
+            // What is over is forgotten, and then its challenge is over, too.
+            Some(grant) if now >= grant.2 => Outcome::ChallengeExpired,
+            Some(grant) if grant.1 == wanted.request => Outcome::Granted(UnixMs(grant.2)),
+            Some(_) => Outcome::ChallengeUsed,
+            None if now >= wanted.challenge_expires_at.0 => Outcome::ChallengeExpired,
+            None => {
+                let until = (now + wanted.lifetime_ms).max(wanted.challenge_expires_at.0);
+                self.1.push((wanted.nonce, wanted.request, until, false));
+                Outcome::Granted(UnixMs(until))
+            }
+        }
+    }
+
+    fn apply(&mut self, now: u64, command: &Command) -> Outcome {
+        let mut token = None;
         let (name, email, request, operator) = match command {
             Command::CreateOperator(c) => (c.username.shown.to_lowercase(), None, c.request.0, true),
             Command::Register(c) => (
@@ -72,10 +114,24 @@ impl Naive {
                 c.request.0,
                 false,
             ),
+            Command::SolveChallenge(wanted) => return self.solve(now, wanted),
+            Command::RegisterByToken(c) => {
+                token = Some(c.nonce);
+                let name = c.username.shown.to_lowercase();
+                (name, Some(c.email.shown.clone()), c.request.0, false)
+            }
         };
         for (position, known) in self.0.iter().enumerate() {
             if known.0 == name && known.2 == request {
                 return Outcome::Created(VoterNumber(position as u32 + 1));
+            }
+        }
+        if let Some(nonce) = token {
+            match self.1.iter().find(|grant| grant.0 == nonce) {
+                Some(grant) if now >= grant.2 => return Outcome::TokenExpired,
+                Some(grant) if grant.3 => return Outcome::TokenUsed,
+                Some(_) => {}
+                None => return Outcome::TokenExpired,
             }
         }
         if operator && self.0.iter().any(|known| known.3) {
@@ -88,6 +144,9 @@ impl Naive {
             return Outcome::EmailTaken;
         }
         self.0.push((name, email, request, operator));
+        for grant in self.1.iter_mut().filter(|grant| Some(grant.0) == token) {
+            grant.3 = true;
+        }
         Outcome::Created(VoterNumber(self.0.len() as u32))
     }
 }
@@ -155,6 +214,59 @@ fn there_is_one_first_operator() {
 }
 
 #[test]
+fn a_challenge_registers_one_and_a_snapshot_remembers_it() {
+    let mut machine = memory();
+    assert_eq!(
+        apply(&mut machine, 1, &solve(1, 7, 5_000)),
+        Outcome::Granted(UnixMs(21_000))
+    );
+    assert_eq!(
+        apply(&mut machine, 2, &solve(2, 7, 5_000)),
+        Outcome::ChallengeUsed
+    );
+    assert_eq!(
+        apply(&mut machine, 5, &solve(3, 8, 5_000)),
+        Outcome::ChallengeExpired
+    );
+    assert_eq!(
+        apply(&mut machine, 6, &by_token(4, 8, "ann", "ann@example.org")),
+        Outcome::TokenExpired
+    );
+    let mut restored = memory();
+    restored.restore(&mut &snapshot(&machine)[..]).unwrap();
+    for machine in [&mut machine, &mut restored] {
+        assert_eq!(
+            apply(machine, 7, &by_token(5, 7, "ann", "ann@example.org")),
+            Outcome::Created(VoterNumber(1))
+        );
+        assert_eq!(
+            apply(machine, 8, &by_token(6, 7, "bob", "bob@example.org")),
+            Outcome::TokenUsed
+        );
+        assert_eq!(apply(machine, 9, &solve(9, 7, 50_000)), Outcome::ChallengeUsed);
+    }
+    let mut spent = memory();
+    spent.restore(&mut &snapshot(&machine)[..]).unwrap();
+    assert_eq!(
+        apply(&mut spent, 10, &by_token(6, 7, "bob", "bob@example.org")),
+        Outcome::TokenUsed
+    );
+}
+
+/// Snapshots of releases before there were challenges stay readable.
+#[test]
+fn an_older_snapshot_is_read() {
+    let mut machine = memory();
+    apply(&mut machine, 1, &operator(1, "operator"));
+    let mut older = snapshot(&machine);
+    older[0] = 1;
+    older.drain(17..29);
+    let mut restored = memory();
+    restored.restore(&mut &older[..]).unwrap();
+    assert_eq!(snapshot(&restored), snapshot(&machine));
+}
+
+#[test]
 fn damaged_commands_are_refused_and_blank_entries_pass() {
     let mut machine = memory();
     for (index, body) in [&b""[..], b"\x01", b"\x01\x09", b"\x01\x01\x05"]
@@ -171,7 +283,7 @@ fn damaged_commands_are_refused_and_blank_entries_pass() {
 #[test]
 #[should_panic(expected = "newer ostraka")]
 fn a_newer_command_stops_the_replica() {
-    memory().apply(meta(1), &[2, 1, 0]);
+    memory().apply(meta(1), &[3, 1, 0]);
 }
 
 #[test]
@@ -192,7 +304,7 @@ fn a_damaged_snapshot_is_refused() {
     for length in 0..good.len() {
         assert!(memory().restore(&mut &good[..length]).is_err(), "cut at {length}");
     }
-    for (position, byte) in [(0, 2), (9, 0), (13, 7), (17, 0xff), (22, 9)] {
+    for (position, byte) in [(0, 3), (9, 0), (13, 7), (25, 0xff), (29, 0xff), (34, 9)] {
         let mut bad = good.clone();
         bad[position] = byte;
         let mut target = memory();
@@ -207,7 +319,7 @@ proptest! {
     fn outcomes_are_those_of_the_naive_model(commands in proptest::collection::vec(any_command(), 0..60)) {
         let (mut machine, mut naive) = (memory(), Naive::default());
         for (index, command) in commands.iter().enumerate() {
-            prop_assert_eq!(apply(&mut machine, index as u64 + 1, command), naive.apply(command));
+            prop_assert_eq!(apply(&mut machine, index as u64 + 1, command), naive.apply(1_000 * (index as u64 + 1), command));
         }
         prop_assert_eq!(machine.accounts() as usize, naive.0.len());
         let operator = naive.0.iter().position(|known| known.3).map(|position| VoterNumber(position as u32 + 1));

@@ -1,4 +1,4 @@
-//! The two routes, as HTTP requests.
+//! The routes, as HTTP requests.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use ostraka_api::SpanId;
 use ostraka_api::problem::PROBLEM_MEDIA_TYPE;
 use ostraka_api::trace::IncomingTrace;
-use ostraka_core::limits::LOGIN_PER_USERNAME_BURST;
+use ostraka_core::limits::LOGIN_PER_NAME_AND_PREFIX_BURST;
 use ostraka_core::{TraceId, VoterNumber};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -147,11 +147,73 @@ async fn every_row_of_login() {
         (None, body("operator", "wrong"), 401),
         (None, body("nobody", "wrong"), 401),
     ];
-    rows.extend((0..LOGIN_PER_USERNAME_BURST).map(|_| (None, body("bob", "wrong"), 401)));
+    rows.extend((0..LOGIN_PER_NAME_AND_PREFIX_BURST).map(|_| (None, body("bob", "wrong"), 401)));
     rows.push((None, body("bob", "wrong"), 429));
     check(&router, path, rows).await;
     let (response, _) = post_to(&router, path, None, body("bob", "wrong")).await;
     assert_eq!(response.headers()[header::RETRY_AFTER], "6");
+}
+
+#[tokio::test]
+async fn every_row_of_challenge_and_solve() {
+    let (bench, router) = ready().await;
+    let challenge = || {
+        post_to(
+            &router,
+            "/v1/auth/challenge",
+            None,
+            json!({"purpose": "register"}),
+        )
+    };
+    let (response, given) = challenge().await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+    let mut bare = Request::post("/v1/auth/challenge").body(Body::empty()).unwrap();
+    bare.extensions_mut().insert(context());
+    assert_eq!(
+        router.clone().oneshot(bare).await.unwrap().status(),
+        200,
+        "no body"
+    );
+    let rows = vec![
+        (None, json!({}), 200),
+        (None, json!({"purpose": "vote"}), 400),
+        (None, json!([]), 400),
+    ];
+    check(&router, "/v1/auth/challenge", rows).await;
+
+    let parameters = serde_json::from_value(given["parameters"].clone()).unwrap();
+    let solution = ostraka_api::Work::new(&parameters).unwrap().solve().unwrap();
+    let solved = json!({"challenge": given, "solution": solution});
+    let with = |pointer: &str, value: Value| {
+        let mut body = solved.clone();
+        *body.pointer_mut(pointer).unwrap() = value;
+        body
+    };
+    let path = "/v1/auth/challenge/solve";
+    let rows = vec![
+        (None, with("/challenge/parameters/keyPrefix", json!("0")), 400),
+        (None, with("/challenge/signature", json!("00")), 400),
+        (None, with("/solution/counter", json!(solution.counter + 1)), 400),
+        (None, with("/solution/counter", json!("1")), 400),
+        (None, json!({"challenge": given}), 400),
+    ];
+    check(&router, path, rows).await;
+    let (response, answer) = post_to(&router, path, None, solved.clone()).await;
+    assert_eq!(response.status(), 200, "{answer}");
+    check(&router, path, vec![(None, solved.clone(), 409)]).await;
+
+    let token = answer["token"].as_str().unwrap();
+    let changed = format!("{token}A");
+    let other = json!({"username": "bob", "email": "bob@example.org", "date_of_birth": "1990-12-31"});
+    let rows = vec![
+        (Some(changed.as_str()), ann(), 401),
+        (Some(token), ann(), 201),
+        (Some(token), other, 401),
+    ];
+    check(&router, "/v1/auth/register", rows).await;
+    let access = Authenticator::new(Arc::clone(&bench.tokens), Arc::clone(&bench.clock) as _);
+    assert!(access.verify(token).is_err(), "it opens nothing else");
 }
 
 #[tokio::test]
@@ -187,9 +249,12 @@ async fn the_same_idempotency_key_gets_the_same_user() {
 }
 
 #[test]
-fn the_document_lists_both_routes() {
+fn the_document_lists_every_route() {
     let document = serde_json::to_value(api_document()).unwrap();
     assert!(document["paths"]["/v1/auth/login"]["post"]["responses"]["401"].is_object());
     assert!(document["paths"]["/v1/auth/register"]["post"]["security"].is_array());
     assert!(document["components"]["schemas"]["RegisterRequest"].is_object());
+    assert!(document["paths"]["/v1/auth/challenge"]["post"]["responses"]["429"].is_object());
+    assert!(document["paths"]["/v1/auth/challenge/solve"]["post"]["responses"]["409"].is_object());
+    assert!(document["components"]["schemas"]["ChallengeParameters"].is_object());
 }

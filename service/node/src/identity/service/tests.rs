@@ -6,6 +6,9 @@ use std::sync::atomic::Ordering;
 use ostraka_core::UnixMs;
 use ostraka_replication::Clock;
 
+use ostraka_api::FieldError;
+use ostraka_replication::Refusal;
+
 use super::*;
 use crate::identity::testing::{Bench, Fault, bench};
 use crate::identity::{IdentitySettings, ensure_operator};
@@ -229,24 +232,72 @@ async fn wrong_fields_are_refused_before_anything_is_done() {
         assert!(matches!(refused, Err(RegisterError::Invalid(_))), "{refused:?}");
     }
     assert_eq!(bench.log.committed(), entries);
-    // 2023-11-14 22:13 UTC is the 15th in half the world.
-    let born_today = RegisterRequest {
-        date_of_birth: Date::from_ordinal_date(2023, 319).unwrap(),
+    // 2023-11-14 22:13 UTC is the 15th in half the world: who becomes old enough there registers.
+    let born = |day| RegisterRequest {
+        date_of_birth: Date::from_ordinal_date(2007, day).unwrap(),
         ..request("ann", None)
     };
+    let too_young = bench.service.register(operator(), born(320), None, HOME).await;
+    assert_eq!(
+        too_young,
+        Err(RegisterError::Invalid(FieldError::TooYoung { years: 16 }))
+    );
     assert!(
         bench
             .service
-            .register(operator(), born_today, None, HOME)
+            .register(operator(), born(319), None, HOME)
             .await
             .is_ok()
     );
 }
 
 #[tokio::test]
+async fn an_operator_sets_the_age() {
+    let bench = ready(|settings| settings.minimum_age_years = 0).await;
+    let born_today = RegisterRequest {
+        date_of_birth: Date::from_ordinal_date(2023, 319).unwrap(),
+        ..request("ann", None)
+    };
+    let registered = bench.service.register(operator(), born_today, None, HOME).await;
+    assert_eq!(registered, Ok(VoterNumber(2)));
+}
+
+/// Ten wrong logins a minute from anywhere once locked the owner out.
+#[tokio::test(start_paused = true)]
+async fn nobody_locks_the_owner_out() {
+    let bench = ready(|_| {}).await;
+    register(&bench, "ann", Some("ann's secret")).await.unwrap();
+    let from = |address: IpAddr, password: &str| {
+        let request = LoginRequest {
+            username: "ann".to_owned(),
+            password: password.to_owned(),
+        };
+        bench.service.login(request, address)
+    };
+    let mut refused = 0;
+    for _ in 0..200 {
+        refused += u32::from(matches!(
+            from(HOME, "guess").await,
+            Err(LoginError::TooOften { .. })
+        ));
+    }
+    assert_eq!(refused, 190, "the guesser is refused");
+    assert!(from(AWAY, "ann's secret").await.is_ok(), "the owner is not");
+    // A farm of a thousand prefixes is slowed, and so is the owner meanwhile, who still gets in.
+    for prefix in 0..1_000u16 {
+        let [high, low] = prefix.to_be_bytes();
+        let address = IpAddr::V4(Ipv4Addr::new(10, high, low, 1));
+        assert_eq!(from(address, "guess").await, Err(LoginError::WrongCredentials));
+    }
+    let begun = tokio::time::Instant::now();
+    assert!(from(AWAY, "ann's secret").await.is_ok());
+    assert_eq!(begun.elapsed(), Duration::from_millis(LOGIN_SLOWED_MS));
+}
+
+#[tokio::test]
 async fn guessing_is_slowed_by_name_and_by_address() {
     let bench = ready(|settings| {
-        settings.login_per_username = Rate::new(2, 6_000);
+        settings.login_per_name_and_prefix = Rate::new(2, 6_000);
         settings.login_per_address = Rate::new(4, 1_000);
     })
     .await;

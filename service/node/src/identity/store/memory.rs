@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use ostraka_core::VoterNumber;
 
-use super::{AccountStore, AccountsImage, Head, assert_follows};
+use super::{AccountStore, AccountsImage, Effects, Head, assert_follows};
 use crate::identity::account::{Account, EmailKey};
+use crate::identity::grants::Grants;
 
 /// Forgets everything when dropped: the log brings it back.
 pub struct MemoryAccounts {
@@ -16,6 +17,7 @@ pub struct MemoryAccounts {
     accounts: Vec<Arc<Account>>,
     by_username: BTreeMap<String, VoterNumber>,
     by_email: BTreeMap<EmailKey, VoterNumber>,
+    grants: Grants,
 }
 
 impl Default for MemoryAccounts {
@@ -25,6 +27,7 @@ impl Default for MemoryAccounts {
             accounts: Vec::new(),
             by_username: BTreeMap::new(),
             by_email: BTreeMap::new(),
+            grants: Grants::default(),
         }
     }
 }
@@ -58,10 +61,17 @@ impl AccountStore for MemoryAccounts {
         self.by_email.get(email_key).copied()
     }
 
-    fn commit(&mut self, head: Head, created: Option<&Account>) {
-        assert_follows(self.head, head, created);
-        if let Some(account) = created {
+    fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
+    fn commit(&mut self, head: Head, effects: &Effects) {
+        assert_follows(self.head, head, effects.created.as_ref());
+        if let Some(account) = &effects.created {
             self.add(account.clone());
+        }
+        if let Some(change) = &effects.grants {
+            self.grants.change(change);
         }
         self.head = head;
     }
@@ -69,6 +79,7 @@ impl AccountStore for MemoryAccounts {
     fn image(&self) -> Box<dyn AccountsImage> {
         Box::new(MemoryImage {
             head: self.head,
+            grants: self.grants.clone(),
             accounts: self.accounts.clone(),
         })
     }
@@ -76,10 +87,12 @@ impl AccountStore for MemoryAccounts {
     fn replace(
         &mut self,
         head: Head,
+        grants: Grants,
         accounts: &mut dyn Iterator<Item = io::Result<Account>>,
     ) -> io::Result<()> {
         let mut fresh = MemoryAccounts {
             head,
+            grants,
             ..MemoryAccounts::default()
         };
         for account in accounts {
@@ -92,12 +105,17 @@ impl AccountStore for MemoryAccounts {
 
 struct MemoryImage {
     head: Head,
+    grants: Grants,
     accounts: Vec<Arc<Account>>,
 }
 
 impl AccountsImage for MemoryImage {
     fn head(&self) -> Head {
         self.head
+    }
+
+    fn grants(&self) -> &Grants {
+        &self.grants
     }
 
     fn accounts(&self) -> Box<dyn Iterator<Item = io::Result<Account>> + '_> {

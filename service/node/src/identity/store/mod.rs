@@ -11,6 +11,7 @@ pub use memory::MemoryAccounts;
 pub use sled_store::{AccountsError, CheckedAccounts, SledAccounts};
 
 use super::account::{Account, EmailKey};
+use super::grants::{Grants, GrantsChange};
 
 /// What a store holds besides the accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,23 @@ impl Head {
     };
 }
 
+/// What one entry does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    pub created: Option<Account>,
+    pub grants: Option<GrantsChange>,
+}
+
+impl Effects {
+    /// An account, and nothing else.
+    pub fn created(account: Account) -> Effects {
+        Effects {
+            created: Some(account),
+            grants: None,
+        }
+    }
+}
+
 /// Accounts by number, username and email, with the log index up to which they are complete.
 ///
 /// Accounts are only ever added, with consecutive numbers, and never changed. That makes an image cheap (all accounts
@@ -47,17 +65,21 @@ pub trait AccountStore: Send + Sync + 'static {
 
     fn voter_by_email(&self, email_key: &EmailKey) -> Option<VoterNumber>;
 
+    /// Challenges that were solved, and the tokens that came of them.
+    fn grants(&self) -> &Grants;
+
     /// Takes over an entry's effects and the new head: after a crash there are both or neither.
-    fn commit(&mut self, head: Head, created: Option<&Account>);
+    fn commit(&mut self, head: Head, effects: &Effects);
 
     /// The accounts as they are now, to be read later and while more are added.
     fn image(&self) -> Box<dyn AccountsImage>;
 
-    /// Replaces everything by `accounts` (1 up to `head.next_voter`, in order). A crash or an error in the middle
+    /// Replaces everything by `grants` and `accounts` (1 up to `head.next_voter`, in order). A crash or an error in the middle
     /// leaves what was there before; images taken before stay readable.
     fn replace(
         &mut self,
         head: Head,
+        grants: Grants,
         accounts: &mut dyn Iterator<Item = io::Result<Account>>,
     ) -> io::Result<()>;
 }
@@ -65,6 +87,8 @@ pub trait AccountStore: Send + Sync + 'static {
 /// Accounts as they were at one moment. Reading takes bounded memory on a store that has its accounts on disk.
 pub trait AccountsImage: Send {
     fn head(&self) -> Head;
+
+    fn grants(&self) -> &Grants;
 
     /// All accounts below `head().next_voter`, by number. An account that is missing is an error.
     fn accounts(&self) -> Box<dyn Iterator<Item = io::Result<Account>> + '_>;

@@ -5,6 +5,7 @@ use ostraka_core::{RequestKey, UnixMs};
 use super::sled_store::in_our_words;
 use super::*;
 use crate::identity::account::{Email, Username};
+use crate::identity::grants::{Grant, Nonce};
 use crate::token::Role;
 
 fn account(number: u32) -> Account {
@@ -33,7 +34,10 @@ fn head(applied: u64, next_voter: u32) -> Head {
 /// Account n is committed at log index `base` + n.
 fn fill(store: &mut dyn AccountStore, base: u64, accounts: std::ops::RangeInclusive<u32>) {
     for number in accounts {
-        store.commit(head(base + u64::from(number), number + 1), Some(&account(number)));
+        store.commit(
+            head(base + u64::from(number), number + 1),
+            &Effects::created(account(number)),
+        );
     }
 }
 
@@ -45,7 +49,7 @@ fn read(image: &dyn AccountsImage) -> Vec<Account> {
 fn conforms(store: &mut dyn AccountStore) {
     assert_eq!(store.head(), Head::NEW);
     assert!(store.account(VoterNumber(0)).is_none() && store.account(VoterNumber(1)).is_none());
-    store.commit(head(3, 1), None);
+    store.commit(head(3, 1), &Effects::default());
     assert_eq!(store.head(), head(3, 1));
 
     fill(store, 10, 1..=300);
@@ -72,9 +76,35 @@ fn conforms(store: &mut dyn AccountStore) {
         "a part of a key is no key"
     );
 
+    let granted = GrantsChange {
+        now: UnixMs(5),
+        put: Some((
+            Nonce([1; 16]),
+            Grant {
+                request: RequestKey(9),
+                expires_at: UnixMs(7),
+                spent: true,
+            },
+        )),
+        forgotten: Vec::new(),
+    };
+    let grants = Effects {
+        created: None,
+        grants: Some(granted),
+    };
+    store.commit(
+        Head {
+            applied: LogIndex(311),
+            ..store.head()
+        },
+        &grants,
+    );
+    let kept = store.grants().clone();
+    assert_eq!((kept.now(), kept.iter().len()), (UnixMs(5), 1));
     let image = store.image();
-    fill(store, 10, 301..=600);
-    assert_eq!(image.head(), head(310, 301));
+    fill(store, 11, 301..=600);
+    assert_eq!(image.head(), head(311, 301));
+    assert_eq!(image.grants(), &kept);
     assert_eq!(
         read(&*image),
         (1..=300).map(account).collect::<Vec<_>>(),
@@ -88,18 +118,27 @@ fn conforms(store: &mut dyn AccountStore) {
             Ok(account(number))
         }
     });
-    assert!(store.replace(head(1_000, 281), &mut failing.into_iter()).is_err());
+    assert!(
+        store
+            .replace(head(1_000, 281), Grants::default(), &mut failing.into_iter())
+            .is_err()
+    );
     assert_eq!(
         store.head(),
-        head(610, 601),
+        head(611, 601),
         "a replacement that fails leaves what was there"
     );
     assert_eq!(store.account(VoterNumber(600)), Some(account(600)));
 
     store
-        .replace(head(2_000, 271), &mut (1..=270).map(|number| Ok(account(number))))
+        .replace(
+            head(2_000, 271),
+            Grants::default(),
+            &mut (1..=270).map(|number| Ok(account(number))),
+        )
         .unwrap();
     assert_eq!(store.head(), head(2_000, 271));
+    assert_eq!(store.grants().iter().len(), 0);
     assert_eq!(store.account(VoterNumber(270)), Some(account(270)));
     assert!(store.account(VoterNumber(271)).is_none());
     assert!(store.voter_by_username("user271").is_none() && store.voter_by_username("user270").is_some());
@@ -107,7 +146,9 @@ fn conforms(store: &mut dyn AccountStore) {
     assert_eq!(read(&*store.image()).len(), 270);
     drop(image);
 
-    store.replace(head(3_000, 1), &mut std::iter::empty()).unwrap();
+    store
+        .replace(head(3_000, 1), kept.clone(), &mut std::iter::empty())
+        .unwrap();
     assert!(read(&*store.image()).is_empty());
     fill(store, 4_000, 1..=2);
     assert_eq!(store.head().next_voter, VoterNumber(3));
@@ -123,9 +164,11 @@ fn sled_conforms_and_keeps_what_it_has() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = SledAccounts::open(folder.path()).unwrap();
     conforms(&mut store);
-    let at_the_end = store.head();
+    let (at_the_end, grants) = (store.head(), store.grants().clone());
+    assert_eq!(grants.iter().len(), 1);
     drop(store);
     let store = SledAccounts::open(folder.path()).unwrap();
+    assert_eq!(store.grants(), &grants);
     assert_eq!(store.head(), at_the_end);
     assert_eq!(read(&*store.image()), [account(1), account(2)]);
 }
@@ -196,7 +239,9 @@ fn a_crash_while_a_snapshot_is_read_leaves_what_was_there() {
         }
         Ok(account(number))
     });
-    store.replace(head(9_000, 5_001), &mut accounts).unwrap();
+    store
+        .replace(head(9_000, 5_001), Grants::default(), &mut accounts)
+        .unwrap();
     drop(accounts);
     assert_eq!(copies.len(), 5);
     for copy in copies {
@@ -319,5 +364,5 @@ fn the_engines_own_words_stay_inside() {
 #[should_panic(expected = "no gap")]
 fn a_gap_in_the_numbers_stops_the_replica() {
     let mut store = MemoryAccounts::default();
-    store.commit(head(1, 3), Some(&account(2)));
+    store.commit(head(1, 3), &Effects::created(account(2)));
 }

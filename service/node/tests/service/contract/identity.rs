@@ -1,4 +1,4 @@
-//! Login and registration.
+//! Challenges, login and registration.
 
 use serde_json::{Value, json};
 
@@ -216,6 +216,141 @@ fn register() {
     );
     let token = crate::support::stage::login(stage.public(), "eve", "a long enough password");
     assert_ne!(token, stage.operator_token);
+}
+
+/// A challenge of this node, solved.
+fn solved(stage: &Stage) -> Value {
+    let answer = stage.send(&Call::post("/v1/auth/challenge", &json!({})));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let challenge = serde_json::from_slice(&answer.body).unwrap();
+    serde_json::to_value(ostraka_client::solve(challenge).unwrap()).unwrap()
+}
+
+#[test]
+fn challenge_and_solve() {
+    let stage = Stage::new();
+    let challenge = |body: Value| Call::post("/v1/auth/challenge", &body);
+    let solve = |body: &Value| Call::post("/v1/auth/challenge/solve", body);
+    let good = solved(&stage);
+    let with = |pointer: &str, value: Value| {
+        let mut body = good.clone();
+        *body.pointer_mut(pointer).unwrap() = value;
+        body
+    };
+    let counter = good["solution"]["counter"].as_u64().unwrap();
+    let expired = with("/challenge/parameters/expiresAt", 1.into());
+    let easier = with("/challenge/parameters/keyPrefix", "".into());
+    let another = json!({"challenge": solved(&stage)["challenge"], "solution": good["solution"]});
+    run(
+        &stage,
+        &[
+            row("right", challenge(json!({})), 200, ""),
+            row(
+                "named purpose",
+                challenge(json!({"purpose": "register"})),
+                200,
+                "",
+            ),
+            row(
+                "other purpose",
+                challenge(json!({"purpose": "vote"})),
+                400,
+                "invalid-field",
+            ),
+            row(
+                "not JSON",
+                Call::post_bytes("/v1/auth/challenge", b"{"),
+                400,
+                "malformed-json",
+            ),
+            row(
+                "wrong method",
+                Call::get("/v1/auth/challenge"),
+                405,
+                "method-not-allowed",
+            ),
+            row("an end put off", solve(&expired), 400, "challenge-invalid"),
+            row("made easier", solve(&easier), 400, "challenge-invalid"),
+            row(
+                "forged",
+                solve(&with("/challenge/signature", "00".repeat(32).into())),
+                400,
+                "challenge-invalid",
+            ),
+            row(
+                "wrong number",
+                solve(&with("/solution/counter", (counter + 1).into())),
+                400,
+                "solution-wrong",
+            ),
+            row("another's solution", solve(&another), 400, "solution-wrong"),
+            row(
+                "no solution",
+                solve(&json!({"challenge": good["challenge"]})),
+                400,
+                "invalid-field",
+            ),
+            row(
+                "not JSON",
+                Call::post_bytes("/v1/auth/challenge/solve", b"{"),
+                400,
+                "malformed-json",
+            ),
+            row("solved", solve(&good), 200, ""),
+            row("solved again", solve(&good), 409, "challenge-used"),
+        ],
+    );
+    let token = stage.send(&solve(&solved(&stage))).json()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let register = |name: &str| Call::post("/v1/auth/register", &registration(name)).token(&token);
+    let operator = registration("operator");
+    run(
+        &stage,
+        &[
+            row(
+                "no other route takes it",
+                Call::get("/v1/contestants/e1").token(&token),
+                401,
+                "unauthenticated",
+            ),
+            row(
+                "a changed token",
+                Call::post("/v1/auth/register", &registration("ann")).token(&format!("{token}A")),
+                401,
+                "unauthenticated",
+            ),
+            row(
+                "a taken name leaves it",
+                Call::post("/v1/auth/register", &operator).token(&token),
+                409,
+                "username-taken",
+            ),
+            row("registers one", register("ann"), 201, ""),
+            row("and no second", register("bob"), 401, "registration-token-used"),
+        ],
+    );
+    crate::support::stage::login(stage.public(), "ann", "a long enough password");
+}
+
+#[test]
+fn too_many_challenges() {
+    let stage = Stage::new();
+    let call = Call::post("/v1/auth/challenge", &json!({}));
+    let refused = (0..1_000)
+        .map(|_| stage.send(&call))
+        .find(|answer| answer.status == 429)
+        .expect("a limit");
+    refused.assert_problem();
+    assert!(refused.header("retry-after").is_some());
+}
+
+#[test]
+fn who_is_too_young_is_refused_as_the_operator_says() {
+    let stage = Stage::with(&["--minimum-age-years", "99"]);
+    let call = Call::post("/v1/auth/register", &registration("ann")).token(&stage.operator_token);
+    run(&stage, &[row("too young", call, 400, "invalid-field")]);
 }
 
 #[test]

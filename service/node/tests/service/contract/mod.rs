@@ -107,6 +107,8 @@ fn operator_port_and_openapi() {
     let document = stage.send(&Call::get("/openapi.json")).json();
     let paths = document["paths"].as_object().unwrap();
     for path in [
+        "/v1/auth/challenge",
+        "/v1/auth/challenge/solve",
         "/v1/auth/login",
         "/v1/auth/register",
         "/v1/event/create",

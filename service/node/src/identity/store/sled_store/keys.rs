@@ -1,13 +1,17 @@
 //! What stands where in the accounts' tree, and how a change to it is put in one batch.
 
-use ostraka_core::VoterNumber;
+use ostraka_core::{RequestKey, UnixMs, VoterNumber};
 
 use crate::identity::account::{Account, EmailKey};
+use crate::identity::grants::{Grant, GrantsChange, Nonce};
 use crate::identity::store::Head;
 
 pub(super) const KEY_APPLIED: &[u8] = b"m/applied";
 pub(super) const KEY_NEXT_VOTER: &[u8] = b"m/next_voter";
 pub(super) const KEY_OPERATOR: &[u8] = b"m/operator";
+
+pub(super) const KEY_GRANTS_NOW: &[u8] = b"m/grants_now";
+pub(super) const GRANT_PREFIX: &[u8] = b"g/";
 
 pub(super) fn account_key(voter: VoterNumber) -> [u8; 6] {
     let [a, b, c, d] = voter.0.to_be_bytes();
@@ -42,4 +46,44 @@ pub(super) fn put_account(batch: &mut sled::Batch, account: &Account) {
     if let Some(email) = &account.email {
         batch.insert(email_key(&email.key), &voter);
     }
+}
+
+pub(super) fn put_grants(batch: &mut sled::Batch, change: &GrantsChange) {
+    batch.insert(KEY_GRANTS_NOW, &change.now.0.to_be_bytes());
+    for nonce in &change.forgotten {
+        batch.remove(grant_key(*nonce));
+    }
+    if let Some((nonce, grant)) = change.put {
+        batch.insert(grant_key(nonce), grant_value(grant));
+    }
+}
+
+fn grant_key(Nonce(nonce): Nonce) -> Vec<u8> {
+    [GRANT_PREFIX, &nonce].concat()
+}
+
+/// When it expires (8 bytes), whose request it was (16), whether it is spent (1).
+fn grant_value(grant: Grant) -> Vec<u8> {
+    let mut value = grant.expires_at.0.to_be_bytes().to_vec();
+    value.extend_from_slice(&grant.request.0.to_be_bytes());
+    value.push(u8::from(grant.spent));
+    value
+}
+
+/// `None` if that is no grant.
+pub(super) fn grant_of(key: &[u8], value: &[u8]) -> Option<(Nonce, Grant)> {
+    let nonce = Nonce(key.strip_prefix(GRANT_PREFIX)?.try_into().ok()?);
+    let (expires_at, rest) = value.split_first_chunk()?;
+    let (request, rest) = rest.split_first_chunk()?;
+    let spent = match rest {
+        [0] => false,
+        [1] => true,
+        _ => return None,
+    };
+    let grant = Grant {
+        request: RequestKey(u128::from_be_bytes(*request)),
+        expires_at: UnixMs(u64::from_be_bytes(*expires_at)),
+        spent,
+    };
+    Some((nonce, grant))
 }

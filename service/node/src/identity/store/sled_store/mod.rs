@@ -10,6 +10,8 @@
 //! | in use | `a/` + voter number, 4 bytes big-endian | account record |
 //! | in use | `n/` + unique form of the username | voter number |
 //! | in use | `e/` + SHA-256 of the unique form of the email | voter number |
+//! | in use | `m/grants_now` | the log's time of the grants, 8 bytes big-endian |
+//! | in use | `g/` + a solved challenge's nonce, 16 bytes | expiry (8 bytes), request key (16), spent (1) |
 //!
 //! **Durability.** Nothing here waits for the disk, and nothing acknowledged hangs on it: an entry is acknowledged because
 //! identity's *log* holds it behind a barrier on a quorum. An entry's effects and `m/applied` go in one atomic batch, and
@@ -35,14 +37,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ostraka_core::limits::ACCOUNT_CACHE_BYTES_MAX;
-use ostraka_core::{LogIndex, VoterNumber};
+use ostraka_core::{LogIndex, UnixMs, VoterNumber};
 use ostraka_replication::sled_folder::{self, RehearsalError};
 
-use super::{AccountStore, AccountsImage, Head, assert_follows};
+use super::{AccountStore, AccountsImage, Effects, Head, assert_follows};
 use crate::identity::account::{Account, EmailKey};
+use crate::identity::grants::{Grants, GrantsChange};
 use keys::{
-    KEY_APPLIED, KEY_NEXT_VOTER, KEY_OPERATOR, account_key, email_key, put_account, put_head, username_key,
-    voter_of_key,
+    GRANT_PREFIX, KEY_APPLIED, KEY_GRANTS_NOW, KEY_NEXT_VOTER, KEY_OPERATOR, account_key, email_key,
+    grant_of, put_account, put_grants, put_head, username_key, voter_of_key,
 };
 
 /// Newest format that this binary writes and reads.
@@ -92,6 +95,7 @@ pub struct SledAccounts {
     db: sled::Db,
     generation: Arc<Generation>,
     head: Head,
+    grants: Grants,
 }
 
 /// One tree of accounts. Images share it; superseded, it is removed with the last of them.
@@ -158,6 +162,7 @@ impl SledAccounts {
         remove_leftovers(&db, number)?;
         let tree = db.open_tree(tree_name(number))?;
         let head = read_head(&tree)?;
+        let grants = read_grants(&tree)?;
         let last = tree.scan_prefix(b"a/").keys().next_back().transpose()?;
         if last.as_deref().and_then(voter_of_key).map_or(0, |voter| voter.0) + 1 != head.next_voter.0 {
             return Err(Trouble::Damaged(format!(
@@ -176,6 +181,7 @@ impl SledAccounts {
             db,
             generation,
             head,
+            grants,
         })
     }
 
@@ -344,6 +350,23 @@ fn read_head(tree: &sled::Tree) -> Result<Head, Trouble> {
     })
 }
 
+/// All of them come into memory: they are few, and needed for any solution.
+fn read_grants(tree: &sled::Tree) -> Result<Grants, Trouble> {
+    let damaged = || Trouble::Damaged("a solved challenge is damaged".to_owned());
+    let now = match tree.get(KEY_GRANTS_NOW)? {
+        Some(value) => u64::from_be_bytes(value.as_ref().try_into().map_err(|_| damaged())?),
+        None => 0,
+    };
+    let all: Result<Vec<_>, Trouble> = tree
+        .scan_prefix(GRANT_PREFIX)
+        .map(|pair| {
+            let (key, value) = pair?;
+            grant_of(&key, &value).ok_or_else(damaged)
+        })
+        .collect();
+    Ok(Grants::stored(UnixMs(now), all?))
+}
+
 impl AccountStore for SledAccounts {
     fn head(&self) -> Head {
         self.head
@@ -366,14 +389,24 @@ impl AccountStore for SledAccounts {
         self.voter_at(&email_key(key))
     }
 
-    fn commit(&mut self, head: Head, created: Option<&Account>) {
-        assert_follows(self.head, head, created);
+    fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
+    fn commit(&mut self, head: Head, effects: &Effects) {
+        assert_follows(self.head, head, effects.created.as_ref());
         let mut batch = sled::Batch::default();
         put_head(&mut batch, head);
-        if let Some(account) = created {
+        if let Some(account) = &effects.created {
             put_account(&mut batch, account);
         }
+        if let Some(change) = &effects.grants {
+            put_grants(&mut batch, change);
+        }
         self.must(self.generation.tree.apply_batch(batch));
+        if let Some(change) = &effects.grants {
+            self.grants.change(change);
+        }
         self.head = head;
     }
 
@@ -383,6 +416,7 @@ impl AccountStore for SledAccounts {
         self.must(self.db.flush());
         Box::new(SledImage {
             head: self.head,
+            grants: self.grants.clone(),
             generation: Arc::clone(&self.generation),
         })
     }
@@ -390,6 +424,7 @@ impl AccountStore for SledAccounts {
     fn replace(
         &mut self,
         head: Head,
+        grants: Grants,
         accounts: &mut dyn Iterator<Item = io::Result<Account>>,
     ) -> io::Result<()> {
         let number = self.generation.number + 1;
@@ -402,6 +437,14 @@ impl AccountStore for SledAccounts {
             if position % ACCOUNTS_PER_BATCH == ACCOUNTS_PER_BATCH - 1 {
                 tree.apply_batch(std::mem::take(&mut batch))?;
             }
+        }
+        for put in grants.iter() {
+            let change = GrantsChange {
+                now: grants.now(),
+                put: Some(put),
+                forgotten: Vec::new(),
+            };
+            put_grants(&mut batch, &change);
         }
         put_head(&mut batch, head);
         tree.apply_batch(batch)?;
@@ -417,6 +460,7 @@ impl AccountStore for SledAccounts {
         let old = std::mem::replace(&mut self.generation, Arc::new(fresh));
         old.superseded.store(true, Ordering::Release);
         self.head = head;
+        self.grants = grants;
         Ok(())
     }
 }
@@ -431,12 +475,17 @@ pub(super) fn in_our_words(error: sled::Error) -> io::Error {
 
 struct SledImage {
     head: Head,
+    grants: Grants,
     generation: Arc<Generation>,
 }
 
 impl AccountsImage for SledImage {
     fn head(&self) -> Head {
         self.head
+    }
+
+    fn grants(&self) -> &Grants {
+        &self.grants
     }
 
     fn accounts(&self) -> Box<dyn Iterator<Item = io::Result<Account>> + '_> {
