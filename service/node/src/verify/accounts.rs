@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Snapshots, VerifyError};
 use crate::identity::account::Account;
-use crate::identity::command::{Command, CommandCodecError};
+use crate::identity::command::{Command, CommandCodecError, SolveChallenge};
 use crate::identity::grants::{Grant, Grants, Nonce};
 use crate::identity::snapshot::{read_accounts, read_head};
 use crate::identity::{AccountStore, SledAccounts};
@@ -51,50 +51,39 @@ struct Recount {
 
 impl Recount {
     fn command(&mut self, stamped_at: UnixMs, command: Command) {
-        let mut token = None;
         let voter = VoterNumber(self.records.len() as u32 + 1);
-        let account = match command {
-            Command::CreateOperator(wanted) => Account {
-                voter,
-                role: Role::Operator,
-                username: wanted.username,
-                email: None,
-                date_of_birth: None,
-                password_hash: Some(wanted.password_hash),
-                registered_by: None,
-                registered_at: stamped_at,
-                request: wanted.request,
-            },
-            Command::Register(wanted) => Account {
-                voter,
-                role: Role::Voter,
-                username: wanted.username,
-                email: Some(wanted.email),
-                date_of_birth: wanted.date_of_birth,
-                password_hash: wanted.password_hash,
-                registered_by: Some(wanted.registered_by),
-                registered_at: stamped_at,
-                request: wanted.request,
-            },
-            Command::SolveChallenge(solved) => {
-                let now = self.grants_now.max(stamped_at);
-                let over = self.over(now);
-                let remembered = self.grants.get(&solved.nonce).is_some();
-                let is_new = !remembered && now < solved.challenge_expires_at;
-                if is_new && self.grants.len() - over.len() < GRANTS_MAX {
-                    let ends_at = UnixMs(now.0.saturating_add(solved.lifetime_ms));
-                    let grant = Grant {
-                        request: solved.request,
-                        expires_at: ends_at.max(solved.challenge_expires_at),
-                        spent: false,
-                    };
-                    self.grants.insert(solved.nonce, grant);
-                }
-                return self.move_on(now, &over);
+        match command {
+            Command::SolveChallenge(solved) => self.solve(stamped_at, &solved),
+            Command::CreateOperator(wanted) => {
+                let account = Account {
+                    voter,
+                    role: Role::Operator,
+                    username: wanted.username,
+                    email: None,
+                    date_of_birth: None,
+                    password_hash: Some(wanted.password_hash),
+                    registered_by: None,
+                    registered_at: stamped_at,
+                    request: wanted.request,
+                };
+                self.create(stamped_at, &account, None);
+            }
+            Command::Register(wanted) => {
+                let account = Account {
+                    voter,
+                    role: Role::Voter,
+                    username: wanted.username,
+                    email: Some(wanted.email),
+                    date_of_birth: wanted.date_of_birth,
+                    password_hash: wanted.password_hash,
+                    registered_by: Some(wanted.registered_by),
+                    registered_at: stamped_at,
+                    request: wanted.request,
+                };
+                self.create(stamped_at, &account, None);
             }
             Command::RegisterByToken(wanted) => {
-                token = Some(wanted.nonce);
-                Account {
+                let account = Account {
                     voter,
                     role: Role::Voter,
                     username: wanted.username,
@@ -104,9 +93,30 @@ impl Recount {
                     registered_by: None,
                     registered_at: stamped_at,
                     request: wanted.request,
-                }
+                };
+                self.create(stamped_at, &account, Some(wanted.nonce));
             }
-        };
+        }
+    }
+
+    fn solve(&mut self, stamped_at: UnixMs, solved: &SolveChallenge) {
+        let now = self.grants_now.max(stamped_at);
+        let over = self.over(now);
+        let is_new = !self.grants.contains_key(&solved.nonce) && now < solved.challenge_expires_at;
+        if is_new && self.grants.len() - over.len() < GRANTS_MAX {
+            let ends_at = UnixMs(now.0.saturating_add(solved.lifetime_ms));
+            let grant = Grant {
+                request: solved.request,
+                expires_at: ends_at.max(solved.challenge_expires_at),
+                spent: false,
+            };
+            self.grants.insert(solved.nonce, grant);
+        }
+        self.move_on(now, &over);
+    }
+
+    /// Takes the account in, unless something stands against it; `token` is spent with it.
+    fn create(&mut self, stamped_at: UnixMs, account: &Account, token: Option<Nonce>) {
         let now = self.grants_now.max(stamped_at);
         let opens = |nonce: &Nonce| {
             let grant = self.grants.get(nonce);
@@ -115,19 +125,18 @@ impl Recount {
         let no_token = token.as_ref().is_some_and(|nonce| !opens(nonce));
         let second_operator = account.role == Role::Operator && self.operator.is_some();
         let name_taken = self.usernames.contains(&account.username.key);
-        let email_taken = account
-            .email
-            .as_ref()
-            .is_some_and(|email| self.emails.contains(&email.key.0));
-        if !second_operator && !name_taken && !email_taken && !no_token && voter.0 < u32::MAX {
-            self.take(&account);
-            if let Some(nonce) = token {
-                let over = self.over(now);
-                if let Some(grant) = self.grants.get_mut(&nonce) {
-                    grant.spent = true;
-                }
-                self.move_on(now, &over);
+        let email = account.email.as_ref();
+        let email_taken = email.is_some_and(|email| self.emails.contains(&email.key.0));
+        if second_operator || name_taken || email_taken || no_token || account.voter.0 == u32::MAX {
+            return;
+        }
+        self.take(account);
+        if let Some(nonce) = token {
+            let over = self.over(now);
+            if let Some(grant) = self.grants.get_mut(&nonce) {
+                grant.spent = true;
             }
+            self.move_on(now, &over);
         }
     }
 
