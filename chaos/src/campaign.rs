@@ -81,7 +81,8 @@ pub fn evidence_of<'a, T: Serialize>(
     figures: T,
 ) -> Evidence<'a, T> {
     Evidence {
-        format: 1,
+        format: evidence::EVIDENCE_FORMAT,
+        program: "chaos",
         command,
         at_s: now_s(),
         commit: evidence::commit(),
@@ -97,7 +98,7 @@ pub fn evidence_of<'a, T: Serialize>(
 /// # Errors
 /// Where it cannot be written.
 pub fn write_evidence<T: Serialize>(folder: &Path, evidence: &Evidence<'_, T>) -> Result<PathBuf, Trouble> {
-    let path = evidence::write(folder, "chaos", evidence).map_err(Trouble::with_file(folder))?;
+    let path = evidence::write(folder, evidence).map_err(Trouble::with_file(folder))?;
     println!("evidence: {}", path.display());
     Ok(path)
 }

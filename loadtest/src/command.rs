@@ -409,7 +409,8 @@ fn conclude(
     figures: impl Serialize,
 ) -> ExitCode {
     let evidence = Evidence {
-        format: 1,
+        format: evidence::EVIDENCE_FORMAT,
+        program: "loadtest",
         command,
         at_s: session::now_s(),
         commit: evidence::commit(),
@@ -423,7 +424,7 @@ fn conclude(
         "{}: {sentence}",
         word.as_ref().and_then(|word| word.as_str()).unwrap_or("?")
     );
-    match evidence::write(&args.folder(), "loadtest", &evidence) {
+    match evidence::write(&args.folder(), &evidence) {
         Ok(path) => println!("evidence: {}", path.display()),
         Err(error) => return no_data(&format!("the evidence cannot be written: {error}")),
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::evidence::Loop;
 use crate::session::Ledger;
 use crate::statistics::CpuCores;
 
@@ -14,6 +15,7 @@ fn figures(votes_per_s: f64, generator: f64, ledger: Option<Ledger>) -> Figures 
         machine: 2.0,
     };
     Figures {
+        the_loop: Loop::Closed,
         votes_per_s,
         ack_latency_ms: LatencyMs::of(&latencies()),
         cpu_cores,

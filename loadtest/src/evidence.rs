@@ -1,5 +1,6 @@
 //! Evidence: what was measured, on what, as one JSON file a run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -18,17 +19,62 @@ pub enum Verdict {
     NoData = 3,
 }
 
+/// Format of evidence files. 2 names the program, and has latencies as [`Buckets`].
+pub const EVIDENCE_FORMAT: u32 = 2;
+
 #[derive(Serialize)]
 pub struct Evidence<'a, T: Serialize> {
     pub format: u32,
+    pub program: &'a str,
     pub command: &'a str,
-    /// Seconds since the Unix epoch.
+    /// When it was written, in seconds since the Unix epoch.
     pub at_s: u64,
     pub commit: Option<String>,
     pub machine: Machine,
     pub verdict: Verdict,
     pub sentence: &'a str,
     pub figures: T,
+}
+
+/// Whether requests wait for answers to those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loop {
+    /// They are due at their own moments, whatever the service does.
+    Open,
+    /// They come after the answer to the one before: a stalled service is asked less, so no latency here bounds anything. A
+    /// gate on latency refuses evidence that says so.
+    Closed,
+}
+
+/// Latencies in microseconds, as the upper ends of buckets with how many fell into each: two digits, rounded up, so that none
+/// looks shorter than it was and limits of two digits are told apart from what is above them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Buckets(BTreeMap<u64, u64>);
+
+impl Buckets {
+    pub fn of(latencies: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        let mut buckets = BTreeMap::new();
+        for (micros, count) in latencies {
+            *buckets.entry(two_digits_up(micros)).or_default() += count;
+        }
+        Self(buckets)
+    }
+}
+
+/// A list of pairs, in ascending order.
+impl Serialize for Buckets {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(&self.0)
+    }
+}
+
+fn two_digits_up(micros: u64) -> u64 {
+    let mut unit = 1;
+    while micros.div_ceil(unit) >= 100 {
+        unit *= 10;
+    }
+    micros.div_ceil(unit) * unit
 }
 
 #[derive(Serialize)]
@@ -81,18 +127,15 @@ pub fn default_folder() -> PathBuf {
         .unwrap_or_else(|| "evidence".into())
 }
 
-/// Writes `evidence` into `folder`, under the name of the program that has it, and returns the file's path.
+/// Writes `evidence` into `folder` and returns the file's path.
 ///
 /// # Errors
 /// Where the folder cannot be made or written to.
-pub fn write<T: Serialize>(
-    folder: &Path,
-    program: &str,
-    evidence: &Evidence<'_, T>,
-) -> std::io::Result<PathBuf> {
+pub fn write<T: Serialize>(folder: &Path, evidence: &Evidence<'_, T>) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let name = format!(
-        "{program}-{}-{}-{}.json",
+        "{}-{}-{}-{}.json",
+        evidence.program,
         evidence.command,
         evidence.at_s,
         std::process::id()
@@ -110,7 +153,8 @@ mod tests {
     fn evidence_says_what_it_is_worth() {
         let folder = tempfile::tempdir().unwrap();
         let evidence = Evidence {
-            format: 1,
+            format: EVIDENCE_FORMAT,
+            program: "loadtest",
             command: "votes",
             at_s: 7,
             commit: None,
@@ -119,11 +163,32 @@ mod tests {
             sentence: "nothing there",
             figures: [1, 2],
         };
-        let path = write(&folder.path().join("new"), "loadtest", &evidence).unwrap();
+        let path = write(&folder.path().join("new"), &evidence).unwrap();
         let text = std::fs::read_to_string(path).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (&value["format"], &value["program"]),
+            (&2.into(), &"loadtest".into())
+        );
         assert_eq!(value["verdict"], "NO-DATA");
         assert_eq!(value["figures"][1], 2);
+    }
+
+    #[test]
+    fn no_latency_looks_shorter_than_it_was() {
+        for (micros, upper) in [
+            (0, 0),
+            (7, 7),
+            (99, 99),
+            (101, 110),
+            (50_000, 50_000),
+            (50_001, 51_000),
+        ] {
+            assert_eq!(two_digits_up(micros), upper);
+        }
+        assert_eq!(two_digits_up(995_000), 1_000_000);
+        let buckets = Buckets::of([(101, 2), (50_001, 1), (109, 1)]);
+        assert_eq!(serde_json::to_string(&buckets).unwrap(), "[[110,3],[51000,1]]");
     }
 
     /// FIPS 180-2, appendix B.1.

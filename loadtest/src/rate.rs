@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::arrivals::Pace;
-use crate::evidence::Verdict;
+use crate::evidence::{Buckets, Loop, Verdict};
 use crate::open_loop::{self, OpenLoad, OpenReport};
 use crate::session::{self, Ledger, SessionError, Subject};
 use crate::statistics::{CpuCores, Limit};
@@ -89,9 +89,13 @@ impl Ranks {
 /// One run's figures, as they go into the evidence.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct RateFigures {
+    #[serde(rename = "loop")]
+    pub(crate) the_loop: Loop,
     pub(crate) asked: Rate,
     pub(crate) acked_per_s: f64,
     pub(crate) ack_ms: Ranks,
+    /// Of those that were acknowledged at all.
+    pub(crate) ack_buckets_us: Buckets,
     /// Answers that were no acknowledgement, of the same votes.
     pub(crate) refused_ms: Ranks,
     /// How late the generator noticed that votes were due.
@@ -112,9 +116,11 @@ impl RateFigures {
     fn of(asked: Rate, report: &OpenReport, ledger: Ledger) -> Self {
         let seen = &report.seen;
         Self {
+            the_loop: Loop::Open,
             asked,
             acked_per_s: report.acked_per_s(),
             ack_ms: Ranks::of(&seen.acked_micros, seen.intended),
+            ack_buckets_us: buckets(&seen.acked_micros),
             refused_ms: Ranks::of(&seen.refused_micros, seen.refused_micros.len()),
             noticed_ms: Ranks::of(&seen.noticed_micros, seen.intended),
             unanswered: seen.never(),
@@ -213,6 +219,14 @@ impl RateFigures {
             }
         }
     }
+}
+
+fn buckets(happened: &Histogram<u64>) -> Buckets {
+    Buckets::of(
+        happened
+            .iter_recorded()
+            .map(|step| (step.value_iterated_to(), step.count_since_last_iteration())),
+    )
 }
 
 /// Creates an event, votes at that rate, and closes the books.

@@ -14,6 +14,7 @@ fn micros(values: impl IntoIterator<Item = u64>) -> Histogram<u64> {
 fn figures(change: impl FnOnce(&mut RateFigures)) -> RateFigures {
     let all = micros((1..=1_000).map(|n| n * 10));
     let mut figures = RateFigures {
+        the_loop: Loop::Open,
         asked: Rate {
             votes_per_s: 100.0,
             pace: Pace::Poisson,
@@ -27,6 +28,7 @@ fn figures(change: impl FnOnce(&mut RateFigures)) -> RateFigures {
         },
         acked_per_s: 100.0,
         ack_ms: Ranks::of(&all, 1_000),
+        ack_buckets_us: buckets(&all),
         refused_ms: Ranks::of(&micros([]), 0),
         noticed_ms: Ranks::of(&micros([500; 1_000]), 1_000),
         unanswered: 0,
@@ -50,6 +52,16 @@ fn says(change: impl FnOnce(&mut RateFigures), verdict: Verdict, sentence: &str)
     let (is, said) = figures(change).verdict();
     assert_eq!(is, verdict, "{said}");
     assert!(said.contains(sentence), "{said}");
+}
+
+#[test]
+fn a_gate_can_recount_the_acknowledgements() {
+    let value = serde_json::to_value(figures(|_| ())).unwrap();
+    assert_eq!(value["loop"], "open");
+    let pairs: Vec<(u64, u64)> = serde_json::from_value(value["ack_buckets_us"].clone()).unwrap();
+    assert_eq!(pairs.iter().map(|(_, count)| count).sum::<u64>(), 1_000);
+    assert!(pairs.iter().all(|(upper, _)| *upper <= 11_000), "{pairs:?}");
+    assert!(pairs.is_sorted());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use ostraka_api::{CreateEventRequest, LoginRequest, LoginResponse};
 use ostraka_client::{CallOptions, Client, ClientConfig, ClientError, TokioConnect};
 use serde::Serialize;
 
+use crate::evidence::Loop;
 use crate::generator::{Counts, Load, LoadError, LoadReport};
 use crate::issuer::{Issuer, IssuerError};
 use crate::statistics::{CpuCores, LatencyMs, Limit};
@@ -73,6 +74,8 @@ impl Ledger {
 /// One run's figures, as they go into the evidence.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figures {
+    #[serde(rename = "loop")]
+    pub(crate) the_loop: Loop,
     pub(crate) votes_per_s: f64,
     pub(crate) ack_latency_ms: LatencyMs,
     pub(crate) cpu_cores: CpuCores,
@@ -93,6 +96,7 @@ impl Figures {
             ..
         } = &report.counts;
         Self {
+            the_loop: Loop::Closed,
             votes_per_s: report.votes_per_s(),
             ack_latency_ms: LatencyMs::of(&report.latencies_micros),
             cpu_cores: report.cpu,

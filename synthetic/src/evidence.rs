@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::figures::{Objectives, Told, Verdict};
 
-const FORMAT: u32 = 1;
+/// The same for all programs that write evidence: a gate reads them side by side.
+const FORMAT: u32 = 2;
 const LAST: &str = "synthetic-last.json";
 
 #[derive(Serialize)]
@@ -25,6 +26,7 @@ pub(crate) struct Evidence<'a> {
 #[derive(Serialize)]
 struct File<'a> {
     format: u32,
+    program: &'static str,
     commit: Option<String>,
     binary_sha256: Option<String>,
     cores: usize,
@@ -92,6 +94,7 @@ pub(crate) fn write(folder: &Path, began_at_s: u64, evidence: &Evidence<'_>) -> 
     std::fs::create_dir_all(folder)?;
     let file = File {
         format: FORMAT,
+        program: "synthetic",
         commit: commit(),
         binary_sha256: own_sha256(),
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

@@ -190,7 +190,7 @@ fn leave(folder: &Path, binary: &Path, ran: &storm::Ran) -> Result<PathBuf, Trou
         storm: &ran.evidence,
     };
     let whole = evidence_of("run", (verdict, sentence), figures);
-    let path = evidence::write(folder, "chaos", &whole).map_err(Trouble::with_file(folder))?;
+    let path = evidence::write(folder, &whole).map_err(Trouble::with_file(folder))?;
     let plan_path = path.with_extension("plan.json");
     let machine = &whole.machine;
     let about = About {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loadtest::evidence::Buckets;
 use ostraka_core::ids::LogIndex;
 use serde::Serialize;
 
@@ -42,6 +43,8 @@ pub struct Spread {
     pub p95_ms: Option<f64>,
     pub p99_ms: Option<f64>,
     pub max_ms: Option<f64>,
+    /// Of those that happened.
+    pub buckets_us: Buckets,
 }
 
 impl Spread {
@@ -61,8 +64,14 @@ impl Spread {
             p95_ms: rank(95),
             p99_ms: rank(99),
             max_ms: rank(100),
+            buckets_us: Buckets::of(took.iter().map(|time| (micros_up(*time), 1))),
         }
     }
+}
+
+/// Whole microseconds, rounded up: what is over a limit stays over it.
+fn micros_up(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX)
 }
 
 /// What one viewer was shown, and when: versions rise, as times do.
@@ -112,6 +121,14 @@ pub(crate) fn median(mut of: Vec<Duration>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gate_can_recount_a_spread() {
+        let spread = Spread::of(vec![ms(50), Duration::from_nanos(50_000_001), ms(7)], 2);
+        let value = serde_json::to_value(&spread).expect("a spread is made of numbers");
+        let expected = serde_json::json!([[7_000, 1], [50_000, 1], [51_000, 1]]);
+        assert_eq!((&value["buckets_us"], &value["never"]), (&expected, &2.into()));
+    }
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)

@@ -11,21 +11,12 @@ use super::findings::{self, Found};
 use super::plan::{Mix, Plan, Role};
 use super::prepare::Registration;
 use super::world::World;
-use crate::evidence::Verdict;
+use crate::evidence::{Loop, Verdict};
 use crate::session::{Ledger, SessionError};
 use crate::statistics::LatencyMs;
 
 /// The version that `Cargo.toml` pins; a test compares the two.
 pub(crate) const GOOSE: &str = "0.19.0";
-
-/// How users come to their next request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Loop {
-    /// After the answer to the one before: a stalled service is asked less, so no latency here bounds anything. A gate on
-    /// latency refuses evidence that says so.
-    Closed,
-}
 
 /// One line of goose's table.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ostraka_sim_model::evidence::Maker;
 use ostraka_sim_model::ids::Seed;
@@ -14,9 +14,18 @@ use serde::Serialize;
 use crate::child::{Lost, Told};
 use crate::{EXIT_NOT_DETERMINISTIC, PATIENCE, Program, Summary, complain, say, write};
 
+/// Format of evidence that a gate reads, the same for all programs that write such.
+const EVIDENCE_FORMAT: u32 = 2;
+
 /// What all seeds amount to.
 #[derive(Serialize)]
 pub(crate) struct Whole {
+    /// As of the other programs' evidence; a gate reads them side by side.
+    format: u32,
+    program: &'static str,
+    command: &'static str,
+    /// When it ended, in seconds since the Unix epoch.
+    at_s: u64,
     made_by: Maker,
     first_seed: u64,
     end_seed: u64,
@@ -48,6 +57,10 @@ pub(crate) struct Whole {
 impl Whole {
     pub(crate) fn new(program: &Program, seeds: &Range<u64>, times: u8) -> Self {
         Whole {
+            format: EVIDENCE_FORMAT,
+            program: program.name,
+            command: "explore",
+            at_s: 0,
             made_by: program.maker(),
             first_seed: seeds.start,
             end_seed: seeds.end,
@@ -139,6 +152,8 @@ impl Whole {
     }
 
     pub(crate) fn finish(&mut self, elapsed: Duration) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.at_s = now.unwrap_or_default().as_secs();
         self.wall_s = elapsed.as_secs_f64();
         self.runs_per_minute = self.runs() as f64 * 60.0 / self.wall_s;
         self.sim_s_per_wall_s =
@@ -285,8 +300,20 @@ mod tests {
     }
 
     #[test]
+    fn a_gate_is_told_when_it_ended() {
+        let mut whole = whole(&[]);
+        whole.finish(Duration::from_secs(1));
+        assert!(whole.at_s > 1_700_000_000, "{}", whole.at_s);
+    }
+
+    #[test]
     fn the_summary_names_what_made_it() {
         let json = serde_json::to_value(whole(&[])).unwrap();
+        assert_eq!(
+            (&json["format"], &json["command"]),
+            (&2.into(), &"explore".into())
+        );
+        assert_eq!(json["program"], "sim");
         let made_by = &json["made_by"];
         assert_eq!(made_by["commit"], "0123abc");
         assert_eq!(made_by["simulator"], "sim");
