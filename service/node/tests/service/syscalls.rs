@@ -26,13 +26,13 @@ const CASES: [Case; 2] = [
         name: "plain, one vote under way on each connection",
         pipeline: 1,
         rounds: 40,
-        calls_a_vote_max: 12.0,
+        calls_a_vote_max: 5.0,
     },
     Case {
         name: "pipelined, 32 votes in one write",
         pipeline: 32,
         rounds: 6,
-        calls_a_vote_max: 2.0,
+        calls_a_vote_max: 0.8,
     },
 ];
 
