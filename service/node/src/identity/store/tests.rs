@@ -47,6 +47,12 @@ fn read(image: &dyn AccountsImage) -> Vec<Account> {
 
 /// Everything a store promises that needs no restart.
 fn conforms(store: &mut dyn AccountStore) {
+    finds_what_was_put(store);
+    grants_are_kept(store);
+    images_and_replacements(store);
+}
+
+fn finds_what_was_put(store: &mut dyn AccountStore) {
     assert_eq!(store.head(), Head::NEW);
     assert!(store.account(VoterNumber(0)).is_none() && store.account(VoterNumber(1)).is_none());
     store.commit(head(3, 1), &Effects::default());
@@ -75,7 +81,9 @@ fn conforms(store: &mut dyn AccountStore) {
         store.voter_by_username("user").is_none(),
         "a part of a key is no key"
     );
+}
 
+fn grants_are_kept(store: &mut dyn AccountStore) {
     let granted = GrantsChange {
         now: UnixMs(5),
         put: Some((
@@ -99,8 +107,12 @@ fn conforms(store: &mut dyn AccountStore) {
         },
         &grants,
     );
-    let kept = store.grants().clone();
+    let kept = store.grants();
     assert_eq!((kept.now(), kept.iter().len()), (UnixMs(5), 1));
+}
+
+fn images_and_replacements(store: &mut dyn AccountStore) {
+    let kept = store.grants().clone();
     let image = store.image();
     fill(store, 11, 301..=600);
     assert_eq!(image.head(), head(311, 301));
