@@ -54,9 +54,12 @@ fn a_solution_is_the_only_one_that_passes() {
     );
 }
 
+/// Makes a challenge one that nobody should work for.
+type Change = fn(&mut ChallengeParameters);
+
 #[test]
 fn unreasonable_work_is_refused() {
-    let changes: [(fn(&mut ChallengeParameters), ProofError); 8] = [
+    let changes: [(Change, ProofError); 8] = [
         (|p| p.algorithm = "SCRYPT".to_owned(), ProofError::Algorithm),
         (
             |p| p.memory_cost = CLIENT_PROOF_MEMORY_KIB_MAX + 1,
