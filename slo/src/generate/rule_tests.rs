@@ -99,30 +99,30 @@ fn burns(objective: &Objective, good: &str, total: &str) -> Vec<Test> {
     let mut tests = vec![Test {
         name: format!("{}: nothing fires where all is well", objective.name),
         interval: "1m",
-        input_series: series(good, total, 0.0, 400),
+        input_series: series(good, total, 0.0, 100),
         alert_rule_test: BURNS
             .iter()
-            .map(|burn| expected("6h", objective, burn, false))
+            .map(|burn| expected("1h30m", objective, burn, false))
             .collect(),
     }];
     for burn in &BURNS {
         // A fifth over its threshold, which is below that of the next faster one.
         let share = round((burn.threshold(objective) * 1.2).min(0.9));
         let is_faster = |other: &&Burn| other.threshold(objective) > share;
-        let mut expectations = vec![expected("6h30m", objective, burn, true)];
+        let mut expectations = vec![expected("1h30m", objective, burn, true)];
         expectations.extend(
             BURNS
                 .iter()
                 .filter(is_faster)
-                .map(|faster| expected("6h30m", objective, faster, false)),
+                .map(|faster| expected("1h30m", objective, faster, false)),
         );
         if burn.short == "5m" {
-            expectations.push(expected("7h", objective, burn, false));
+            expectations.push(expected("2h", objective, burn, false));
         }
         tests.push(Test {
             name: format!("{}: {} fires at {share} bad", objective.name, burn.name),
             interval: "1m",
-            input_series: series(good, total, share, 400),
+            input_series: series(good, total, share, 100),
             alert_rule_test: expectations,
         });
     }
@@ -146,7 +146,7 @@ fn lag(objective: &Objective) -> Vec<Test> {
         let indices = [("committed", 5_000), ("applied", 5_000 - behind)];
         let of = indices.map(|(word, at)| Series {
             series: format!("ostraka_raft_{word}_index{{group=\"votes\",instance=\"n1\"}}"),
-            values: format!("{at}x400"),
+            values: format!("{at}x100"),
         });
         of.to_vec()
     };
@@ -154,7 +154,7 @@ fn lag(objective: &Objective) -> Vec<Test> {
         name: format!("{}: {name}", objective.name),
         interval: "1m",
         input_series: of(behind),
-        alert_rule_test: vec![expected("6h", objective, &BURNS[0], fires)],
+        alert_rule_test: vec![expected("1h30m", objective, &BURNS[0], fires)],
     };
     vec![
         test("nothing fires a little behind", 900, false),
