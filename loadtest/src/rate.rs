@@ -221,7 +221,8 @@ impl RateFigures {
     }
 }
 
-fn buckets(happened: &Histogram<u64>) -> Buckets {
+/// As evidence has them.
+pub(crate) fn buckets(happened: &Histogram<u64>) -> Buckets {
     Buckets::of(
         happened
             .iter_recorded()

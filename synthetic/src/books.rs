@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ostraka_api::VoteStatus;
-use ostraka_api::ids::{ContestantId, TraceId};
-use ostraka_api::trace::format_trace_id;
+use ostraka_client::api::VoteStatus;
+use ostraka_client::api::ids::{ContestantId, TraceId};
+use ostraka_client::api::trace::format_trace_id;
 
 use crate::schedule::Micros;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use ostraka_api::ids::EventId;
+use ostraka_client::api::ids::EventId;
 use zeroize::Zeroizing;
 
 use crate::evidence;

@@ -299,8 +299,8 @@ fn percent(part: u64, of: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use ostraka_api::VoteStatus;
-    use ostraka_api::ids::TraceId;
+    use ostraka_client::api::VoteStatus;
+    use ostraka_client::api::ids::TraceId;
 
     use super::*;
     use crate::schedule::Micros;

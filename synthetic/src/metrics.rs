@@ -166,7 +166,7 @@ fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes
 
 #[cfg(test)]
 mod tests {
-    use ostraka_api::ids::TraceId;
+    use ostraka_client::api::ids::TraceId;
 
     use super::*;
     use crate::schedule::Micros;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostraka_api::ids::{ContestantId, EventId, TraceId};
-use ostraka_api::{
+use ostraka_client::api::ids::{ContestantId, EventId, TraceId};
+use ostraka_client::api::{
     ErrorClass, IdempotencyKey, LeaderboardEntry, SpanId, SubmitVoteRequest, TraceContext, VoteId,
 };
 use ostraka_client::{CallOptions, Client, ClientConfig, ClientError, TokioConnect, Update, Watch};

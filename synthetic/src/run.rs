@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostraka_api::trace::format_trace_id;
+use ostraka_client::api::trace::format_trace_id;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -101,6 +101,8 @@ impl State {
         let mut signals = Signals::new();
         loop {
             tokio::select! {
+                // What was told is written down before the end.
+                biased;
                 word = told.recv() => match word {
                     Some((number, word)) => self.take(number, word),
                     // All places are through.
@@ -245,6 +247,7 @@ impl Signals {
             }
         };
         tokio::select! {
+            biased;
             _ = tokio::signal::ctrl_c() => {}
             () = terminated => {}
         }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ostraka_api::ids::{ContestantId, EventId, VoterNumber};
-use ostraka_api::{ContestantDraft, CreateEventRequest, IdempotencyKey, LoginRequest};
+use ostraka_client::api::ids::{ContestantId, EventId, VoterNumber};
+use ostraka_client::api::{ContestantDraft, CreateEventRequest, IdempotencyKey, LoginRequest};
 use ostraka_client::{CallOptions, Client, ClientError};
 use zeroize::Zeroizing;
 

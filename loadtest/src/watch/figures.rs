@@ -6,8 +6,8 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{Part, Report, ResidentKib, Watch};
-use crate::evidence::Verdict;
-use crate::rate::Ranks;
+use crate::evidence::{Buckets, Verdict};
+use crate::rate::{Ranks, buckets};
 use crate::session::Ledger;
 use crate::statistics::{CpuCores, Limit, latencies};
 
@@ -34,6 +34,7 @@ pub(crate) struct WatchFigures {
     pub(crate) ack_ms: Ranks,
     /// From a traced vote's intended start to a watcher's having a tally that lists it: a sample for each vote and watcher.
     pub(crate) end_to_end_ms: Ranks,
+    pub(crate) end_to_end_buckets_us: Buckets,
     pub(crate) traced: u64,
     /// From the first watcher's having a version to each watcher's having it, or a newer one.
     pub(crate) fan_out_ms: Ranks,
@@ -97,6 +98,7 @@ impl WatchFigures {
             acked_per_s: open.acked_per_s(),
             ack_ms: Ranks::of(&open.seen.acked_micros, open.seen.intended),
             end_to_end_ms: Ranks::of(&crowd.end_to_end_micros, (report.traced * watchers).max(seen)),
+            end_to_end_buckets_us: buckets(&crowd.end_to_end_micros),
             traced: report.traced,
             fan_out_ms: whole(&crowd.fan_out_micros),
             spread_ms: whole(&spread(crowd)),

@@ -38,6 +38,7 @@ fn figures(change: impl FnOnce(&mut WatchFigures)) -> WatchFigures {
         acked_per_s: 1_000.0,
         ack_ms: ms([2; 1_000]),
         end_to_end_ms: ms(1..=100),
+        end_to_end_buckets_us: Buckets::default(),
         traced: 500,
         fan_out_ms: ms(1..=100),
         spread_ms: ms([90; 10]),

@@ -42,6 +42,23 @@ struct Asked {
 }
 
 #[derive(Deserialize)]
+struct Watch {
+    asked: Asked,
+    end_to_end_ms: Written,
+    end_to_end_buckets_us: Vec<(u64, u64)>,
+    /// Votes that the samples are of, each seen by every watcher.
+    traced: u64,
+    faults: u64,
+    fault_sentences: Vec<String>,
+    ledger: Ledger,
+}
+
+#[derive(Deserialize)]
+struct Overload {
+    ledger: Ledger,
+}
+
+#[derive(Deserialize)]
 struct Votes {
     ledger: Option<Ledger>,
 }
@@ -89,6 +106,26 @@ pub(super) fn facts(command: &str, said: Verdict, rest: &Rest) -> Result<Facts, 
             }
             // The generator was late itself, or the bottleneck.
             facts.doubt = (said == Verdict::Inconclusive).then(|| rest.sentence.clone());
+        }
+        "watch" => {
+            let watch: Watch = parsed(PROGRAM, figures)?;
+            facts.load_per_s = Some(watch.asked.votes_per_s);
+            books(&mut facts, &watch.ledger);
+            let seen = &watch.end_to_end_ms;
+            let sample = seen.sample(PROGRAM, &watch.end_to_end_buckets_us, watch.traced)?;
+            facts.latencies.insert(END_TO_END.to_owned(), sample);
+            let count = Count {
+                found: watch.faults,
+                votes: watch.ledger.acked,
+                first: watch.fault_sentences.first().cloned(),
+            };
+            facts.counts.insert(VIOLATIONS.to_owned(), count);
+            facts.doubt = (said == Verdict::Inconclusive).then(|| rest.sentence.clone());
+        }
+        // More than the service can do was asked of it: its latencies are no objective's, its books are.
+        "overload" => {
+            let overload: Overload = parsed(PROGRAM, figures)?;
+            books(&mut facts, &overload.ledger);
         }
         "votes" => {
             let votes: Votes = parsed(PROGRAM, figures)?;

@@ -5,6 +5,7 @@ mod folder;
 mod loadtest;
 mod measures;
 mod simulator;
+mod synthetic;
 
 use std::collections::BTreeMap;
 
@@ -123,6 +124,7 @@ pub fn read(file: &str, text: &str) -> Result<Evidence, EvidenceError> {
         (_, Verdict::NoData) => Facts::default(),
         ("loadtest", said) => loadtest::facts(&head.command, said, &rest)?,
         ("chaos", said) => chaos::facts(&head.command, said, &rest)?,
+        ("synthetic", _) => synthetic::facts(&head.command, &rest)?,
         _ => measures::facts(&head.program, &rest)?,
     };
     Ok(Evidence {

@@ -56,6 +56,76 @@ fn votes_that_several_viewers_saw_count_once() {
     assert!(read.facts.doubt.is_some() && read.facts.latencies.is_empty());
 }
 
+/// An hour and a bit from one place, with an acknowledged vote that was not seen if so many are `missing`.
+fn probes(missing: u64, late: u64, lasted_s: u64) -> Facts {
+    let figures = format!(
+        r#"{{"began_at_s": 100, "ended_at_s": {}, "places": [{{"name": "eu", "probes": 1000}}], "all": {{
+            "probes": 1000, "outcomes": {{"complete": {}, "missing": {missing}}}, "late": {late}, "left_out": 0, "findings": 0,
+            "sentences": ["probe 7 was not seen"],
+            "ack": {{"count": 1000, "histogram_micros": [[900, 1000]]}},
+            "seen": {{"count": {}, "histogram_micros": [[30000, {}]]}}}}}}"#,
+        100 + lasted_s,
+        1_000 - missing,
+        1_000 - missing,
+        1_000 - missing
+    );
+    read("a.json", &head("synthetic", "run", "PASS", &figures))
+        .unwrap()
+        .facts
+}
+
+#[test]
+fn an_hour_of_probes_answers_the_checklist_and_bounds_the_stages() {
+    let facts = probes(0, 0, 3_600);
+    assert!(facts.checks["probe"].holds, "{:?}", facts.checks);
+    assert_eq!(
+        (facts.latencies[ACK].total(), facts.latencies[END_TO_END].never),
+        (1_000, 0)
+    );
+    assert_eq!(
+        facts.shares[AVAILABILITY],
+        Share {
+            good: 1_000,
+            total: 1_000
+        }
+    );
+    assert_eq!(facts.counts[VOTES_LOST].found, 0);
+    assert!(facts.doubt.is_none());
+    assert!(
+        !probes(0, 0, 4_000).checks["probe"].holds,
+        "900 an hour are not 1,000"
+    );
+    assert!(
+        probes(0, 0, 3_599).checks.is_empty(),
+        "less than an hour says nothing of an hour"
+    );
+}
+
+#[test]
+fn a_probe_that_was_not_seen_is_a_lost_vote_and_one_of_a_busy_machine_bounds_nothing() {
+    let facts = probes(1, 0, 3_600);
+    assert_eq!(facts.counts[VOTES_LOST].found, 1);
+    assert_eq!(
+        facts.counts[VOTES_LOST].first.as_deref(),
+        Some("probe 7 was not seen")
+    );
+    assert_eq!(facts.latencies[END_TO_END].never, 1);
+    assert!(probes(0, 11, 3_600).doubt.is_some());
+}
+
+#[test]
+fn watchers_of_the_same_votes_count_once() {
+    let figures = r#"{"asked": {"votes_per_s": 9.5}, "end_to_end_ms": {"samples": 80, "never": 0}, "traced": 10,
+        "end_to_end_buckets_us": [[900, 80]], "faults": 1, "fault_sentences": ["a total went back"],
+        "ledger": {"acked": 4, "counted": 4, "in_doubt": 0}}"#;
+    let facts = read("a.json", &head("loadtest", "watch", "FAIL", figures))
+        .unwrap()
+        .facts;
+    let seen = &facts.latencies[END_TO_END];
+    assert_eq!((seen.total(), seen.independent), (80, 10));
+    assert_eq!(facts.counts[VIOLATIONS].found, 1);
+}
+
 proptest! {
     #[test]
     fn no_text_makes_a_panic(text in ".*") {
