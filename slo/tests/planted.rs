@@ -76,7 +76,7 @@ fn all_well() -> Vec<(&'static str, Value)> {
         ("run.json", evidence("chaos", "run", storm)),
         ("powercut.json", evidence("chaos", "powercut", powercut)),
         ("scale.json", evidence("chaos", "scale", scale)),
-        ("measures.json", evidence("synthetic", "probe", measures)),
+        ("measures.json", evidence("monitoring", "hour", measures)),
         ("sim.json", simulated),
     ]
 }

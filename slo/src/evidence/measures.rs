@@ -1,5 +1,5 @@
-//! What any other program writes: measures by their names in `objectives.yaml`, and checks by the checklist's. This is how probes and
-//! what Prometheus has stored come to the gate, without a reader for each.
+//! What any other program writes: measures by their names in `objectives.yaml`, and checks by the checklist's. This is how
+//! what Prometheus has stored comes to the gate, without a reader for each.
 
 use std::collections::BTreeMap;
 
