@@ -29,12 +29,22 @@ pub fn read(file: &Path) -> Result<Kept, String> {
         .map_err(|error| named(&error))
 }
 
+/// Writes a file whole or not at all: half of one would be taken for evidence.
 pub fn write(file: &Path, text: &str) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{} cannot be written: {error}", file.display());
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    fs::write(file, text).map_err(failed)
+    // What is no plain file (`/dev/stdout`, a pipe) takes what it is given, and has no place beside it.
+    if fs::metadata(file).is_ok_and(|kind| !kind.is_file()) {
+        return fs::write(file, text).map_err(failed);
+    }
+    let part = file.with_extension(format!("part-{}", std::process::id()));
+    let written = fs::write(&part, text).and_then(|()| fs::rename(&part, file));
+    written.map_err(|error| {
+        let _ = fs::remove_file(&part);
+        failed(error)
+    })
 }
 
 /// Finds out early that `write` would fail: what is there already stays as it is.
@@ -96,6 +106,23 @@ pub(crate) mod tests {
             said.split_whitespace().next(),
             Some(digest_of_this_program().as_str())
         );
+    }
+
+    #[test]
+    fn what_cannot_be_written_whole_leaves_what_was_there() {
+        let folder = folder("whole");
+        let file = folder.join("x.json");
+        assert_eq!(write(&file, "before"), Ok(()));
+        // No room for the new one: its place is taken by a folder.
+        let part = file.with_extension(format!("part-{}", std::process::id()));
+        fs::create_dir(&part).unwrap();
+        assert!(write(&file, "after").unwrap_err().contains("cannot be written"));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "before");
+        fs::remove_dir(&part).unwrap();
+        assert_eq!(write(&file, "after"), Ok(()));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        assert!(write(Path::new("/dev/full"), "x").is_err());
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A run, judged and told of.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ostraka_sim_model::case::Case;
 use ostraka_sim_model::evidence::Failure;
@@ -90,10 +90,7 @@ pub fn replayed(
     file: &Path,
     run: impl FnOnce(&Program, Plan, &Path) -> Result<(Option<Judged>, u8), String>,
 ) -> Result<u8, String> {
-    let name = |seed: Seed| {
-        let name = format!("{}-replay-{}.json", program.name, seed.0);
-        program.evidence.join(name)
-    };
+    let name = |seed: Seed| name_beside(&program.evidence, program.name, seed, file);
     match read(file)? {
         Kept::Plan(plan) => {
             let name = name(plan.seed);
@@ -105,6 +102,19 @@ pub fn replayed(
             Ok(judged.map_or(code, |judged| compared(&program, &failure, &judged, code)))
         }
     }
+}
+
+/// Where a replay leaves its run: never on the file that it replays.
+fn name_beside(evidence: &Path, program: &str, seed: Seed, replayed: &Path) -> PathBuf {
+    let is_it = |name: &PathBuf| match (name.canonicalize(), replayed.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => name == replayed,
+    };
+    let first = evidence.join(format!("{program}-replay-{}.json", seed.0));
+    if is_it(&first) {
+        return evidence.join(format!("{program}-replay-{}-again.json", seed.0));
+    }
+    first
 }
 
 /// Tells in what a run differs from the file that it was made from, and gives the exit code.
@@ -138,4 +148,24 @@ fn compared(program: &Program, failure: &Failure, judged: &Judged, code: u8) -> 
         ));
     }
     code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::tests::folder;
+
+    #[test]
+    fn a_replay_is_never_left_on_the_file_that_it_replays() {
+        let folder = folder("beside");
+        let name = |file: &Path| name_beside(&folder, "sim", Seed(7), file);
+        let first = folder.join("sim-replay-7.json");
+        assert_eq!(name(&folder.join("sim-seed-7.json")), first);
+        std::fs::write(&first, "{}").unwrap();
+        let again = folder.join("sim-replay-7-again.json");
+        assert_eq!(name(&first), again);
+        assert_eq!(name(&folder.join(".").join("sim-replay-7.json")), again);
+        assert_eq!(name(&again), first);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

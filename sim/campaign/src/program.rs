@@ -68,12 +68,12 @@ impl Program {
         let mut program = self.clone();
         match (&maker.plant, &self.plant) {
             (Some(theirs), _) if maker.simulator != self.name => complain(format_args!(
-                "the file was made with the planted fault {theirs}, which only the simulator {} can put in",
+                "the file was made with the planted fault {theirs:?}, which only the simulator {:?} can put in",
                 maker.simulator
             )),
             (Some(theirs), None) => {
                 complain(format_args!(
-                    "the file was made with the planted fault {theirs}, which is put in again"
+                    "the file was made with the planted fault {theirs:?}, which is to be put in again"
                 ));
                 program.plant = Some(theirs.clone());
             }
@@ -82,7 +82,7 @@ impl Program {
                 theirs
                     .as_ref()
                     .map_or("no planted fault".to_owned(), |theirs| format!(
-                        "the planted fault {theirs}"
+                        "the planted fault {theirs:?}"
                     ))
             )),
             _ => {}

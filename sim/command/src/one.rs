@@ -30,6 +30,11 @@ pub(crate) fn run_seed(seed: u64, json: bool, keep: bool) -> Result<u8, String> 
 
 pub(crate) fn replay(file: &Path, json: bool, keep: bool) -> Result<u8, String> {
     replayed(&program(), file, |program, plan, file| {
+        if let Some(plant) = &program.plant {
+            return Err(format!(
+                "the planted fault {plant:?} cannot be put in: this simulator has none"
+            ));
+        }
         let judged = run(program, plan, file, json, keep)?;
         let code = judged.summary.judgement.verdict.exit_code();
         Ok((Some(judged), code))

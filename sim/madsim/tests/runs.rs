@@ -91,7 +91,7 @@ fn what_a_planted_fault_broke_is_broken_again_by_the_printed_command_and_by_the_
     let by_file = run(&["replay", &kept]);
     assert_eq!(by_file.status.code(), Some(SAFETY_BROKEN), "{}", said(&by_file));
     assert!(
-        said(&by_file).contains("planted fault ack-before-barrier, which is put in again"),
+        said(&by_file).contains("planted fault \"ack-before-barrier\", which is to be put in again"),
         "{}",
         said(&by_file)
     );

@@ -18,11 +18,35 @@ pub(super) fn check(case: &Case, report: &mut Report) {
             format!("entry {index} was applied, and no disk ever held it")
         });
     }
+    settled_nodes_hold_what_they_applied(case, report);
     acknowledged_votes_stay(case, report);
     statuses_never_go_back(case, report);
     nothing_is_shown_before_it_is_durable(case, report);
     no_disk_drops_what_is_committed(case, report);
     nobody_serves_from_rotten_disks(case, report);
+}
+
+/// A quorum of the others is enough for every answer, and so hides a node that has applied what it never wrote down: it
+/// would be missing after the next power cut.
+fn settled_nodes_hold_what_they_applied(case: &Case, report: &mut Report) {
+    for (node, disk) in &case.disks.nodes {
+        let Some(applied) = disk.applied else { continue };
+        let from = disk.snapshot.map_or(0, |snapshot| snapshot.0.saturating_add(1));
+        if from > applied.0 {
+            continue;
+        }
+        let committed = case.log.entries.range(from..=applied.0);
+        let lacks = committed
+            .map(|(index, _)| *index)
+            .find(|index| !disk.entries.contains_key(index));
+        report.safe(lacks.is_none(), None, || {
+            format!(
+                "node {} has applied entry {}, which neither its log nor a snapshot of it has",
+                node.0,
+                lacks.unwrap_or_default()
+            )
+        });
+    }
 }
 
 fn acknowledged_votes_stay(case: &Case, report: &mut Report) {

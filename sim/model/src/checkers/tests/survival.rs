@@ -124,6 +124,48 @@ fn durability_lets_a_snapshot_and_nothing_else_take_the_place_of_what_is_dropped
 }
 
 #[test]
+fn durability_finds_a_node_that_has_applied_what_it_never_wrote_down() {
+    let mut run = clean();
+    let is_hole = |what: &Happening| matches!(what, Happening::Durable { node: NodeIndex(2), entry } if entry.index.0 == 2);
+    run.history.records.retain(|record| !is_hole(&record.what));
+    finds(
+        &run,
+        Checker::Durability,
+        "node 2 has applied entry 2, which neither its log nor a snapshot of it has",
+    );
+    let at = run.history.records[0].at;
+    let mut covered = run.clone();
+    let what = Happening::Snapshot {
+        node: NodeIndex(2),
+        index: LogIndex(2),
+        digest: 1,
+        bytes: 1,
+    };
+    covered
+        .history
+        .records
+        .insert(0, crate::history::Record { at, what });
+    let sentences = found(&covered, Checker::Durability).join("\n");
+    assert!(!sentences.contains("never"), "{sentences}");
+    assert!(!sentences.contains("has applied entry"), "{sentences}");
+    // A node that has nothing at all is one that has applied what it never wrote down, from the first entry on.
+    run.history.records.retain(|record| {
+        !matches!(
+            record.what,
+            Happening::Durable {
+                node: NodeIndex(2),
+                ..
+            }
+        )
+    });
+    finds(
+        &run,
+        Checker::Durability,
+        "node 2 has applied entry 1, which neither",
+    );
+}
+
+#[test]
 fn durability_finds_what_is_shown_too_early_and_dropped_later() {
     let (run, _, _) = dropped();
     // Told of entry 3 before that: it was committed.

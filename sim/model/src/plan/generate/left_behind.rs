@@ -9,8 +9,10 @@ use crate::plan::{Fault, FaultKind, Knobs, Profile, Target};
 
 /// In percent of the plans in which it can happen.
 const PERCENT: u64 = 40;
-/// Before it somebody must have begun to watch.
-const CUT_MS_MIN: u64 = 1_000;
+/// Before it somebody has mostly begun to watch.
+const CLOSING_MS_MIN: u64 = 1_800;
+/// From cutting off to the closing, at most.
+const CUT_BEFORE_MS_MAX: u64 = 800;
 
 pub(super) struct LeftBehind {
     pub(super) faults: Vec<Fault>,
@@ -20,7 +22,8 @@ pub(super) struct LeftBehind {
     pub(super) watched_from_ms: SimMs,
 }
 
-/// `None` where logs are not purged, where nothing closes in time or is open beside it, and often.
+/// `None` where logs are not purged, where nothing closes in time, where there is no other event to vote in (open or not: what
+/// is rejected stands in the log as well), and often.
 pub(super) fn draw(
     draw: &mut Draw,
     profile: Profile,
@@ -35,12 +38,12 @@ pub(super) fn draw(
     let in_time = |script: &&Script| {
         let last_ms = knobs.storm_ms.0 - 2 - back_after_ms;
         let closing = script.closing_at();
-        closing.is_some_and(|closing| (CUT_MS_MIN..=last_ms).contains(&closing))
+        closing.is_some_and(|closing| (CLOSING_MS_MIN..=last_ms).contains(&closing))
     };
     let script = scripts.iter().find(in_time)?;
     let closing = script.closing_at()?;
     let other = scripts.iter().find(|other| other.slot != script.slot)?;
-    let cut_at_ms = closing.saturating_sub(draw.between(50, 800)).max(CUT_MS_MIN);
+    let cut_at_ms = closing - draw.between(50, CUT_BEFORE_MS_MAX);
     let crowd_after_ms = draw.between(50, 300);
     let fault = |at_ms, for_ms, kind| Fault {
         id: FaultId(0),

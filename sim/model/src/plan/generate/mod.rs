@@ -17,7 +17,8 @@ const STORM_MS: u64 = 9_500;
 const HEAL_MS: u64 = 6_000;
 
 impl Plan {
-    /// The plan that a seed means. The same for ever, but for a change of the plan format.
+    /// The plan that a seed means, to this version of the generator: a seed is good with its commit. What is to stay is kept
+    /// as a plan (`sim/regressions/`).
     pub fn of_seed(seed: Seed) -> Plan {
         // Every third run is of no particular kind.
         let mut choices: Vec<(u64, Profile)> = Profile::ALL.iter().map(|profile| (2, *profile)).collect();
