@@ -6,5 +6,6 @@
 )]
 
 mod calls;
+mod registering;
 mod support;
 mod watching;

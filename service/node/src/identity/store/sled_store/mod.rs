@@ -29,6 +29,7 @@
 //! when the last image of it does, or at the next start.
 
 mod keys;
+mod stored;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,17 +37,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ostraka_core::VoterNumber;
 use ostraka_core::limits::ACCOUNT_CACHE_BYTES_MAX;
-use ostraka_core::{LogIndex, UnixMs, VoterNumber};
 use ostraka_replication::sled_folder::{self, RehearsalError};
 
 use super::{AccountStore, AccountsImage, Effects, Head, assert_follows};
 use crate::identity::account::{Account, EmailKey};
 use crate::identity::grants::{Grants, GrantsChange};
-use keys::{
-    GRANT_PREFIX, KEY_APPLIED, KEY_GRANTS_NOW, KEY_NEXT_VOTER, KEY_OPERATOR, account_key, email_key,
-    grant_of, put_account, put_grants, put_head, username_key, voter_of_key,
-};
+use keys::{account_key, email_key, put_account, put_grants, put_head, username_key, voter_of_key};
+use stored::{read_grants, read_head};
 
 /// Newest format that this binary writes and reads.
 const FORMAT: u32 = 1;
@@ -327,44 +326,6 @@ fn remove_leftovers(db: &sled::Db, current: u64) -> sled::Result<()> {
         }
     }
     Ok(())
-}
-
-fn read_head(tree: &sled::Tree) -> Result<Head, Trouble> {
-    let wrong = |_| Trouble::Damaged("a number in the accounts' head has the wrong length".to_owned());
-    let u32_at = |key: &[u8]| match tree.get(key)? {
-        Some(value) => value
-            .as_ref()
-            .try_into()
-            .map(|bytes| Some(u32::from_be_bytes(bytes)))
-            .map_err(wrong),
-        None => Ok(None),
-    };
-    let applied = match tree.get(KEY_APPLIED)? {
-        Some(value) => u64::from_be_bytes(value.as_ref().try_into().map_err(wrong)?),
-        None => 0,
-    };
-    Ok(Head {
-        applied: LogIndex(applied),
-        next_voter: u32_at(KEY_NEXT_VOTER)?.map_or(Head::NEW.next_voter, VoterNumber),
-        operator: u32_at(KEY_OPERATOR)?.map(VoterNumber),
-    })
-}
-
-/// All of them come into memory: they are few, and needed for any solution.
-fn read_grants(tree: &sled::Tree) -> Result<Grants, Trouble> {
-    let damaged = || Trouble::Damaged("a solved challenge is damaged".to_owned());
-    let now = match tree.get(KEY_GRANTS_NOW)? {
-        Some(value) => u64::from_be_bytes(value.as_ref().try_into().map_err(|_| damaged())?),
-        None => 0,
-    };
-    let all: Result<Vec<_>, Trouble> = tree
-        .scan_prefix(GRANT_PREFIX)
-        .map(|pair| {
-            let (key, value) = pair?;
-            grant_of(&key, &value).ok_or_else(damaged)
-        })
-        .collect();
-    Ok(Grants::stored(UnixMs(now), all?))
 }
 
 impl AccountStore for SledAccounts {
