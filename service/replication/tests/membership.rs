@@ -311,6 +311,35 @@ async fn leadership_is_handed_over_in_a_new_term() {
     heir.submit(1, WAIT).await.expect("applied");
 }
 
+/// Seed 219060455433773 of the simulator: leadership was handed to a node that had just been cut off, and nobody led for five
+/// seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_waits_for_an_heir_that_lacks_some_of_the_log() {
+    let mut cluster = Cluster::of(3, |_| {}).await;
+    let (leader, place) = (cluster.leader().await, cluster.follower().await);
+    let heir = cluster.nodes[place].number;
+    cluster.nodes[place].kill();
+    let old = cluster.nodes[leader].group();
+    cluster.nodes[leader]
+        .submit(1, WAIT)
+        .await
+        .expect("two are a quorum");
+    let handing = tokio::spawn({
+        let old = old.clone();
+        async move { old.transfer_leader(heir).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    cluster.nodes[leader]
+        .submit(2, WAIT)
+        .await
+        .expect("it leads until the other one can");
+    assert!(!handing.is_finished());
+    assert_eq!(old.status().leader, Some(cluster.nodes[leader].number));
+    cluster.nodes[place].start().await;
+    handing.await.expect("no panic").expect("it takes over");
+    assert_eq!(old.status().leader, Some(heir));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_was_meant_for_other_members_changes_nothing() {
     let cluster = Cluster::of(3, |_| {}).await;

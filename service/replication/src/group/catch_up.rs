@@ -25,8 +25,8 @@ impl Group {
         }
     }
 
-    /// Waits until a learner has the log as it is now.
-    async fn round(&self, node: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
+    /// Waits until a node has the log as it is now.
+    pub(super) async fn round(&self, node: NodeNumber, deadline: Instant) -> Result<(), GroupError> {
         let target = self.status().last_log_index;
         self.wait_metrics(deadline, |metrics| {
             let replication = metrics.replication.as_ref();

@@ -201,6 +201,9 @@ impl Group {
             return Err(GroupError::Membership(sentence));
         }
         let deadline = runtime::now() + Duration::from_millis(MEMBERSHIP_CHANGE_MS_MAX);
+        // From here on this node leads no more, whether the other one takes over or not. One that lacks some of the log, or has
+        // not been heard from since it was cut off, would not: then nobody leads until the next election.
+        self.round(to, deadline).await?;
         let term = self.raft().metrics().borrow().current_term;
         let handing = self.raft().trigger().transfer_leader(to).await;
         handing.map_err(|fatal| stopped(&fatal))?;
