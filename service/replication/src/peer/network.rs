@@ -25,8 +25,14 @@ use super::connection::Lane;
 use super::{Route, append, snapshot, wire};
 use crate::env::Offload;
 use crate::group::Snapshot;
+use crate::runtime;
 use crate::snapshot_store::StoredSnapshot;
 use crate::types::{GroupName, NodeNumber, PeerAddr, RaftVote, Types};
+
+/// Times that leadership is handed over again where the word cannot have arrived or a connection broke under it, and the pause
+/// before each: connections that a cut has broken are found out one by one, in well under an election.
+const TRANSFER_TRIES_MAX: u32 = 8;
+const TRANSFER_PAUSE: Duration = Duration::from_millis(25);
 
 /// Makes the clients of one group's consensus core.
 pub(crate) struct PeerNetwork {
@@ -234,7 +240,15 @@ impl RaftNetworkV2<Types> for Peer {
         request: TransferLeaderRequest<Types>,
         _: RPCOption,
     ) -> Rpc<TransferLeaderResponse<Types>> {
-        let answer = self.client.transfer_leader(&self.target, &request).await;
+        // The core asks once and leads no more; who hears it twice has moved on to a later term and does nothing.
+        let mut answer = self.client.transfer_leader(&self.target, &request).await;
+        for _ in 0..TRANSFER_TRIES_MAX {
+            if !matches!(answer, Err(CallError::NotSent(_) | CallError::Broken(_))) {
+                break;
+            }
+            runtime::sleep(TRANSFER_PAUSE).await;
+            answer = self.client.transfer_leader(&self.target, &request).await;
+        }
         answer.map_err(|error| self.rpc_error(RPCTypes::TransferLeader, error))
     }
 }
