@@ -107,21 +107,7 @@ pub(super) fn facts(command: &str, said: Verdict, rest: &Rest) -> Result<Facts, 
             // The generator was late itself, or the bottleneck.
             facts.doubt = (said == Verdict::Inconclusive).then(|| rest.sentence.clone());
         }
-        "watch" => {
-            let watch: Watch = parsed(PROGRAM, figures)?;
-            facts.load_per_s = Some(watch.asked.votes_per_s);
-            books(&mut facts, &watch.ledger);
-            let seen = &watch.end_to_end_ms;
-            let sample = seen.sample(PROGRAM, &watch.end_to_end_buckets_us, watch.traced)?;
-            facts.latencies.insert(END_TO_END.to_owned(), sample);
-            let count = Count {
-                found: watch.faults,
-                votes: watch.ledger.acked,
-                first: watch.fault_sentences.first().cloned(),
-            };
-            facts.counts.insert(VIOLATIONS.to_owned(), count);
-            facts.doubt = (said == Verdict::Inconclusive).then(|| rest.sentence.clone());
-        }
+        "watch" => watched(&mut facts, said, rest)?,
         // More than the service can do was asked of it: its latencies are no objective's, its books are.
         "overload" => {
             let overload: Overload = parsed(PROGRAM, figures)?;
@@ -164,6 +150,24 @@ pub(super) fn facts(command: &str, said: Verdict, rest: &Rest) -> Result<Facts, 
         }
     }
     Ok(facts)
+}
+
+/// Watchers under load.
+fn watched(facts: &mut Facts, said: Verdict, rest: &Rest) -> Result<(), EvidenceError> {
+    let watch: Watch = parsed(PROGRAM, &rest.figures)?;
+    facts.load_per_s = Some(watch.asked.votes_per_s);
+    books(facts, &watch.ledger);
+    let seen = &watch.end_to_end_ms;
+    let sample = seen.sample(PROGRAM, &watch.end_to_end_buckets_us, watch.traced)?;
+    facts.latencies.insert(END_TO_END.to_owned(), sample);
+    let count = Count {
+        found: watch.faults,
+        votes: watch.ledger.acked,
+        first: watch.fault_sentences.first().cloned(),
+    };
+    facts.counts.insert(VIOLATIONS.to_owned(), count);
+    facts.doubt = (said == Verdict::Inconclusive).then(|| rest.sentence.clone());
+    Ok(())
 }
 
 fn books(facts: &mut Facts, ledger: &Ledger) {
