@@ -274,6 +274,13 @@ pub const PEER_RECONNECT_MS_MAX: u64 = 250;
 /// Milliseconds for the answer to a vote, a pre-vote, a transfer or a read index.
 pub const PEER_CALL_MS_MAX: u64 = 1_000;
 
+/// Times that leadership is handed over again where the word cannot have arrived or a connection broke under it: connections that a
+/// cut has broken are found out one by one.
+pub const TRANSFER_TRIES_MAX: u32 = 8;
+
+/// Milliseconds before each of them: all together well under an election.
+pub const TRANSFER_PAUSE_MS: u64 = 25;
+
 /// Milliseconds until the oldest unanswered append counts as lost: several slow disk flushes.
 pub const APPEND_ANSWER_MS_MAX: u64 = 5_000;
 

@@ -18,7 +18,7 @@ use openraft::raft::{
 use openraft::type_config::alias;
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use openraft_rt::{BoxFuture, BoxStream};
-use ostraka_core::limits::PEER_CALL_MS_MAX;
+use ostraka_core::limits::{PEER_CALL_MS_MAX, TRANSFER_PAUSE_MS, TRANSFER_TRIES_MAX};
 
 use super::client::{Call, CallError, PeerClient, Target};
 use super::connection::Lane;
@@ -28,11 +28,6 @@ use crate::group::Snapshot;
 use crate::runtime;
 use crate::snapshot_store::StoredSnapshot;
 use crate::types::{GroupName, NodeNumber, PeerAddr, RaftVote, Types};
-
-/// Times that leadership is handed over again where the word cannot have arrived or a connection broke under it, and the pause
-/// before each: connections that a cut has broken are found out one by one, in well under an election.
-const TRANSFER_TRIES_MAX: u32 = 8;
-const TRANSFER_PAUSE: Duration = Duration::from_millis(25);
 
 /// Makes the clients of one group's consensus core.
 pub(crate) struct PeerNetwork {
@@ -246,7 +241,7 @@ impl RaftNetworkV2<Types> for Peer {
             if !matches!(answer, Err(CallError::NotSent(_) | CallError::Broken(_))) {
                 break;
             }
-            runtime::sleep(TRANSFER_PAUSE).await;
+            runtime::sleep(Duration::from_millis(TRANSFER_PAUSE_MS)).await;
             answer = self.client.transfer_leader(&self.target, &request).await;
         }
         answer.map_err(|error| self.rpc_error(RPCTypes::TransferLeader, error))
