@@ -32,12 +32,12 @@ impl Span {
         let mut others = others.to_vec();
         others.sort();
         let mut seen_to = self.from.0;
-        let mut outside = 0;
+        let mut outside: u64 = 0;
         for other in others.into_iter().filter(|other| other.meets(self)) {
-            outside += other.from.0.saturating_sub(seen_to);
+            outside = outside.saturating_add(other.from.0.saturating_sub(seen_to));
             seen_to = seen_to.max(other.to.0);
         }
-        outside + self.to.0.saturating_sub(seen_to)
+        outside.saturating_add(self.to.0.saturating_sub(seen_to))
     }
 
     /// Whether `others` cover more than half of this one.

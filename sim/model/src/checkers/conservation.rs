@@ -160,7 +160,11 @@ fn settled_nodes_show_the_end(case: &Case, report: &mut Report) {
         for event in case.oracle.events.values() {
             let upto = event.versions.range(..=applied.0);
             let newest = upto.map(|(version, _)| *version).next_back();
-            let board = boards.iter().find(|board| board.event == event.id);
+            let mut of_event = boards.iter().filter(|board| board.event == event.id);
+            let board = of_event.next();
+            report.safe(of_event.next().is_none(), place, || {
+                format!("node {node} shows {} more than once", event.id)
+            });
             let shown = board.map(|board| board.version);
             report.lively(shown.is_some() || newest.is_none(), place, || {
                 format!(

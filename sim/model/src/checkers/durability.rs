@@ -41,8 +41,7 @@ fn settled_nodes_hold_what_they_applied(case: &Case, report: &mut Report) {
             .find(|index| !disk.entries.contains_key(index));
         report.safe(lacks.is_none(), None, || {
             format!(
-                "node {} has applied entry {}, which neither its log nor a snapshot of it has",
-                node.0,
+                "node {node} has applied entry {}, which neither its log nor a snapshot of it has",
                 lacks.unwrap_or_default()
             )
         });

@@ -1,6 +1,7 @@
 //! Liveness: once faults have stopped, all nodes run, are ready and come to the same point, and fresh requests through each
 //! of them succeed. And no node stops by itself but for its disk, and nobody is refused without a reason.
 
+mod crowd;
 mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,7 @@ pub(super) fn check(case: &Case, report: &mut Report) {
     }
     fresh_requests_succeed(case, report);
     refusals::have_reasons(case, report);
+    crowd::is_answered(case, report);
 }
 
 fn nodes_settle(case: &Case, report: &mut Report) {

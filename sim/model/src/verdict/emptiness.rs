@@ -1,6 +1,10 @@
 //! Whether a run has anything in it that could have gone wrong: votes from before the end of the storm, answers in the
 //! storm, and a healed cluster that was asked through each of its nodes.
 
+use std::collections::BTreeSet;
+
+use ostraka_core::VoterNumber;
+
 use crate::case::{Asked, Case, submission};
 use crate::checkers::Checker;
 use crate::history::{Answer, Happening, VoteStatus};
@@ -20,6 +24,12 @@ pub(super) fn of(case: &Case) -> Vec<String> {
     }
     if !answers_in_the_storm(case) {
         missing.push("no request of the storm got an answer, but refusals and silence".to_owned());
+    }
+    if !acknowledges_votes_of_the_storm(case) {
+        missing.push("no vote of the storm was acknowledged to who sent it".to_owned());
+    }
+    if case.plan.faults.is_empty() && voters_of_the_storm(case) < 2 {
+        missing.push("there was no fault, and fewer than two voters".to_owned());
     }
     let is_closed = |event: &EventTruth| event.closed.is_some();
     if Checker::ClosingBell.expects(case.plan) && !case.oracle.events.values().any(is_closed) {
@@ -57,6 +67,18 @@ fn counts_votes_of_the_storm(case: &Case) -> bool {
 
 fn answers_in_the_storm(case: &Case) -> bool {
     of_the_storm(case).any(is_answered)
+}
+
+/// Votes that are in the log, and of which nobody knows, are no promise that was kept.
+fn acknowledges_votes_of_the_storm(case: &Case) -> bool {
+    of_the_storm(case).any(|asked| matches!(asked.answered, Some((_, Answer::Vote { .. }))))
+}
+
+/// Voters who sent anything. One alone, whom nothing disturbs, meets nobody.
+fn voters_of_the_storm(case: &Case) -> usize {
+    let submissions = of_the_storm(case).filter_map(|asked| submission(asked.operation));
+    let voters: BTreeSet<VoterNumber> = submissions.map(|submission| submission.voter).collect();
+    voters.len()
 }
 
 fn answers_fresh_requests(case: &Case, node: NodeIndex) -> bool {

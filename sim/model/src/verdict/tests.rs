@@ -117,6 +117,41 @@ fn fresh_votes_alone_prove_nothing_of_the_storms() {
 }
 
 #[test]
+fn a_storm_whose_voters_never_heard_of_their_votes_is_vacuous() {
+    let sentence = "no vote of the storm was acknowledged to who sent it".to_owned();
+    let mut run = clean();
+    assert!(!judged(&run).vacuous.contains(&sentence));
+    let storm = run.plan.knobs.storm_ms;
+    let is_vote = |operation: &&crate::plan::Operation| {
+        operation.at_ms < storm && matches!(operation.action, crate::plan::Action::Submit { .. })
+    };
+    let votes: Vec<OperationId> = run
+        .plan
+        .operations
+        .iter()
+        .filter(is_vote)
+        .map(|vote| vote.id)
+        .collect();
+    for operation in votes {
+        let reason = "timeout".to_owned();
+        run.forge(operation, Answer::Unknown { reason });
+    }
+    assert!(judged(&run).vacuous.contains(&sentence));
+}
+
+#[test]
+fn one_voter_whom_nothing_disturbs_proves_nothing() {
+    let sentence = "there was no fault, and fewer than two voters".to_owned();
+    assert!(!judged(&clean()).vacuous.contains(&sentence));
+    let mut run = Run::new();
+    run.after(100).create(0, None);
+    run.after(10)
+        .vote(0, 100, 1, crate::history::VoteStatus::Processed);
+    run.heal(1);
+    assert!(judged(&run).vacuous.contains(&sentence));
+}
+
+#[test]
 fn a_storm_without_an_answer_is_vacuous() {
     let sentence = "no request of the storm got an answer, but refusals and silence".to_owned();
     assert!(!judged(&clean()).vacuous.contains(&sentence));

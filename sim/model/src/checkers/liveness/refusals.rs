@@ -7,7 +7,7 @@ use ostraka_core::VoterNumber;
 use super::super::Report;
 use crate::case::{Asked, Case};
 use crate::history::Answer;
-use crate::ids::{EventSlot, SimMicros, SubmissionTag};
+use crate::ids::{EventSlot, FaultId, SimMicros, SubmissionTag};
 use crate::lives::{self, Span};
 use crate::oracle::FURTHER_SUBMISSIONS_MAX;
 use crate::plan::{Action, FaultKind};
@@ -20,7 +20,7 @@ const UNREACHABLE: u16 = 0;
 const RECOVERY_MS: u64 = 3_000;
 
 pub(super) fn have_reasons(case: &Case, report: &mut Report) {
-    let disturbances = disturbances(case);
+    let disturbances = disturbances(case, None);
     for asked in &case.asked {
         let Some((moment, answer)) = asked.answered else {
             continue;
@@ -68,14 +68,16 @@ pub(super) fn have_reasons(case: &Case, report: &mut Report) {
 }
 
 /// When something was wrong with the cluster, or might be still: each fault and each absence of a node, and some time to
-/// recover. A node that was taken out is back when an operator has managed to add it, which no record tells.
-fn disturbances(case: &Case) -> Vec<Span> {
+/// recover. A node that was taken out is back when an operator has managed to add it, which no record tells. `but`: a fault that
+/// does not count.
+pub(super) fn disturbances(case: &Case, but: Option<FaultId>) -> Vec<Span> {
     let recovery_ms = RECOVERY_MS.saturating_add(case.plan.knobs.election_ms.saturating_mul(4));
     let and_recovery = |span: Span| Span {
         to: SimMicros(span.to.0.saturating_add(recovery_ms.saturating_mul(1_000))),
         ..span
     };
-    let faults = lives::felt(case).into_iter().filter_map(|felt| {
+    let counts = |felt: &lives::Felt| Some(felt.fault.id) != but;
+    let faults = lives::felt(case).into_iter().filter(counts).filter_map(|felt| {
         let span = felt.span(case.end)?;
         let to = if felt.fault.kind.takes_a_member() {
             case.end

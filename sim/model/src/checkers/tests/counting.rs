@@ -111,6 +111,22 @@ fn conservation_finds_wrong_totals_wherever_they_are_shown() {
 }
 
 #[test]
+fn conservation_finds_an_event_that_a_node_shows_twice() {
+    let mut run = clean();
+    for record in &mut run.history.records {
+        if let Happening::Settled {
+            node: NodeIndex(1),
+            boards,
+            ..
+        } = &mut record.what
+        {
+            boards.push(boards[0].clone());
+        }
+    }
+    finds(&run, Checker::Conservation, "node 2 shows e1 more than once");
+}
+
+#[test]
 fn conservation_finds_replicas_that_differ() {
     let mut run = clean();
     for record in &mut run.history.records {

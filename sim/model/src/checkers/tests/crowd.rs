@@ -65,12 +65,13 @@ fn a_crowd_is_refused_for_being_one_and_for_nothing_else() {
         let code = code.to_owned();
         told(2, Answer::Refused { status, code })
     };
-    for (status, code) in [(503, "overloaded"), (0, "unreachable")] {
-        assert_eq!(
-            found(&refused(status, code), Checker::Liveness),
-            Vec::<String>::new()
-        );
-    }
+    assert_eq!(
+        found(&refused(503, "overloaded"), Checker::Liveness),
+        Vec::<String>::new()
+    );
+    let mut unreached = refused(0, "unreachable");
+    felt(&mut unreached, 0);
+    assert_eq!(found(&unreached, Checker::Liveness), Vec::<String>::new());
     for (status, code) in [
         (500, "internal"),
         (401, "invalid-token"),
@@ -146,4 +147,58 @@ fn an_operation_is_sent_and_answered_once() {
 
 fn answer_of_none() -> Answer {
     answer("1-1-0", VoteStatus::Processed)
+}
+
+/// Says how often the crowd was felt.
+fn felt(run: &mut Run, count: u64) {
+    for record in &mut run.history.records {
+        if let Happening::FaultEnded { bites, .. } = &mut record.what {
+            *bites = count;
+        }
+    }
+}
+
+#[test]
+fn a_crowd_has_as_many_answers_as_it_was_felt() {
+    let mut more = told(3, answer("1-4-0", VoteStatus::Processed));
+    assert_eq!(found(&more, Checker::Liveness), Vec::<String>::new());
+    felt(&mut more, 2);
+    finds(
+        &more,
+        Checker::Liveness,
+        "overload 0 was felt 2 times, and 1 of its crowd were told something",
+    );
+}
+
+#[test]
+fn a_crowd_whose_vote_is_written_down_is_answered_in_time() {
+    let mut run = crowd(510, 1, 0);
+    felt(&mut run, 0);
+    // Its fault ends before the patience of a client, so nobody can be blamed.
+    assert_eq!(found(&run, Checker::Liveness), Vec::<String>::new());
+    run.plan.knobs.client_patience_ms = SimMs(80);
+    let silent = "nothing else disturbed the cluster, and voter 3 of overload 0 was told nothing of its vote";
+    finds(&run, Checker::Liveness, silent);
+    // Where something else did, there may be a reason.
+    run.plan.faults.push(crate::plan::Fault {
+        id: FaultId(1),
+        at_ms: SimMs(550),
+        for_ms: SimMs(10),
+        kind: crate::plan::FaultKind::Loss { ppm: 1 },
+    });
+    let end = run
+        .history
+        .records
+        .iter()
+        .position(|record| matches!(record.what, Happening::FaultEnded { .. }));
+    let end = end.expect("it ends");
+    let at = run.history.records[end].at;
+    let fault = FaultId(1);
+    for what in [
+        Happening::FaultEnded { fault, bites: 1 },
+        Happening::FaultBegan { fault, node: None },
+    ] {
+        run.history.records.insert(end, Record { at, what });
+    }
+    assert_eq!(found(&run, Checker::Liveness), Vec::<String>::new());
 }

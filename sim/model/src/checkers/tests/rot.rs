@@ -18,6 +18,11 @@ fn refusal() -> Happening {
 fn rotten(then: impl IntoIterator<Item = (u64, Happening)>) -> Run {
     let mut run = Run::new();
     run.create(0, None);
+    let first = run.history.records.iter().find_map(|record| match &record.what {
+        Happening::Durable { entry, .. } => Some(entry.clone()),
+        _ => None,
+    });
+    let first = first.expect("the creation is on the disks");
     let fault = FaultId(0);
     run.plan.faults.push(Fault {
         id: fault,
@@ -36,7 +41,12 @@ fn rotten(then: impl IntoIterator<Item = (u64, Happening)>) -> Run {
     run.record(began);
     for (at, what) in then {
         run.now_ms = at;
+        let is_replaced = what == life(Life::Replaced);
         run.record(what);
+        if is_replaced {
+            // The others feed it what they have.
+            run.durable(NODE.0, first.clone());
+        }
     }
     run.record(Happening::FaultEnded { fault, bites: 1 });
     run.heal(1);

@@ -131,7 +131,7 @@ fn durability_finds_a_node_that_has_applied_what_it_never_wrote_down() {
     finds(
         &run,
         Checker::Durability,
-        "node 2 has applied entry 2, which neither its log nor a snapshot of it has",
+        "node 3 has applied entry 2, which neither its log nor a snapshot of it has",
     );
     let at = run.history.records[0].at;
     let mut covered = run.clone();
@@ -161,7 +161,7 @@ fn durability_finds_a_node_that_has_applied_what_it_never_wrote_down() {
     finds(
         &run,
         Checker::Durability,
-        "node 2 has applied entry 1, which neither",
+        "node 3 has applied entry 1, which neither",
     );
 }
 

@@ -72,7 +72,17 @@ fn kind_is_possible(kind: &FaultKind, place: &str, knobs: &Knobs, created: &BTre
         FaultKind::CrashLoop { period_ms, .. } => {
             period_is_possible(*period_ms, LOOP_PERIOD_MS_MIN, place, knobs)
         }
-        FaultKind::SlowLinks { extra_ms, .. } => slowness_is_possible(u64::from(*extra_ms), place),
+        FaultKind::SlowLinks { extra_ms, .. } => {
+            slowness_is_possible(u64::from(*extra_ms), place)?;
+            let usual = knobs.link_latency_ms_max;
+            check(
+                *extra_ms >= usual,
+                place,
+                format!(
+                    "makes a message take {extra_ms} ms longer, and up to {usual} ms is what one takes anyway"
+                ),
+            )
+        }
         FaultKind::SlowDisk { barrier_ms, .. } => {
             slowness_is_possible(*barrier_ms, place)?;
             let usual = knobs.barrier_micros;

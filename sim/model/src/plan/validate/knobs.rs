@@ -10,8 +10,9 @@ const CLIENTS_MAX: u16 = 1_000;
 /// An event must be created, voted in, and something must go wrong.
 const STORM_MS_MIN: u64 = 1_000;
 const STORM_MS_MAX: u64 = 600_000;
-/// A supervisor's pause, an election and a viewer's pause come one after another before anything is whole again.
-const HEAL_MS_MIN: u64 = 3_000;
+/// A supervisor's pause, an election and a viewer's pause come one after another before anything is whole again; and a viewer who
+/// is told nothing is judged three seconds after the storm at the earliest.
+const HEAL_MS_MIN: u64 = 5_000;
 const HEAL_MS_MAX: u64 = 600_000;
 /// The operator of a run gives a node 100 ms to say that it is ready: four messages, a connection and a question.
 const LINK_LATENCY_MS_MAX: u32 = 20;

@@ -1,6 +1,7 @@
 //! What a plan must be to be run, and to be judged: a plan that may destroy the last good copy of a vote proves nothing.
 
 mod faults;
+mod fresh;
 mod knobs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,7 @@ impl Plan {
         creations_are_possible(&self.operations)?;
         operations_are_possible(self, &created)?;
         statuses_are_possible(&self.operations)?;
+        fresh::can_succeed(self)?;
         viewers_are_possible(self, &created)?;
         faults::are_possible(self, &created)
     }
