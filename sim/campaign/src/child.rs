@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::JoinHandle;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use crate::{Program, Summary};
@@ -11,7 +11,8 @@ use crate::{Program, Summary};
 /// A run takes about a second: one that takes so long does not come to an end. In a build for debugging it takes thirty,
 /// and several minutes on a machine that has other things to do.
 pub const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 900 } else { 90 });
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// Between two looks at whether a process that says no more has ended.
+const LOOK_INTERVAL: Duration = Duration::from_micros(200);
 
 /// What a run's process said.
 pub(crate) type Told = Result<Summary, Lost>;
@@ -69,6 +70,7 @@ fn told(command: &mut Command, patience: Duration) -> Told {
 /// # Errors
 /// If it cannot be started, or is lost.
 pub fn ended_within(command: &mut Command, patience: Duration) -> Result<Option<Ended>, String> {
+    let until = Instant::now() + patience;
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -77,20 +79,21 @@ pub fn ended_within(command: &mut Command, patience: Duration) -> Result<Option<
         .map_err(|error| format!("a process could not be started: {error}"))?;
     let said = gather(child.stdout.take());
     let complained = gather(child.stderr.take());
-    let Some(status) = wait(&mut child, patience)? else {
+    // Whoever says no more has mostly ended: to look for that now and then instead would cost each run half an interval.
+    let stdout = said.recv_timeout(patience);
+    let Some(status) = wait(&mut child, until)? else {
         return Ok(None);
     };
-    let text = |reader: JoinHandle<String>| reader.join().expect("a reader of a pipe does not panic");
     Ok(Some(Ended {
         status,
-        stdout: text(said),
-        stderr: text(complained),
+        // One that left its output to another process has ended before what was said has.
+        stdout: stdout.or_else(|_| said.recv()).unwrap_or_default(),
+        stderr: complained.recv().unwrap_or_default(),
     }))
 }
 
 /// `None` if it was ended for taking too long.
-fn wait(child: &mut Child, patience: Duration) -> Result<Option<ExitStatus>, String> {
-    let until = Instant::now() + patience;
+fn wait(child: &mut Child, until: Instant) -> Result<Option<ExitStatus>, String> {
     let failed = |error: std::io::Error| format!("a run's process is lost: {error}");
     loop {
         if let Some(status) = child.try_wait().map_err(failed)? {
@@ -105,15 +108,19 @@ fn wait(child: &mut Child, patience: Duration) -> Result<Option<ExitStatus>, Str
     }
 }
 
-fn gather(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+/// Everything that comes out of the pipe, when it is closed.
+fn gather(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
             // What came before a pipe broke is all there is.
             let _ = pipe.read_to_end(&mut bytes);
         }
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+        // Nobody wants it any more if the process had to be ended.
+        let _ = tell.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    told
 }
 
 #[cfg(test)]
