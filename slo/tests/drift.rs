@@ -74,6 +74,31 @@ fn every_metric_that_is_asked_for_has_its_one_place() {
     }
 }
 
+/// The alert's name stands on its page, so that who is paged finds it by either.
+#[test]
+fn every_alert_has_a_page() {
+    let rules = text("slo/generated/rules.yml");
+    let alerts: Vec<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    let pages: Vec<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("runbook: "))
+        .collect();
+    assert!(
+        alerts.len() > 20 && alerts.len() == pages.len(),
+        "{alerts:?} {pages:?}"
+    );
+    for (alert, page) in alerts.iter().zip(pages) {
+        let page = page.trim_matches('"');
+        assert!(
+            text(page).contains(&format!("`{alert}`")),
+            "{page} does not name {alert}"
+        );
+    }
+}
+
 /// A metric is exported where the service registers its name: the list is wrong the day it begins to, or ceases.
 #[test]
 fn metrics_are_exported_where_it_is_said_and_nowhere_else() {

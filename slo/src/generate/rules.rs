@@ -80,7 +80,11 @@ impl Burn {
             objective.promise,
             round(objective.target * 100.0)
         );
-        BTreeMap::from([("description", description), ("summary", summary)])
+        BTreeMap::from([
+            ("description", description),
+            ("runbook", runbook(&objective.name)),
+            ("summary", summary),
+        ])
     }
 }
 
@@ -115,6 +119,11 @@ enum Rule {
     },
 }
 
+/// The page of what an alert is about, in this repository.
+fn runbook(about: &str) -> String {
+    format!("docs/runbooks/alerts/{about}.md")
+}
+
 /// The file of rules.
 pub(super) fn file(objectives: &[Objective]) -> Result<String, String> {
     let mut groups = vec![common()];
@@ -141,6 +150,7 @@ pub(super) fn invariant_labels(objective: &Objective) -> BTreeMap<&'static str, 
 pub(super) fn invariant_annotations(objective: &Objective) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("description", objective.description.clone()),
+        ("runbook", runbook(&objective.name)),
         (
             "summary",
             format!("{}: found, and there must be none", objective.title),
@@ -155,7 +165,10 @@ fn common() -> Group {
         expr: "up{job=\"ostraka\"} == 0".to_owned(),
         lasts: Some("2m"),
         labels: BTreeMap::from([("severity", "ticket".to_owned())]),
-        annotations: BTreeMap::from([("summary", "A node tells Prometheus nothing".to_owned())]),
+        annotations: BTreeMap::from([
+            ("runbook", runbook("not-scraped")),
+            ("summary", "A node tells Prometheus nothing".to_owned()),
+        ]),
     };
     let lag = recording(
         "ostraka:consumer_lag_entries:max",
