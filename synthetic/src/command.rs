@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use ostraka_client::api::ids::EventId;
+use ostraka_client::{Connect, TlsConnect, TlsConnectError, TokioConnect};
 use zeroize::Zeroizing;
 
 use crate::evidence;
@@ -42,6 +43,12 @@ struct Cli {
     /// operator. May be given several times
     #[arg(long = "place", default_value = "here=127.0.0.1:8080")]
     places: Vec<PlaceArg>,
+    /// Speak TLS, and trust the certificates that this machine trusts
+    #[arg(long)]
+    tls: bool,
+    /// Speak TLS, and trust the certificates of this file, in PEM, alone
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
     /// Probes an hour from each place
     #[arg(long, default_value_t = PROBES_PER_HOUR, value_parser = clap::value_parser!(u32).range(1..=i64::from(PROBES_PER_HOUR_MAX)))]
     per_hour: u32,
@@ -124,9 +131,7 @@ impl FromStr for PlaceArg {
             port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
         };
         match endpoints.iter().find(|endpoint| !is_address(endpoint)) {
-            Some(wrong) => Err(format!(
-                "has the address {wrong:?}; HOST:PORT is one, and plain HTTP is spoken to it"
-            )),
+            Some(wrong) => Err(format!("has the address {wrong:?}; HOST:PORT is one")),
             None => Ok(Self {
                 name: name.to_owned(),
                 endpoints,
@@ -162,6 +167,8 @@ enum Unusable {
     NoSecret { path: PathBuf },
     #[error("two places are called {0}: each has a canary of its own, found by its name")]
     TwoPlaces(String),
+    #[error(transparent)]
+    Tls(#[from] TlsConnectError),
     #[error("{0} places are too many: {PLACES_MAX} at most")]
     TooManyPlaces(usize),
     #[error("{address} cannot be listened on: {source}")]
@@ -225,6 +232,11 @@ async fn prepare(cli: Cli) -> Result<Run, Unusable> {
             .map(Zeroizing::new)
             .map_err(|_| Unusable::NoPassword)?,
     };
+    let connect: Arc<dyn Connect> = if cli.tls || cli.tls_ca.is_some() {
+        Arc::new(TlsConnect::new(cli.tls_ca.as_deref())?)
+    } else {
+        Arc::new(TokioConnect)
+    };
     let listener = match cli.listen {
         Some(address) => Some(
             tokio::net::TcpListener::bind(address)
@@ -235,6 +247,7 @@ async fn prepare(cli: Cli) -> Result<Run, Unusable> {
     };
     Ok(Run {
         places: cli.places.into_iter().map(PlaceArg::place).collect(),
+        connect,
         credentials: Credentials {
             username: cli.username,
             password: Arc::new(password),

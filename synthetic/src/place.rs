@@ -8,7 +8,7 @@ use ostraka_client::api::ids::{ContestantId, EventId, TraceId};
 use ostraka_client::api::{
     ErrorClass, IdempotencyKey, LeaderboardEntry, SpanId, SubmitVoteRequest, TraceContext, VoteId,
 };
-use ostraka_client::{CallOptions, Client, ClientConfig, ClientError, TokioConnect, Update, Watch};
+use ostraka_client::{CallOptions, Client, ClientConfig, ClientError, Connect, Update, Watch};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -39,6 +39,7 @@ pub(crate) enum Told {
 /// What all places of a run share.
 #[derive(Clone)]
 pub(crate) struct Terms {
+    pub(crate) connect: Arc<dyn Connect>,
     pub(crate) credentials: Credentials,
     pub(crate) schedule: Schedule,
     pub(crate) patience: Duration,
@@ -97,7 +98,7 @@ pub(crate) async fn probe(
 ) {
     let mut config = ClientConfig::new(Arc::new(rand::random::<u64>));
     config.stream_silence_max = STREAM_SILENCE;
-    let client = Client::new(Arc::new(TokioConnect), place.endpoints.clone(), config);
+    let client = Client::new(Arc::clone(&terms.connect), place.endpoints.clone(), config);
     let mut prober = Prober {
         place,
         terms,

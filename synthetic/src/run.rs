@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ostraka_client::Connect;
 use ostraka_client::api::trace::format_trace_id;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -22,6 +23,8 @@ use crate::session::Credentials;
 /// What is asked for.
 pub(crate) struct Run {
     pub(crate) places: Vec<Place>,
+    /// How all of them reach the service.
+    pub(crate) connect: Arc<dyn Connect>,
     pub(crate) credentials: Credentials,
     pub(crate) per_hour: u32,
     pub(crate) patience: Duration,
@@ -87,6 +90,7 @@ impl State {
         let mut places = JoinSet::new();
         for (number, place) in self.run.places.iter().cloned().enumerate() {
             let terms = Terms {
+                connect: Arc::clone(&self.run.connect),
                 credentials: self.run.credentials.clone(),
                 schedule: Schedule::new(self.run.per_hour, rand::random()),
                 patience: self.run.patience,

@@ -115,6 +115,8 @@ impl Node {
             .arg(&self.secrets)
             .args(&self.flags)
             .env("OSTRAKA_OPERATOR_PASSWORD", OPERATOR_PASSWORD)
+            // By the environment, which an older build to upgrade from does not look at.
+            .env("OSTRAKA_ALLOW_PLAINTEXT", "public,operator,peers")
             .stdin(Stdio::null())
             .stdout(log()?)
             .stderr(log()?);

@@ -11,6 +11,8 @@ mod connect;
 mod error;
 mod rests;
 mod submit;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod watch;
 
@@ -20,4 +22,6 @@ pub use connect::{BoxFuture, BoxIo, Connect, Io, TokioConnect};
 pub use error::ClientError;
 pub use ostraka_api as api;
 pub use submit::SubmitReport;
+#[cfg(feature = "tls")]
+pub use tls::{TlsConnect, TlsConnectError};
 pub use watch::{Update, Watch};

@@ -258,6 +258,17 @@ pub const HTTP_LINGER_BYTES_MAX: u64 = 1024 * 1024;
 pub const ACCEPT_PAUSE_MS: u64 = 50;
 pub const PEER_ACCEPT_PAUSE_MS: u64 = 100;
 
+/// Milliseconds for a TLS handshake: two round trips to another continent and a lost packet, not more.
+pub const TLS_HANDSHAKE_MS_MAX: u64 = 5_000;
+
+/// TLS handshakes at a time on one port. Each is some ten KiB; who comes meanwhile waits in the kernel's queue, and whoever says
+/// nothing makes room after the time above.
+pub const TLS_HANDSHAKES_MAX: usize = 4_096;
+
+/// Milliseconds between two looks at whether a certificate's files were replaced: those who renew them do it days before the
+/// old one ends.
+pub const TLS_LOOK_MS: u64 = 5_000;
+
 /// Log lines a second about requests that were refused for the client's mistake; the rest of that second is counted,
 /// not written, so that a flood of bad requests does not become a flood of log lines.
 pub const REFUSAL_LOG_LINES_PER_SECOND_MAX: u32 = 20;

@@ -1,5 +1,7 @@
 //! Configuration: flags over `OSTRAKA_*` over file over defaults.
 
+mod encryption;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +10,10 @@ use clap::{Args, ValueEnum};
 use ostraka_core::limits::{MINIMUM_AGE_YEARS, MINIMUM_AGE_YEARS_MAX};
 use ostraka_replication::NodeNumber;
 use serde::Deserialize;
+
+use crate::tls::{CertificateFiles, PeerFiles};
+pub use encryption::Port;
+use encryption::{certificate, tls_is_whole};
 
 /// Which services this process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -47,6 +53,10 @@ pub struct Config {
     pub peer_listen: String,
     /// Where other nodes reach this one's peer port; the bound address where not given.
     pub peer_advertise: Option<String>,
+    /// The public port speaks TLS with it.
+    pub tls: Option<CertificateFiles>,
+    /// The peers speak TLS, and show each other who they are.
+    pub peer_tls: Option<PeerFiles>,
     pub bootstrap: Bootstrap,
     pub secrets_file: Option<PathBuf>,
     pub operator_password: Option<String>,
@@ -90,6 +100,25 @@ pub struct Settings {
     /// Peer address as the other nodes see it [default: the bound peer address]
     #[arg(long, env = "OSTRAKA_PEER_ADVERTISE")]
     pub peer_advertise: Option<String>,
+    /// Certificate of the public port, in PEM, with those that vouch for it behind it; the port speaks TLS then
+    #[arg(long, env = "OSTRAKA_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of that certificate, in PEM. Both files are read again when they are replaced
+    #[arg(long, env = "OSTRAKA_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// Certificate that this node shows the others, in PEM, for the host of --peer-advertise; peers speak TLS then
+    #[arg(long, env = "OSTRAKA_PEER_TLS_CERT")]
+    pub peer_tls_cert: Option<PathBuf>,
+    /// Private key of that certificate, in PEM
+    #[arg(long, env = "OSTRAKA_PEER_TLS_KEY")]
+    pub peer_tls_key: Option<PathBuf>,
+    /// Certificate of the authority that has signed those of all nodes, in PEM
+    #[arg(long, env = "OSTRAKA_PEER_TLS_CA")]
+    pub peer_tls_ca: Option<PathBuf>,
+    /// Ports that may be reached from other machines without TLS, as behind a load balancer that speaks it [default: none]
+    #[arg(long, env = "OSTRAKA_ALLOW_PLAINTEXT", value_enum, value_delimiter = ',')]
+    #[serde(default)]
+    pub allow_plaintext: Vec<Port>,
     /// What a node with an empty log does [default: auto]
     #[arg(long, env = "OSTRAKA_BOOTSTRAP", value_enum)]
     pub bootstrap: Option<Bootstrap>,
@@ -136,6 +165,21 @@ pub enum ConfigError {
     ElectionTooShort { election_ms: u64, heartbeat_ms: u64 },
     #[error("--peer-advertise {given:?}: {source}")]
     PeerAdvertise { given: String, source: NotAnAddress },
+    #[error("{given} is given without {missing}: TLS needs all of its files")]
+    TlsHalf {
+        given: &'static str,
+        missing: &'static str,
+    },
+    #[error(
+        "{addr} is reached from other machines, and nothing on the {} port is encrypted: configure {tls}, listen on 127.0.0.1, or \
+         say --allow-plaintext {} if something before this node encrypts",
+        .port.name(), .port.name()
+    )]
+    Plaintext {
+        port: Port,
+        addr: String,
+        tls: &'static str,
+    },
 }
 
 /// What was given as the address of a node's peer port. Terminal.
@@ -200,6 +244,16 @@ impl Settings {
             operator_listen: self.operator_listen.or(below.operator_listen),
             peer_listen: self.peer_listen.or(below.peer_listen),
             peer_advertise: self.peer_advertise.or(below.peer_advertise),
+            tls_cert: self.tls_cert.or(below.tls_cert),
+            tls_key: self.tls_key.or(below.tls_key),
+            peer_tls_cert: self.peer_tls_cert.or(below.peer_tls_cert),
+            peer_tls_key: self.peer_tls_key.or(below.peer_tls_key),
+            peer_tls_ca: self.peer_tls_ca.or(below.peer_tls_ca),
+            allow_plaintext: if self.allow_plaintext.is_empty() {
+                below.allow_plaintext
+            } else {
+                self.allow_plaintext
+            },
             bootstrap: self.bootstrap.or(below.bootstrap),
             secrets_file: self.secrets_file.or(below.secrets_file),
             operator_password: self.operator_password.or(below.operator_password),
@@ -229,7 +283,16 @@ impl Settings {
                 source,
             })?;
         }
-        Ok(self.into_config(only))
+        tls_is_whole([("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key)])?;
+        tls_is_whole([
+            ("--peer-tls-cert", &self.peer_tls_cert),
+            ("--peer-tls-key", &self.peer_tls_key),
+            ("--peer-tls-ca", &self.peer_tls_ca),
+        ])?;
+        let allowed = self.allow_plaintext.clone();
+        let config = self.into_config(only);
+        config.check_plaintext(&allowed)?;
+        Ok(config)
     }
 
     fn into_config(self, only: Option<Service>) -> Config {
@@ -243,6 +306,10 @@ impl Settings {
             operator_listen: or(self.operator_listen, "127.0.0.1:8081"),
             peer_listen: or(self.peer_listen, "127.0.0.1:8082"),
             peer_advertise: self.peer_advertise,
+            tls: certificate(self.tls_cert, self.tls_key),
+            peer_tls: certificate(self.peer_tls_cert, self.peer_tls_key)
+                .zip(self.peer_tls_ca)
+                .map(|(own, authority)| PeerFiles { own, authority }),
             bootstrap: self.bootstrap.unwrap_or(Bootstrap::Auto),
             secrets_file: self.secrets_file,
             operator_password: self.operator_password,

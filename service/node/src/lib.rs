@@ -19,6 +19,7 @@ pub mod run;
 pub mod secrets;
 mod storage_guard;
 pub mod telemetry;
+pub mod tls;
 pub mod token;
 pub mod verify;
 pub mod vote;

@@ -8,4 +8,6 @@
 mod calls;
 mod registering;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod watching;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::RunError;
 use crate::config::{Bootstrap, Config, Service};
 use crate::data_folder::DataFolder;
-use crate::env::{Env, MemoryStorage, Storage};
+use crate::env::{Env, MemoryStorage, SharedNet, Storage};
 use crate::identity::{CheckedAccounts, IdentityMachine, MemoryAccounts};
 use crate::operator::Health;
 use crate::secrets::Secrets;
@@ -98,12 +98,13 @@ struct Starter<'a> {
 
 pub(super) async fn start(
     env: &Env,
+    net: &SharedNet,
     config: &Config,
     secrets: &Secrets,
     folder: Option<&DataFolder>,
     health: &Health,
 ) -> Result<Started, RunError> {
-    let peers = PeerClient::new(Arc::clone(&env.net), secrets.cluster_key.0, config.node);
+    let peers = PeerClient::new(Arc::clone(net), secrets.cluster_key.0, config.node);
     let peers = Arc::new(peers.of_cluster(cluster(env, folder)?));
     let starter = Starter {
         env,

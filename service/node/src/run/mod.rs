@@ -1,5 +1,6 @@
 //! The composition root. Everything that a node is gets put together here, and nowhere else.
 
+mod encryption;
 mod groups;
 mod leave;
 mod ports;
@@ -32,7 +33,9 @@ use crate::http::{Edge, Server};
 use crate::identity::AccountsError;
 use crate::operator::{Health, Operator};
 use crate::secrets::{Secrets, SecretsError};
+use crate::tls::TlsError;
 use crate::{operator, storage_guard};
+use encryption::Encryption;
 use ports::Ports;
 use services::Services;
 
@@ -54,6 +57,8 @@ pub enum RunError {
     },
     #[error("a bound port cannot be served: {0}")]
     Serve(io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Log(#[from] OpenError),
     #[error(transparent)]
@@ -106,6 +111,8 @@ const CANNOT_GO_ON: Patience = Patience {
 /// A running node.
 pub struct Node {
     addresses: Addresses,
+    /// How clients speak to the public port.
+    public_scheme: &'static str,
     groups: Vec<Group>,
     services: Services,
     public: Server,
@@ -126,8 +133,9 @@ pub async fn run(env: Env, config: Config, stop: impl Future<Output = ()>) -> Re
         peer,
     } = node.addresses();
     tracing::info!(%public, %operator, %peer, "this node listens");
+    let scheme = node.public_scheme;
     console(&format!(
-        "public   http://{public}\noperator http://{operator}\npeers    {peer}\nstop with Ctrl-C"
+        "public   {scheme}://{public}\noperator http://{operator}\npeers    {peer}\nstop with Ctrl-C"
     ));
     let ended = {
         let (stop, failed) = (std::pin::pin!(stop), std::pin::pin!(node.failed()));
@@ -154,7 +162,8 @@ impl Node {
             validate::password(password).map_err(RunError::OperatorPassword)?;
         }
         // First, so that a node that cannot listen leaves no folder behind.
-        let ports = Ports::bind(&env, &config).await?;
+        let encryption = Encryption::read(&env, &config)?;
+        let ports = Ports::bind(&env, &encryption.peers, &config).await?;
         let addresses = ports.addresses;
         let folder = match env.storage {
             Storage::Disk => Some(DataFolder::open(&config.data_dir, config.node)?),
@@ -169,16 +178,27 @@ impl Node {
         );
 
         let health = Arc::new(Health::default());
-        let started = groups::start(&env, &config, &secrets, folder.as_ref(), &health).await?;
+        let started = groups::start(
+            &env,
+            &encryption.peers,
+            &config,
+            &secrets,
+            folder.as_ref(),
+            &health,
+        )
+        .await?;
         let peer_server = Arc::new(PeerServer::new(secrets.cluster_key.0, config.node));
         let all: Vec<Group> = started.all();
         all.iter().for_each(|group| peer_server.register(group));
         let serving = Arc::clone(&peer_server);
         let mut tasks = vec![tokio::spawn(async move { serving.serve(ports.peer).await })];
+        tasks.extend(encryption.follow(&env));
         let is_new = groups::bootstrap(&all, &config, &own_peer_addr, may_have_lost_its_log).await?;
 
         let (services, registry, edge) = Services::start(started, &env, &config, &secrets);
-        let public = services.serve(ports.public, &edge).map_err(RunError::Serve)?;
+        let public = services
+            .serve(encryption.before(ports.public), &edge)
+            .map_err(RunError::Serve)?;
         tasks.extend(
             all.iter()
                 .map(|group| tokio::spawn(groups::recover(group.clone(), Arc::clone(&health)))),
@@ -211,6 +231,7 @@ impl Node {
         let operator = serve_operator(ports.operator, operator, &edge).map_err(RunError::Serve)?;
         Ok(Self {
             addresses,
+            public_scheme: encryption.public_scheme(),
             groups: all,
             services,
             public,

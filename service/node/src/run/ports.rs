@@ -7,7 +7,7 @@ use ostraka_replication::Listener;
 
 use super::{Addresses, RunError};
 use crate::config::Config;
-use crate::env::Env;
+use crate::env::{Env, SharedNet};
 
 pub(super) struct Ports {
     pub(super) public: Box<dyn Listener>,
@@ -17,10 +17,11 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    pub(super) async fn bind(env: &Env, config: &Config) -> Result<Self, RunError> {
-        let (public, public_addr) = bind(env, "the public port", &config.listen).await?;
-        let (operator, operator_addr) = bind(env, "the operator port", &config.operator_listen).await?;
-        let (peer, peer_addr) = bind(env, "the other nodes", &config.peer_listen).await?;
+    /// `peers` is the network that the nodes have among themselves.
+    pub(super) async fn bind(env: &Env, peers: &SharedNet, config: &Config) -> Result<Self, RunError> {
+        let (public, public_addr) = bind(&env.net, "the public port", &config.listen).await?;
+        let (operator, operator_addr) = bind(&env.net, "the operator port", &config.operator_listen).await?;
+        let (peer, peer_addr) = bind(peers, "the other nodes", &config.peer_listen).await?;
         let addresses = Addresses {
             public: public_addr,
             operator: operator_addr,
@@ -36,7 +37,7 @@ impl Ports {
 }
 
 async fn bind(
-    env: &Env,
+    net: &SharedNet,
     what: &'static str,
     addr: &str,
 ) -> Result<(Box<dyn Listener>, SocketAddr), RunError> {
@@ -45,7 +46,7 @@ async fn bind(
         addr: addr.to_string(),
         source,
     };
-    let listener = env.net.bind(addr).await.map_err(failed)?;
+    let listener = net.bind(addr).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }

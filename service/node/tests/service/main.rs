@@ -22,4 +22,5 @@ mod open_files;
 mod registration;
 mod support;
 mod syscalls;
+mod tls;
 mod watcher;

@@ -143,7 +143,12 @@ impl NodeProcess {
                 Some("peers") => &mut self.options.peer,
                 _ => continue,
             };
-            *slot = words.next().unwrap().trim_start_matches("http://").to_string();
+            *slot = words
+                .next()
+                .unwrap()
+                .trim_start_matches("http://")
+                .trim_start_matches("https://")
+                .to_string();
             missing -= 1;
         }
     }
