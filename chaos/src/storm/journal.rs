@@ -24,7 +24,12 @@ fn moments(
     samples: &[Sample],
     formed_at: UnixMs,
 ) -> BTreeMap<u64, SimMicros> {
-    let (sent, told) = (sent(entries, records), told(records, samples));
+    let log = CommittedLog {
+        entries: entries.iter().map(|(index, entry)| (*index, entry)).collect(),
+        ..CommittedLog::default()
+    };
+    let truth = Oracle::of(&log);
+    let (sent, told) = (sent(&truth, records), told(&truth, records, samples));
     let mut latest = BTreeMap::new();
     let mut known_by = SimMicros(u64::MAX);
     for index in entries.keys().rev() {
@@ -48,19 +53,15 @@ fn moments(
 }
 
 /// When the first request that is in an entry was sent.
-fn sent(entries: &BTreeMap<u64, LoggedEntry>, records: &[Record]) -> BTreeMap<u64, SimMicros> {
+fn sent(truth: &Oracle, records: &[Record]) -> BTreeMap<u64, SimMicros> {
     let mut invoked: BTreeMap<OperationId, SimMicros> = BTreeMap::new();
     for record in records {
         if let Happening::Invoked { operation } = record.what {
             invoked.entry(operation).or_insert(record.at);
         }
     }
-    let log = CommittedLog {
-        entries: entries.iter().map(|(index, entry)| (*index, entry)).collect(),
-        ..CommittedLog::default()
-    };
     let mut sent: BTreeMap<u64, SimMicros> = BTreeMap::new();
-    for vote in &Oracle::of(&log).votes {
+    for vote in &truth.votes {
         let operation = vote.vote.trace.and_then(operation_of_trace);
         if let Some(at) = operation.and_then(|operation| invoked.get(&operation)) {
             let of_entry = sent.entry(vote.position.index.0).or_insert(*at);
@@ -71,7 +72,7 @@ fn sent(entries: &BTreeMap<u64, LoggedEntry>, records: &[Record]) -> BTreeMap<u6
 }
 
 /// When an entry was first known to somebody, by what they were told.
-fn told(records: &[Record], samples: &[Sample]) -> BTreeMap<u64, SimMicros> {
+fn told(truth: &Oracle, records: &[Record], samples: &[Sample]) -> BTreeMap<u64, SimMicros> {
     let mut told: BTreeMap<u64, SimMicros> = BTreeMap::new();
     let mut note = |index: u64, at: SimMicros| {
         let first = told.entry(index).or_insert(at);
@@ -83,6 +84,11 @@ fn told(records: &[Record], samples: &[Sample]) -> BTreeMap<u64, SimMicros> {
                 Answer::Vote { vote_id, .. } | Answer::Status { vote_id, .. } => {
                     if let Some((_, position)) = place_of_vote_id(vote_id) {
                         note(position.index.0, record.at);
+                    }
+                }
+                Answer::EventCreated { event } => {
+                    if let Some(event) = truth.events.get(event) {
+                        note(event.created.index.0, record.at);
                     }
                 }
                 Answer::EventStatus { version, .. } => note(*version, record.at),
@@ -154,6 +160,10 @@ pub(super) fn history(
 
 #[cfg(test)]
 mod tests {
+    use ostraka_core::ids::{EventId, RequestKey};
+    use ostraka_core::{Batch, Command, EventKind, NewContestant, NewEvent, ResultsPolicy};
+    use ostraka_sim_model::names::OWNER;
+
     use super::*;
 
     fn entry(index: u64, stamped_at: u64) -> (u64, LoggedEntry) {
@@ -197,6 +207,43 @@ mod tests {
         let entries = [entry(1, 1_010), entry(2, 601_000), entry(3, 601_100)];
         let samples = [sample(30, 1), sample(90, 3)];
         assert_eq!(moments_ms(&entries, &samples), [10, 90, 90]);
+    }
+
+    /// A clock that is a minute ahead: the creation's stamp says nothing, and the answer to it does.
+    #[test]
+    fn an_event_stands_before_its_maker_was_told_of_it() {
+        let contestant = |name: &str| NewContestant {
+            name: name.to_owned(),
+            description: String::new(),
+            image_url: String::new(),
+        };
+        let creation = Command::CreateEvent(Box::new(NewEvent {
+            request: RequestKey(1),
+            owner: OWNER,
+            name: "Final".to_owned(),
+            kind: EventKind::Public,
+            results: ResultsPolicy::Live,
+            opens_at: None,
+            closes_at: None,
+            contestants: vec![contestant("Ada"), contestant("Bo")],
+        }));
+        let (index, mut created) = entry(1, 61_000);
+        created.body = Batch {
+            commands: vec![creation],
+        }
+        .encode();
+        let entries = [(index, created), entry(2, 61_100)].into();
+        let answer = |event| Record {
+            at: SimMicros(20_000),
+            what: Happening::Answered {
+                operation: OperationId(0),
+                answer: Answer::EventCreated { event },
+            },
+        };
+        let at = |event| moments(&entries, &[answer(event)], &[sample(90, 2)], UnixMs(1_000))[&1];
+        assert_eq!(at(EventId(1)), SimMicros(20_000));
+        // Of an event that the log does not have, nothing follows.
+        assert_eq!(at(EventId(7)), SimMicros(90_000));
     }
 
     #[test]

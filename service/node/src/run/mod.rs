@@ -203,24 +203,11 @@ impl Node {
             all.iter()
                 .map(|group| tokio::spawn(groups::recover(group.clone(), Arc::clone(&health)))),
         );
-        if let Some(folder) = &folder {
-            let full = Arc::clone(health.storage_full());
-            tasks.push(tokio::spawn(storage_guard::watch(
-                folder.root().to_path_buf(),
-                full,
-            )));
-        }
-        let made = services.make_operator(config.operator_password.clone(), Arc::clone(&env.console));
-        match made {
-            // Of a cluster that this node has just formed of itself, the first request may be the operator's login.
-            // With a full disk it comes later, and the node can be asked why, and stopped, meanwhile.
-            Some(mut made) if is_new => match timeout(OPERATOR_ACCOUNT_WAIT, &mut made).await {
-                Ok(done) => done.map_err(|error| RunError::Stopped(error.to_string()))?,
-                Err(_) => tasks.push(made),
-            },
-            Some(made) => tasks.push(made),
-            None => {}
-        }
+        let disk = folder.as_ref().map(|folder| folder.root().to_path_buf());
+        tasks.extend(
+            disk.map(|root| tokio::spawn(storage_guard::watch(root, Arc::clone(health.storage_full())))),
+        );
+        tasks.extend(operator_account(&services, &env, &config, is_new).await?);
         let operator = Operator {
             groups: all.clone(),
             own_peer_addr,
@@ -279,6 +266,27 @@ impl Node {
         self.operator.shutdown(sleep(OPERATOR_DRAIN_TIMEOUT)).await;
         tracing::info!("stopped");
         failed.map_or(Ok(()), |sentence| Err(RunError::Stopped(sentence)))
+    }
+}
+
+/// Sees to the first account. Of a cluster that this node has just formed of itself, the first request may be the operator's
+/// login. With a full disk it comes later, and the node can be asked why, and stopped, meanwhile: then the task is still at it.
+async fn operator_account(
+    services: &Services,
+    env: &Env,
+    config: &Config,
+    is_new: bool,
+) -> Result<Option<JoinHandle<()>>, RunError> {
+    let made = services.make_operator(config.operator_password.clone(), Arc::clone(&env.console));
+    let Some(mut made) = made else { return Ok(None) };
+    if !is_new {
+        return Ok(Some(made));
+    }
+    match timeout(OPERATOR_ACCOUNT_WAIT, &mut made).await {
+        Ok(done) => done
+            .map(|()| None)
+            .map_err(|error| RunError::Stopped(error.to_string())),
+        Err(_) => Ok(Some(made)),
     }
 }
 

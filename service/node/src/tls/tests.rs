@@ -55,7 +55,7 @@ fn listening() -> (Box<dyn Listener>, mpsc::UnboundedSender<BoxIo>, TlsConnector
 
 fn arrive(come: &mpsc::UnboundedSender<BoxIo>) -> DuplexStream {
     let (near, far) = duplex(64 * 1_024);
-    come.send(Box::new(near)).ok().expect("it listens");
+    assert!(come.send(Box::new(near)).is_ok(), "it listens");
     far
 }
 

@@ -385,6 +385,10 @@ fn what_must_succeed_after_the_storm_can() {
         scheduled.contains("schedules an event after the storm"),
         "{scheduled}"
     );
+}
+
+#[test]
+fn what_must_succeed_after_the_storm_comes_in_an_order_in_which_it_can() {
     let closed = broken(|plan| {
         let storm = plan.knobs.storm_ms;
         let fresh = |wanted: fn(&Action) -> bool| {
