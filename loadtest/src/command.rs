@@ -1,5 +1,6 @@
 //! The command line.
 
+mod fleet;
 mod overload;
 mod watch;
 
@@ -40,6 +41,8 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Offers a service of the run's own a multiple of what it can do, and sees how it bears that and comes back
     Overload(overload::OverloadArgs),
+    /// Derives the fleet that carries a show of a given size from measured service times, by a simulation of queues: on paper
+    Fleet(Box<fleet::FleetArgs>),
     /// Starts the service and an empty handler in turn and measures both in the same run
     Compare(CompareArgs),
     /// Serves the empty handler that `compare` measures
@@ -268,6 +271,7 @@ pub fn run() -> ExitCode {
         Command::Journeys(args) => walk(&args),
         Command::Watch(args) => watch::run(&args),
         Command::Overload(args) => overload::run(&args),
+        Command::Fleet(args) => fleet::run(&args),
         Command::Compare(args) => compare(&args),
         Command::EmptyServer { listen } => match empty_server::run(&listen) {
             Ok(()) => ExitCode::SUCCESS,

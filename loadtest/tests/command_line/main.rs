@@ -122,6 +122,27 @@ fn bad_arguments_get_a_sentence() {
         (&["overload", "--seconds", "3"], &[], "3 is not in"),
         (&["compare", "--rounds", "0"], &[], "0 is not in"),
         (&["compare", "--pipeline", "65"], &[], "65 is not in"),
+        (&["fleet", "--set", "speed=1"], &[], "nothing is called"),
+        (&["fleet", "--shape", "1,0.5"], &[], "share 1"),
+        (&["fleet", "--log-nodes", "2"], &[], "1, 3, 5 or 7"),
+        (&["fleet", "--instance", "c0.nano"], &[], "no instance is called"),
+        (
+            &["fleet", "--times", "/nowhere/times.json"],
+            &[],
+            "cannot be read",
+        ),
+        (
+            &["fleet", "--prices", "/dev/null"],
+            &[],
+            "is not what it should be",
+        ),
+        (
+            &["fleet", "--requests-per-s", "1e12"],
+            &[],
+            "too many for one simulation",
+        ),
+        (&["fleet", "--front", "3"], &[], "--feeders"),
+        (&["fleet", "--share-max", "2"], &[], "1 at most"),
     ];
     for (command, more, sentence) in cases {
         let ran = run(&[*command, *more].concat());

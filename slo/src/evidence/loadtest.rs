@@ -143,6 +143,8 @@ pub(super) fn facts(command: &str, said: Verdict, rest: &Rest) -> Result<Facts, 
             };
             facts.counts.insert(VIOLATIONS.to_owned(), count);
         }
+        // Sums and a simulation: nothing of it happened.
+        "fleet" => {}
         other => {
             return Err(super::malformed(
                 PROGRAM,
