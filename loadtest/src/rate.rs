@@ -73,6 +73,9 @@ impl Ranks {
     }
 
     pub(crate) fn text(&self) -> String {
+        if self.samples == 0 {
+            return "none".to_string();
+        }
         let ranks = [self.p50, self.p95, self.p99, self.p999, self.max];
         let ms = |rank: Option<f64>| rank.map_or("never".to_string(), |ms| format!("{ms:.2}"));
         let [p50, p95, p99, p999, max] = ranks.map(ms);

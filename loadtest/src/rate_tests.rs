@@ -77,6 +77,8 @@ fn a_rank_counts_what_never_happened_as_the_longest() {
     assert_eq!((of(10).p999, of(10).max, of(10).never), (None, None, 10));
     assert_eq!(of(11).p99, None);
     assert_eq!(Ranks::of(&micros([]), 0).p50, None);
+    assert_eq!(Ranks::of(&micros([]), 0).text(), "none");
+    assert!(of(11).text().contains("p99 never"));
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(crate) use self::figures::FleetFigures;
 use self::figures::{Headroom, Outage, State};
 use self::inputs::{Basis, Input, Instance};
 pub(crate) use self::inputs::{InputError, Prices, Set, Times};
-use self::path::{Path, Seen};
+use self::path::Path;
 use self::plan::Share;
 pub(crate) use self::plan::{Fleet, Limits, Lose, Plan, WATCHERS_A_NODE};
 pub(crate) use self::shape::Shape;
@@ -68,8 +68,8 @@ pub(crate) fn run(
         instance,
         disk_mb_s: prices.disk.throughput_mb_s,
     };
-    let (healthy, _) = world.state(fleet, Lose::Nothing, None);
-    let lost = (plan.lose != Lose::Nothing).then(|| world.state(fleet, plan.lose, None).0);
+    let healthy = world.state(fleet, Lose::Nothing);
+    let lost = (plan.lose != Lose::Nothing).then(|| world.state(fleet, plan.lose));
     let outage = (plan.lose != Lose::Nothing).then(|| world.outage(fleet));
     let headroom = world.headroom(fleet, &healthy);
     let cost = Cost::of(&plan, fleet, &times, &prices, instance);
@@ -117,14 +117,9 @@ impl World<'_> {
     }
 
     /// The fleet in that state, with what was lost gone for good.
-    fn state(&self, fleet: Fleet, lose: Lose, shape: Option<&Shape>) -> (State, Seen) {
+    fn state(&self, fleet: Fleet, lose: Lose) -> State {
         let left = fleet.left(lose);
-        let path = self.path(fleet, left);
-        let seen = Path {
-            shape: shape.unwrap_or(path.shape),
-            ..path
-        }
-        .simulate();
+        let seen = self.path(fleet, left).simulate();
         let simulated = |what, share| Share {
             what,
             share,
@@ -135,15 +130,14 @@ impl World<'_> {
             .shares(self.times, self.instance, self.disk_mb_s, (fleet, left));
         shares.push(simulated("the leader's one loop", seen.leader_share));
         shares.push(simulated("the one core that applies", seen.apply_share));
-        let state = State {
+        State {
             left,
             shares,
             ack_ms: Ranks::of(&seen.ack_us, seen.peak_votes),
             end_to_end_ms: Ranks::of(&seen.end_to_end_us, seen.end_to_end_us.len()),
             entries_per_s: seen.entries_per_s,
             votes_an_entry: seen.votes_an_entry,
-        };
-        (state, seen)
+        }
     }
 
     /// The moment of the loss: no leader for a while, and a part of the others is gone.
@@ -184,11 +178,16 @@ impl World<'_> {
             return headroom;
         }
         (headroom.holds_times, headroom.breaks_times) = (1.0, None);
-        let shape = Shape::even(TIMES_SHAPE_S);
         for times in TIMES {
-            let plan = self.plan.times(times);
+            let plan = Plan {
+                shape: Shape::even(TIMES_SHAPE_S),
+                ..self.plan.times(times)
+            };
+            if plan.impossible().is_some() {
+                break;
+            }
             let world = World { plan: &plan, ..*self };
-            let (state, _) = world.state(fleet, Lose::Nothing, Some(&shape));
+            let state = world.state(fleet, Lose::Nothing);
             let breaks = state.missed(&plan.limits, Some(FULL));
             if !breaks.is_empty() {
                 (headroom.breaks_times, headroom.breaks) = (Some(times), breaks);

@@ -88,7 +88,7 @@ impl Fleet {
     pub(super) fn left(self, lose: Lose) -> Self {
         Self {
             // Log nodes lie in zones of their own, so one is lost either way.
-            log: self.log - usize::from(lose != Lose::Nothing && self.log > 1),
+            log: self.log - usize::from(lose != Lose::Nothing),
             front: lose.left_of(self.front),
             feeders: lose.left_of(self.feeders),
         }
@@ -110,6 +110,11 @@ pub(crate) struct Share {
 impl Plan {
     /// Why such a fleet cannot be thought through; none where it can.
     pub(crate) fn impossible(&self) -> Option<String> {
+        if self.log_nodes == 1 && self.lose != Lose::Nothing {
+            let sentence =
+                "a log of one member cannot lose it: ask for more --log-nodes, or to --lose nothing";
+            return Some(sentence.to_string());
+        }
         let votes = self.shape.votes(self.requests_per_s);
         (votes > VOTES_MAX).then(|| {
             format!("{votes:.0} votes are too many for one simulation, which takes {VOTES_MAX:.0}: ask for a shorter --shape")

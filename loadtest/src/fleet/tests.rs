@@ -226,6 +226,15 @@ fn what_cannot_be_gets_a_sentence() {
         long.impossible()
             .is_some_and(|sentence| sentence.contains("too many"))
     );
+    let alone = Plan {
+        log_nodes: 1,
+        ..plan()
+    };
+    assert!(
+        alone
+            .impossible()
+            .is_some_and(|sentence| sentence.contains("of one member"))
+    );
     assert_eq!(plan().impossible(), None);
 }
 

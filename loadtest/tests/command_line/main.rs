@@ -81,70 +81,74 @@ impl Ran {
     }
 }
 
+const PASSWORD: [&str; 2] = ["--operator-password", "x"];
+
+/// What is asked, with what else, and what is said to it.
+const BAD_ARGUMENTS: &[(&[&str], &[&str], &str)] = &[
+    (&[], &[], "Usage"),
+    (&["vote"], &[], "unrecognized subcommand"),
+    (&["votes"], &[], "--operator-password"),
+    (&["votes", "--seconds", "0"], &PASSWORD, "0 is not in"),
+    (&["votes", "--connections", "many"], &PASSWORD, "invalid digit"),
+    (&["rate"], &PASSWORD, "--votes-per-s"),
+    (&["rate", "--votes-per-s", "-1"], &PASSWORD, "-1"),
+    (&["rate", "--votes-per-s", "nan"], &PASSWORD, "above 0"),
+    (
+        &["rate", "--votes-per-s", "1e9"],
+        &PASSWORD,
+        "too many for one run",
+    ),
+    (
+        &["rate", "--votes-per-s", "5", "--pace", "fast"],
+        &PASSWORD,
+        "fast",
+    ),
+    (&["journeys", "--mix", "nobody=1"], &PASSWORD, "nobody is called"),
+    (&["journeys", "--mix", "voter=0"], &PASSWORD, "nobody comes"),
+    (&["journeys", "--plan", "x"], &PASSWORD, "--plan"),
+    (
+        &["journeys", "--plan", "9,9", "--users", "3"],
+        &PASSWORD,
+        "cannot be used with",
+    ),
+    (&["watch"], &[], "--votes-per-s"),
+    (
+        &["watch", "--votes-per-s", "1", "--url", "http://127.0.0.1:1"],
+        &[],
+        "--operator-password",
+    ),
+    (&["watch", "--votes-per-s", "1e9"], &[], "too many for one run"),
+    (&["overload", "--times", "0"], &[], "above 0"),
+    (&["overload", "--seconds", "3"], &[], "3 is not in"),
+    (&["compare", "--rounds", "0"], &[], "0 is not in"),
+    (&["compare", "--pipeline", "65"], &[], "65 is not in"),
+    (&["fleet", "--set", "speed=1"], &[], "nothing is called"),
+    (&["fleet", "--shape", "1,0.5"], &[], "share 1"),
+    (&["fleet", "--log-nodes", "2"], &[], "1, 3, 5 or 7"),
+    (&["fleet", "--log-nodes", "1"], &[], "of one member"),
+    (&["fleet", "--instance", "c0.nano"], &[], "no instance is called"),
+    (
+        &["fleet", "--times", "/nowhere/times.json"],
+        &[],
+        "cannot be read",
+    ),
+    (
+        &["fleet", "--prices", "/dev/null"],
+        &[],
+        "is not what it should be",
+    ),
+    (
+        &["fleet", "--requests-per-s", "1e12"],
+        &[],
+        "too many for one simulation",
+    ),
+    (&["fleet", "--front", "3"], &[], "--feeders"),
+    (&["fleet", "--share-max", "2"], &[], "1 at most"),
+];
+
 #[test]
 fn bad_arguments_get_a_sentence() {
-    let password = ["--operator-password", "x"];
-    let cases: &[(&[&str], &[&str], &str)] = &[
-        (&[], &[], "Usage"),
-        (&["vote"], &[], "unrecognized subcommand"),
-        (&["votes"], &[], "--operator-password"),
-        (&["votes", "--seconds", "0"], &password, "0 is not in"),
-        (&["votes", "--connections", "many"], &password, "invalid digit"),
-        (&["rate"], &password, "--votes-per-s"),
-        (&["rate", "--votes-per-s", "-1"], &password, "-1"),
-        (&["rate", "--votes-per-s", "nan"], &password, "above 0"),
-        (
-            &["rate", "--votes-per-s", "1e9"],
-            &password,
-            "too many for one run",
-        ),
-        (
-            &["rate", "--votes-per-s", "5", "--pace", "fast"],
-            &password,
-            "fast",
-        ),
-        (&["journeys", "--mix", "nobody=1"], &password, "nobody is called"),
-        (&["journeys", "--mix", "voter=0"], &password, "nobody comes"),
-        (&["journeys", "--plan", "x"], &password, "--plan"),
-        (
-            &["journeys", "--plan", "9,9", "--users", "3"],
-            &password,
-            "cannot be used with",
-        ),
-        (&["watch"], &[], "--votes-per-s"),
-        (
-            &["watch", "--votes-per-s", "1", "--url", "http://127.0.0.1:1"],
-            &[],
-            "--operator-password",
-        ),
-        (&["watch", "--votes-per-s", "1e9"], &[], "too many for one run"),
-        (&["overload", "--times", "0"], &[], "above 0"),
-        (&["overload", "--seconds", "3"], &[], "3 is not in"),
-        (&["compare", "--rounds", "0"], &[], "0 is not in"),
-        (&["compare", "--pipeline", "65"], &[], "65 is not in"),
-        (&["fleet", "--set", "speed=1"], &[], "nothing is called"),
-        (&["fleet", "--shape", "1,0.5"], &[], "share 1"),
-        (&["fleet", "--log-nodes", "2"], &[], "1, 3, 5 or 7"),
-        (&["fleet", "--instance", "c0.nano"], &[], "no instance is called"),
-        (
-            &["fleet", "--times", "/nowhere/times.json"],
-            &[],
-            "cannot be read",
-        ),
-        (
-            &["fleet", "--prices", "/dev/null"],
-            &[],
-            "is not what it should be",
-        ),
-        (
-            &["fleet", "--requests-per-s", "1e12"],
-            &[],
-            "too many for one simulation",
-        ),
-        (&["fleet", "--front", "3"], &[], "--feeders"),
-        (&["fleet", "--share-max", "2"], &[], "1 at most"),
-    ];
-    for (command, more, sentence) in cases {
+    for (command, more, sentence) in BAD_ARGUMENTS {
         let ran = run(&[*command, *more].concat());
         ran.ends(&command.join(" "), WRONG_ARGUMENTS, sentence);
         assert!(
