@@ -1,5 +1,6 @@
 //! The command line.
 
+mod fleet;
 mod overload;
 mod watch;
 
@@ -13,7 +14,9 @@ use serde::Serialize;
 use crate::arrivals::Pace;
 use crate::evidence::{Evidence, Machine, Verdict};
 use crate::journeys::{self, Journeys, Mix, Plan};
-use crate::rate::{self, Rate};
+use crate::open_loop::Flow;
+use crate::own_service::kept;
+use crate::rate::{self, Rate, RateFigures};
 use crate::session::{Figures, Pressure, SessionError, Subject};
 use crate::{compare, empty_server, evidence, session};
 
@@ -38,6 +41,8 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Offers a service of the run's own a multiple of what it can do, and sees how it bears that and comes back
     Overload(overload::OverloadArgs),
+    /// Derives the fleet that carries a show of a given size from measured service times, by a simulation of queues: on paper
+    Fleet(Box<fleet::FleetArgs>),
     /// Starts the service and an empty handler in turn and measures both in the same run
     Compare(CompareArgs),
     /// Serves the empty handler that `compare` measures
@@ -159,14 +164,16 @@ impl RateArgs {
     fn rate(&self) -> Rate {
         let count = |value: u64| usize::try_from(value).expect("clap has bounded it");
         Rate {
-            votes_per_s: self.votes_per_s,
-            pace: self.pace,
-            seed: self.seed,
-            connections: count(self.connections),
-            depth: count(self.depth),
-            threads: count(self.threads.min(self.connections)),
-            warmup_s: self.warmup_seconds,
-            window_s: self.seconds,
+            flow: Flow {
+                votes_per_s: self.votes_per_s,
+                pace: self.pace,
+                seed: self.seed,
+                connections: count(self.connections),
+                depth: count(self.depth),
+                threads: count(self.threads.min(self.connections)),
+                warmup_s: self.warmup_seconds,
+                window_s: self.seconds,
+            },
             ack_p99_ms_max: self.ack_p99_ms_max,
         }
     }
@@ -264,6 +271,7 @@ pub fn run() -> ExitCode {
         Command::Journeys(args) => walk(&args),
         Command::Watch(args) => watch::run(&args),
         Command::Overload(args) => overload::run(&args),
+        Command::Fleet(args) => fleet::run(&args),
         Command::Compare(args) => compare(&args),
         Command::EmptyServer { listen } => match empty_server::run(&listen) {
             Ok(()) => ExitCode::SUCCESS,
@@ -281,56 +289,52 @@ fn votes(args: &VotesArgs) -> ExitCode {
         .and_then(|subject| session::run_closed(&subject, pressure));
     let (report, ledger) = match ran {
         Ok(ran) => ran,
-        Err(error) => return conclude("votes", evidence, (Verdict::NoData, error.to_string()), ()),
+        Err(error) => return nothing("votes", evidence, error.to_string()),
     };
     let figures = Figures::of(&report, pressure.threads, Some(ledger));
     println!(
         "{:.0} votes/s over {} s on {} connections; ack latency p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms\n\
-         {} votes acknowledged, {} counted, {} in doubt\n\
+         {ledger}\n\
          closed loop: a figure of throughput; while the service stalls, so does the generator, so trust no percentile of it",
         figures.votes_per_s,
         pressure.window_s,
         pressure.connections,
         figures.ack_latency_ms.p50,
         figures.ack_latency_ms.p99,
-        figures.ack_latency_ms.max,
-        ledger.acked,
-        ledger.counted,
-        ledger.in_doubt
+        figures.ack_latency_ms.max
     );
-    let concluded = match figures.doubts().first() {
-        _ if !ledger.balances() => (Verdict::Fail, "the books do not balance".to_string()),
-        _ if ledger.acked == 0 => (Verdict::NoData, "no vote was acknowledged".to_string()),
-        Some(doubt) => (Verdict::Inconclusive, doubt.clone()),
-        None => (Verdict::Pass, "every acknowledged vote is counted".to_string()),
-    };
+    let concluded = ledger
+        .verdict()
+        .unwrap_or_else(|| match figures.doubts().first() {
+            Some(doubt) => (Verdict::Inconclusive, doubt.clone()),
+            None => (Verdict::Pass, "every acknowledged vote is counted".to_string()),
+        });
     conclude("votes", evidence, concluded, figures)
 }
 
 fn rate(args: &RateArgs) -> ExitCode {
     let rate = args.rate();
-    if let Some(sentence) = rate.too_many() {
-        eprintln!("error: {sentence}");
-        return ExitCode::from(WRONG_ARGUMENTS);
+    if let Some(sentence) = rate::too_many(&rate.flow, 0) {
+        return wrong_arguments(&sentence);
     }
     let ran = args
         .service
         .subject()
         .and_then(|subject| rate::run(&subject, rate));
-    match ran {
-        Ok(figures) => {
-            println!("{}", figures.text());
-            conclude("rate", &args.evidence, figures.verdict(), figures)
-        }
-        Err(error) => conclude("rate", &args.evidence, (Verdict::NoData, error.to_string()), ()),
-    }
+    let ran = ran.map_err(|error| error.to_string());
+    finish(
+        "rate",
+        &args.evidence,
+        ran,
+        RateFigures::text,
+        RateFigures::verdict,
+    )
 }
 
 fn walk(args: &JourneysArgs) -> ExitCode {
     let journeys = args.journeys();
     if let Some(sentence) = journeys.plan.too_few_for(&journeys.mix) {
-        eprintln!("error: {sentence}");
-        return ExitCode::from(WRONG_ARGUMENTS);
+        return wrong_arguments(&sentence);
     }
     let folder = args.evidence.folder();
     if let Err(error) = std::fs::create_dir_all(&folder) {
@@ -342,12 +346,7 @@ fn walk(args: &JourneysArgs) -> ExitCode {
             println!("{}\nreport: {}", figures.text(), journeys.report.display());
             conclude("journeys", &args.evidence, figures.verdict(), figures)
         }
-        Err(error) => conclude(
-            "journeys",
-            &args.evidence,
-            (Verdict::NoData, error.to_string()),
-            (),
-        ),
+        Err(error) => nothing("journeys", &args.evidence, error.to_string()),
     }
 }
 
@@ -373,19 +372,15 @@ fn compare(args: &CompareArgs) -> ExitCode {
     match compare::run(pressure, rounds, scratch.path()) {
         Ok(comparison) => {
             print!("{}", comparison.table());
+            if comparison.stopped.is_some() {
+                println!("what the servers said: {}", scratch.keep().display());
+            }
             let concluded = comparison.verdict();
             conclude("compare", &args.pressure.evidence, concluded, comparison)
         }
         Err(error) => {
-            // What the servers said is kept: it is the only evidence there is.
-            let kept = scratch.keep();
-            let sentence = format!("{error} (kept: {})", kept.display());
-            conclude(
-                "compare",
-                &args.pressure.evidence,
-                (Verdict::NoData, sentence),
-                (),
-            )
+            // What the servers said is the only evidence there is.
+            nothing("compare", &args.pressure.evidence, kept(&error, scratch))
         }
     }
 }
@@ -396,9 +391,36 @@ impl EvidenceArgs {
     }
 }
 
+fn wrong_arguments(sentence: &str) -> ExitCode {
+    eprintln!("error: {sentence}");
+    ExitCode::from(WRONG_ARGUMENTS)
+}
+
 fn no_data(error: &impl std::fmt::Display) -> ExitCode {
     eprintln!("NO-DATA: {error}");
     ExitCode::from(Verdict::NoData as u8)
+}
+
+/// A run in which nothing was measured, for that reason.
+fn nothing(command: &str, args: &EvidenceArgs, sentence: String) -> ExitCode {
+    conclude(command, args, (Verdict::NoData, sentence), ())
+}
+
+/// The end of a run: what it found, for people, and its verdict.
+fn finish<T: Serialize>(
+    command: &str,
+    args: &EvidenceArgs,
+    ran: Result<T, String>,
+    text: fn(&T) -> String,
+    verdict: fn(&T) -> (Verdict, String),
+) -> ExitCode {
+    match ran {
+        Ok(figures) => {
+            println!("{}", text(&figures));
+            conclude(command, args, verdict(&figures), figures)
+        }
+        Err(sentence) => nothing(command, args, sentence),
+    }
 }
 
 /// Says the verdict, writes the evidence, and gives the exit code.
@@ -426,7 +448,13 @@ fn conclude(
     );
     match evidence::write(&args.folder(), &evidence) {
         Ok(path) => println!("evidence: {}", path.display()),
-        Err(error) => return no_data(&format!("the evidence cannot be written: {error}")),
+        Err(error) => {
+            // What was measured is not to be lost with it.
+            if let Ok(text) = serde_json::to_string_pretty(&evidence) {
+                println!("{text}");
+            }
+            return no_data(&format!("the evidence cannot be written: {error}"));
+        }
     }
     ExitCode::from(verdict as u8)
 }

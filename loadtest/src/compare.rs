@@ -13,7 +13,7 @@ use crate::issuer::Issuer;
 use crate::own_service::OwnService;
 use crate::peers::{PeerSide, Peers};
 use crate::processes::{ProcessError, Server, beside};
-use crate::session::{self, Figures, Pressure, SessionError};
+use crate::session::{self, Figures, Ledger, Pressure, SessionError};
 use crate::statistics::{LatencyMs, Limit, Spread, latencies};
 
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,8 @@ pub(crate) enum CompareError {
     Session(#[from] SessionError),
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error("the service did not show its leaderboard any more: {0}")]
+    Gone(Ledger),
     #[error("a folder for the run cannot be made: {0}")]
     Folder(std::io::Error),
 }
@@ -39,6 +41,8 @@ pub(crate) struct Comparison {
     pub(crate) ratio: f64,
     pub(crate) ratio_by_round: Spread,
     pub(crate) peers: Vec<PeerSide>,
+    /// Why there are fewer rounds than were asked for.
+    pub(crate) stopped: Option<String>,
 }
 
 /// One of the two, over all rounds.
@@ -49,35 +53,55 @@ pub(crate) struct Side {
     pub(crate) rounds: Vec<Figures>,
 }
 
-/// Runs `rounds` of both, each on a fresh process and a fresh data folder under `folder`.
+/// Runs `rounds` of both, each on a fresh process and a fresh data folder under `folder`. Where one cannot go on, the whole
+/// rounds before it are kept.
+///
+/// # Errors
+/// Where there is no whole round.
 pub(crate) fn run(pressure: Pressure, rounds: usize, folder: &Path) -> Result<Comparison, CompareError> {
-    let (mut services, mut empties) = (Collected::default(), Collected::default());
-    let mut peers = Peers::default();
+    let mut all = Rounds::default();
+    let mut stopped = None;
     for round in 1..=rounds {
-        let at = folder.join(round.to_string());
-        std::fs::create_dir_all(&at).map_err(CompareError::Folder)?;
-        let figures = services.take(service_round(pressure, &at)?);
-        eprintln!(
-            "round {round} of {rounds}: service {:>9.0} votes/s",
-            figures.votes_per_s
-        );
-        let figures = empties.take(empty_round(pressure, &at)?);
-        eprintln!(
-            "round {round} of {rounds}: empty   {:>9.0} requests/s",
-            figures.votes_per_s
-        );
-        peers.take_round(pressure, &at, |peer, said| {
-            eprintln!("round {round} of {rounds}: {} {said}", peer.name());
-        });
+        let named = format!("round {round} of {rounds}");
+        match all.take(pressure, &named, &folder.join(round.to_string())) {
+            Ok(()) => {}
+            Err(error) if all.empties.rounds.is_empty() => return Err(error),
+            Err(error) => {
+                stopped = Some(format!("{named} did not end: {error}"));
+                break;
+            }
+        }
     }
     let binary = beside("ostraka").map_err(CompareError::Folder)?;
     let binary_sha256 = evidence::sha256_of(&binary);
-    let comparison = Comparison::of(pressure, services, empties);
+    let comparison = Comparison::of(pressure, all.services, all.empties);
     Ok(Comparison {
         binary_sha256,
-        peers: peers.beside(comparison.service.votes_per_s.median),
+        peers: all.peers.beside(comparison.service.votes_per_s.median),
+        stopped,
         ..comparison
     })
+}
+
+#[derive(Default)]
+struct Rounds {
+    services: Collected,
+    empties: Collected,
+    peers: Peers,
+}
+
+impl Rounds {
+    fn take(&mut self, pressure: Pressure, round: &str, folder: &Path) -> Result<(), CompareError> {
+        std::fs::create_dir_all(folder).map_err(CompareError::Folder)?;
+        let figures = self.services.take(service_round(pressure, folder)?);
+        eprintln!("{round}: service {:>9.0} votes/s", figures.votes_per_s);
+        let figures = self.empties.take(empty_round(pressure, folder)?);
+        eprintln!("{round}: empty   {:>9.0} requests/s", figures.votes_per_s);
+        self.peers.take_round(pressure, folder, |peer, said| {
+            eprintln!("{round}: {} {said}", peer.name());
+        });
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -123,18 +147,18 @@ impl Comparison {
             ratio,
             ratio_by_round,
             peers: Vec::new(),
+            stopped: None,
         }
     }
 
     /// The verdict, and the sentence that goes with it.
     pub(crate) fn verdict(&self) -> (Verdict, String) {
-        let unbalanced = self.service.rounds.iter().filter_map(|figures| figures.ledger);
-        if let Some(ledger) = unbalanced.into_iter().find(|ledger| !ledger.balances()) {
-            let sentence = format!(
-                "the books do not balance: {} votes acknowledged, {} counted, {} in doubt",
-                ledger.acked, ledger.counted, ledger.in_doubt
-            );
+        let mut ledgers = self.service.rounds.iter().filter_map(|figures| figures.ledger);
+        if let Some(sentence) = ledgers.find_map(|ledger| ledger.unbalanced()) {
             return (Verdict::Fail, sentence);
+        }
+        if let Some(sentence) = &self.stopped {
+            return (Verdict::Inconclusive, sentence.clone());
         }
         let mut doubts: Vec<String> = self.service.rounds.iter().flat_map(Figures::doubts).collect();
         doubts.extend(self.empty.rounds.iter().filter_map(Figures::crowd));
@@ -235,6 +259,9 @@ fn service_round(pressure: Pressure, folder: &Path) -> Result<(Figures, Histogra
     let service = OwnService::start(folder)?;
     let subject = service.subject();
     let (report, ledger) = session::run_closed(&subject, pressure)?;
+    if ledger.counted.is_none() {
+        return Err(CompareError::Gone(ledger));
+    }
     service.kill();
     Ok((
         Figures::of(&report, pressure.threads, Some(ledger)),

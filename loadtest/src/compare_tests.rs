@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::evidence::Loop;
-use crate::session::Ledger;
 use crate::statistics::CpuCores;
 
 fn figures(votes_per_s: f64, generator: f64, ledger: Option<Ledger>) -> Figures {
@@ -48,7 +47,7 @@ fn comparison(services: Vec<Figures>, empties: Vec<Figures>) -> Comparison {
 fn balanced() -> Option<Ledger> {
     Some(Ledger {
         acked: 10,
-        counted: 10,
+        counted: Some(10),
         in_doubt: 0,
     })
 }
@@ -74,7 +73,7 @@ fn a_clean_run_passes_with_its_ratio() {
 fn books_that_do_not_balance_fail_whatever_else() {
     let lost = Some(Ledger {
         acked: 10,
-        counted: 9,
+        counted: Some(9),
         in_doubt: 0,
     });
     let comparison = comparison(vec![figures(50.0, 1.0, lost)], vec![figures(100.0, 0.5, None)]);
@@ -115,4 +114,17 @@ fn refusals_make_a_run_inconclusive() {
     let (verdict, sentence) = comparison(vec![refused], vec![figures(100.0, 0.5, None)]).verdict();
     assert_eq!(verdict, Verdict::Inconclusive);
     assert!(sentence.contains("4 votes were answered 503"), "{sentence}");
+}
+
+#[test]
+fn a_comparison_that_did_not_come_to_its_end_is_inconclusive_and_keeps_its_rounds() {
+    let mut stopped = comparison(
+        vec![figures(50.0, 0.5, balanced())],
+        vec![figures(100.0, 0.5, None)],
+    );
+    stopped.stopped = Some("round 2 of 3 did not end: it is gone".to_string());
+    let (verdict, sentence) = stopped.verdict();
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(sentence.contains("round 2 of 3"), "{sentence}");
+    assert_eq!(stopped.service.rounds.len(), 1);
 }

@@ -10,6 +10,7 @@ mod cpu;
 mod empty_server;
 pub mod evidence;
 pub mod fill;
+mod fleet;
 mod generator;
 pub mod issuer;
 mod journeys;

@@ -16,8 +16,8 @@ use crate::evidence::Verdict;
 use crate::generator::{self, Counts, LoadError};
 use crate::issuer::Issuer;
 use crate::memory::resident_kib;
-use crate::open_loop::{self, OpenLoad, OpenReport, Surge};
-use crate::rate::Ranks;
+use crate::open_loop::{self, Flow, OpenLoad, OpenReport, Surge};
+use crate::rate::{NOTICED_MS_P99_MAX, Ranks};
 use crate::session::{self, Ledger, Pressure, SessionError, Subject};
 use crate::statistics::{CpuCores, Limit};
 use crate::wire::VoteTemplate;
@@ -30,8 +30,6 @@ const VOTERS_MAX: u32 = 12_000_000;
 const VOTERS_RESERVE: f64 = 1.25;
 /// The overload's voters have higher numbers than those who vote to find the maximum.
 const FIRST_VOTER: u32 = 1_000_000_000;
-/// How late the generator may notice that a vote is due, p99, ms.
-const NOTICED_MS_P99_MAX: f64 = 5.0;
 /// Of what is offered, acknowledged or not: below it what was not refused was held back by the generator.
 const REACHED_SHARE_MIN: f64 = 0.95;
 const MEMORY_LOOK: Duration = Duration::from_millis(250);
@@ -168,26 +166,24 @@ fn drive(
     let probed = generator::run(probe)?;
     let max = (probed.votes_per_s(), probed.cpu.limit(overload.threads));
     eprintln!("maximum: {:.0} votes/s", max.0);
-    let load = OpenLoad {
-        addr: subject.addr,
-        template: template.clone(),
-        issuer: issuer.clone(),
-        first_voter: FIRST_VOTER,
-        traced: None,
+    let flow = Flow {
         votes_per_s: max.0 * CALM_SHARE,
-        surge: Some(Surge {
-            within: overload.within(),
-            times: overload.times / CALM_SHARE,
-        }),
-        voters: Some(overload.voters(max.0)?),
         pace: overload.pace,
         seed: overload.seed,
         connections: overload.connections,
         depth: overload.depth,
         threads: overload.threads,
-        warmup: Duration::from_secs(overload.before_s),
-        window: Duration::from_secs(overload.overload_s + overload.after_s),
-        server_pid: subject.pid,
+        warmup_s: overload.before_s,
+        window_s: overload.overload_s + overload.after_s,
+    };
+    let load = OpenLoad {
+        first_voter: FIRST_VOTER,
+        surge: Some(Surge {
+            within: overload.within(),
+            times: overload.times / CALM_SHARE,
+        }),
+        voters: Some(overload.voters(max.0)?),
+        ..OpenLoad::plain(subject, template, issuer, flow)
     };
     let ready = open_loop::Ready::of(load)?;
     let start = Instant::now();
@@ -283,11 +279,6 @@ impl OverloadFigures {
 
     /// For people.
     pub(crate) fn text(&self) -> String {
-        let Ledger {
-            acked,
-            counted,
-            in_doubt,
-        } = self.ledger;
         let refused: Vec<_> = self
             .refused
             .iter()
@@ -300,7 +291,7 @@ impl OverloadFigures {
              refused, {}: {}\n\
              never answered: {}; noticed by the generator: {}\n\
              recovered {:.1} s after the overload; memory {} in its second quarter, {} in its last\n\
-             all in all {acked} votes acknowledged, {counted} counted, {in_doubt} in doubt",
+             all in all {}",
             self.max_per_s,
             self.offered_per_s,
             self.asked.overload_s,
@@ -318,6 +309,7 @@ impl OverloadFigures {
             self.recovery_s,
             kib(self.memory_early_kib),
             kib(self.memory_late_kib),
+            self.ledger,
         )
     }
 
@@ -328,7 +320,7 @@ impl OverloadFigures {
                 "the maximum is the generator's, not the service's: give it more --threads".to_string(),
             );
         }
-        if self.noticed_ms.p99.is_none_or(|ms| ms > NOTICED_MS_P99_MAX) || self.limit == Limit::Generator {
+        if self.noticed_ms.is_over(NOTICED_MS_P99_MAX) || self.limit == Limit::Generator {
             return Some(format!(
                 "the generator could not offer so much (it was late: {}): give it more --threads or a machine of its own",
                 self.noticed_ms.text()
@@ -404,19 +396,8 @@ impl OverloadFigures {
 
     /// The verdict, and the sentence that goes with it.
     pub(crate) fn verdict(&self) -> (Verdict, String) {
-        let Ledger {
-            acked,
-            counted,
-            in_doubt,
-        } = self.ledger;
-        if !self.ledger.balances() {
-            let sentence = format!(
-                "the books do not balance: {acked} votes acknowledged, {counted} counted, {in_doubt} in doubt"
-            );
-            return (Verdict::Fail, sentence);
-        }
-        if acked == 0 {
-            return (Verdict::NoData, "no vote was acknowledged".to_string());
+        if let Some(verdict) = self.ledger.verdict() {
+            return verdict;
         }
         if let Some(doubt) = self.doubt() {
             return (Verdict::Inconclusive, doubt);

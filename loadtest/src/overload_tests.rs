@@ -56,7 +56,7 @@ fn says(change: impl FnOnce(&mut OverloadFigures), verdict: Verdict, sentence: &
         limit: Limit::Machine,
         ledger: Ledger {
             acked: 600_000,
-            counted: 600_000,
+            counted: Some(600_000),
             in_doubt: 0,
         },
     };
@@ -97,7 +97,7 @@ fn each_planted_fault_fails() {
         "memory grew",
     );
     says(|it| it.recovery_s = 2.1, Verdict::Fail, "recovered after 2.1 s");
-    says(|it| it.ledger.counted = 599_999, Verdict::Fail, "books");
+    says(|it| it.ledger.counted = Some(599_999), Verdict::Fail, "books");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn an_overload_that_was_not_offered_says_nothing() {
         Verdict::Inconclusive,
         "no voter was left",
     );
-    let none = |it: &mut OverloadFigures| (it.ledger.acked, it.ledger.counted) = (0, 0);
+    let none = |it: &mut OverloadFigures| (it.ledger.acked, it.ledger.counted) = (0, Some(0));
     says(none, Verdict::NoData, "no vote");
 }
 

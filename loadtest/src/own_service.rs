@@ -1,5 +1,6 @@
 //! A service of the run's own: a fresh process on free ports, with a fresh data folder and a password that nobody else has.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -39,8 +40,27 @@ impl OwnService {
         })
     }
 
-    /// The same, in a new folder beneath `folder`, which goes when it is dropped.
-    pub(crate) fn in_scratch(folder: &Path) -> Result<(TempDir, Self), ProcessError> {
+    /// Has work done on one whose folder is a new one beneath `folder`, and goes with it. Where that fails, what the service
+    /// said is kept, and the sentence says where: it is the only evidence there is.
+    pub(crate) fn run<T, E: Display>(
+        folder: &Path,
+        work: impl FnOnce(&Subject<'_>) -> Result<T, E>,
+    ) -> Result<T, String> {
+        let (scratch, mut service) = Self::in_scratch(folder).map_err(|error| error.to_string())?;
+        let worked = work(&service.subject());
+        let ended = service.server.has_ended();
+        service.kill();
+        match worked {
+            Err(error) => Err(kept(&error, scratch)),
+            Ok(worked) if ended => {
+                eprintln!("{}", kept(&"the service ended before it was told to", scratch));
+                Ok(worked)
+            }
+            Ok(worked) => Ok(worked),
+        }
+    }
+
+    fn in_scratch(folder: &Path) -> Result<(TempDir, Self), ProcessError> {
         std::fs::create_dir_all(folder).map_err(ProcessError::Log)?;
         let mut scratch = tempfile::Builder::new();
         let scratch = scratch.prefix("service-").tempdir_in(folder);
@@ -65,4 +85,9 @@ impl OwnService {
     pub(crate) fn kill(self) {
         self.server.kill();
     }
+}
+
+/// The error, and where what the servers said is kept.
+pub(crate) fn kept(error: &impl Display, scratch: TempDir) -> String {
+    format!("{error} (kept: {})", scratch.keep().display())
 }

@@ -81,6 +81,11 @@ impl Server {
         }
     }
 
+    /// Whether it is gone already, for whatever reason.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Kills it, as a crash would, and waits until it is gone.
     pub(crate) fn kill(self) {
         drop(self);
@@ -118,12 +123,18 @@ mod tests {
     fn a_server_is_found_by_its_own_words_and_killed() {
         let folder = tempfile::tempdir().unwrap();
         let script = "echo hello; echo 'public   http://127.0.0.1:4711'; exec sleep 60";
-        let server = Server::start("it", shell(script), &folder.path().join("log")).unwrap();
+        let mut server = Server::start("it", shell(script), &folder.path().join("log")).unwrap();
         assert_eq!(server.addr.port(), 4711);
+        assert!(!server.has_ended());
         let stat = format!("/proc/{}", server.pid());
         assert!(Path::new(&stat).exists());
         server.kill();
         assert!(!Path::new(&stat).exists());
+        let brief = "echo 'public   http://127.0.0.1:4711'; exec sleep 0.1";
+        let mut server = Server::start("it", shell(brief), &folder.path().join("log")).unwrap();
+        while !server.has_ended() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     #[test]

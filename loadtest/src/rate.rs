@@ -1,49 +1,38 @@
 //! `loadtest rate`: votes at a stated rate, and what their latencies amount to.
 
-use std::time::Duration;
-
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::arrivals::Pace;
 use crate::evidence::{Buckets, Loop, Verdict};
-use crate::open_loop::{self, OpenLoad, OpenReport};
+use crate::open_loop::{self, Flow, OpenLoad, OpenReport};
 use crate::session::{self, Ledger, SessionError, Subject};
 use crate::statistics::{CpuCores, Limit};
 
 /// Votes of one run. Each is ready before the first is sent, at about 450 bytes of memory.
-pub(crate) const VOTES_MAX: u64 = 3_000_000;
+const VOTES_MAX: u64 = 3_000_000;
 
 /// How late the generator may notice that a vote is due, p99: a tenth of what an acknowledgement may take, and five times its
 /// timer's step.
-const NOTICED_MS_P99_MAX: f64 = 5.0;
+pub(crate) const NOTICED_MS_P99_MAX: f64 = 5.0;
 
 /// Samples with which the 99th percentile of a service that is as good as its objective is seen with 95 % confidence:
 /// 0.99^n < 0.05.
-const P99_SAMPLES_MIN: u64 = 299;
+pub(crate) const P99_SAMPLES_MIN: u64 = 299;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Rate {
-    pub(crate) votes_per_s: f64,
-    pub(crate) pace: Pace,
-    pub(crate) seed: u64,
-    pub(crate) connections: usize,
-    pub(crate) depth: usize,
-    pub(crate) threads: usize,
-    pub(crate) warmup_s: u64,
-    pub(crate) window_s: u64,
+    #[serde(flatten)]
+    pub(crate) flow: Flow,
     pub(crate) ack_p99_ms_max: Option<f64>,
 }
 
-impl Rate {
-    /// How many votes there would be more than fit; none where all do.
-    pub(crate) fn too_many(&self) -> Option<String> {
-        let votes = self.votes_per_s * (self.warmup_s + self.window_s) as f64;
-        (votes > VOTES_MAX as f64).then(|| {
-            format!("{votes:.0} votes are too many for one run, which takes {VOTES_MAX}: ask for fewer seconds or votes a second")
-        })
-    }
+/// How many votes there would be more than fit, where others were cast for so long before; none where all do.
+pub(crate) fn too_many(flow: &Flow, before_s: u64) -> Option<String> {
+    let votes = flow.votes_per_s * (before_s + flow.warmup_s + flow.window_s) as f64;
+    (votes > VOTES_MAX as f64).then(|| {
+        format!("{votes:.0} votes are too many for one run, which takes {VOTES_MAX}: ask for fewer seconds or votes a second")
+    })
 }
 
 /// Of votes that were to begin within the window; ms from then on. A rank is none where so many were never acknowledged.
@@ -78,7 +67,15 @@ impl Ranks {
         }
     }
 
+    /// Whether the 99th percentile is longer, or none.
+    pub(crate) fn is_over(&self, ms_max: f64) -> bool {
+        self.p99.is_none_or(|ms| ms > ms_max)
+    }
+
     pub(crate) fn text(&self) -> String {
+        if self.samples == 0 {
+            return "none".to_string();
+        }
         let ranks = [self.p50, self.p95, self.p99, self.p999, self.max];
         let ms = |rank: Option<f64>| rank.map_or("never".to_string(), |ms| format!("{ms:.2}"));
         let [p50, p95, p99, p999, max] = ranks.map(ms);
@@ -129,39 +126,35 @@ impl RateFigures {
             refused: report.counts.refused.clone(),
             broken: report.counts.broken.clone(),
             cpu_cores: report.cpu,
-            limit: report.cpu.limit(asked.threads),
+            limit: report.cpu.limit(asked.flow.threads),
             ledger,
         }
     }
 
     /// For people.
     pub(crate) fn text(&self) -> String {
-        let Ledger {
-            acked,
-            counted,
-            in_doubt,
-        } = self.ledger;
         format!(
             "{:.0} of {:.0} votes/s asked for were acknowledged, over {} s\n\
              acknowledged: {}; {} of {} never\n\
              otherwise answered, {}: {}\n\
              noticed by the generator: {}\n\
-             all in all {acked} votes acknowledged, {counted} counted, {in_doubt} in doubt",
+             all in all {}",
             self.acked_per_s,
-            self.asked.votes_per_s,
-            self.asked.window_s,
+            self.asked.flow.votes_per_s,
+            self.asked.flow.window_s,
             self.ack_ms.text(),
             self.ack_ms.never,
             self.ack_ms.samples,
             self.refused_ms.samples,
             self.refused_ms.text(),
             self.noticed_ms.text(),
+            self.ledger,
         )
     }
 
     /// Why the generator was not what it should have been; none if it was.
     fn doubt(&self) -> Option<String> {
-        if self.noticed_ms.p99.is_none_or(|ms| ms > NOTICED_MS_P99_MAX) {
+        if self.noticed_ms.is_over(NOTICED_MS_P99_MAX) {
             return Some(format!(
                 "the generator was late itself ({}), so latencies say more of it than of the service: give it more --threads or \
                  a machine of its own",
@@ -178,19 +171,8 @@ impl RateFigures {
 
     /// The verdict, and the sentence that goes with it.
     pub(crate) fn verdict(&self) -> (Verdict, String) {
-        let Ledger {
-            acked,
-            counted,
-            in_doubt,
-        } = self.ledger;
-        if !self.ledger.balances() {
-            let sentence = format!(
-                "the books do not balance: {acked} votes acknowledged, {counted} counted, {in_doubt} in doubt"
-            );
-            return (Verdict::Fail, sentence);
-        }
-        if acked == 0 {
-            return (Verdict::NoData, "no vote was acknowledged".to_string());
+        if let Some(verdict) = self.ledger.verdict() {
+            return verdict;
         }
         if let Some(doubt) = self.doubt() {
             return (Verdict::Inconclusive, doubt);
@@ -233,24 +215,7 @@ pub(crate) fn buckets(happened: &Histogram<u64>) -> Buckets {
 /// Creates an event, votes at that rate, and closes the books.
 pub(crate) fn run(subject: &Subject<'_>, rate: Rate) -> Result<RateFigures, SessionError> {
     let (report, ledger) = session::run(subject, |issuer, template| {
-        open_loop::run(OpenLoad {
-            addr: subject.addr,
-            template,
-            issuer,
-            first_voter: 1,
-            traced: None,
-            votes_per_s: rate.votes_per_s,
-            surge: None,
-            voters: None,
-            pace: rate.pace,
-            seed: rate.seed,
-            connections: rate.connections,
-            depth: rate.depth,
-            threads: rate.threads,
-            warmup: Duration::from_secs(rate.warmup_s),
-            window: Duration::from_secs(rate.window_s),
-            server_pid: subject.pid,
-        })
+        open_loop::run(OpenLoad::plain(subject, &template, &issuer, rate.flow))
     })?;
     Ok(RateFigures::of(rate, &report, ledger))
 }

@@ -1,6 +1,7 @@
 //! What figures amount to.
 
 use super::*;
+use crate::arrivals::Pace;
 use crate::statistics::latencies;
 
 fn micros(values: impl IntoIterator<Item = u64>) -> Histogram<u64> {
@@ -16,14 +17,16 @@ fn figures(change: impl FnOnce(&mut RateFigures)) -> RateFigures {
     let mut figures = RateFigures {
         the_loop: Loop::Open,
         asked: Rate {
-            votes_per_s: 100.0,
-            pace: Pace::Poisson,
-            seed: 1,
-            connections: 4,
-            depth: 1,
-            threads: 1,
-            warmup_s: 0,
-            window_s: 10,
+            flow: Flow {
+                votes_per_s: 100.0,
+                pace: Pace::Poisson,
+                seed: 1,
+                connections: 4,
+                depth: 1,
+                threads: 1,
+                warmup_s: 0,
+                window_s: 10,
+            },
             ack_p99_ms_max: Some(50.0),
         },
         acked_per_s: 100.0,
@@ -40,7 +43,7 @@ fn figures(change: impl FnOnce(&mut RateFigures)) -> RateFigures {
         limit: Limit::Server,
         ledger: Ledger {
             acked: 1_000,
-            counted: 1_000,
+            counted: Some(1_000),
             in_doubt: 0,
         },
     };
@@ -74,6 +77,8 @@ fn a_rank_counts_what_never_happened_as_the_longest() {
     assert_eq!((of(10).p999, of(10).max, of(10).never), (None, None, 10));
     assert_eq!(of(11).p99, None);
     assert_eq!(Ranks::of(&micros([]), 0).p50, None);
+    assert_eq!(Ranks::of(&micros([]), 0).text(), "none");
+    assert!(of(11).text().contains("p99 never"));
 }
 
 #[test]
@@ -87,10 +92,10 @@ fn a_service_that_is_quick_enough_passes_and_one_that_is_not_fails() {
 
 #[test]
 fn wrong_books_fail_before_anything_else() {
-    says(|it| it.ledger.counted = 999, Verdict::Fail, "books");
+    says(|it| it.ledger.counted = Some(999), Verdict::Fail, "books");
     says(
         |it| {
-            it.ledger.counted = 1_001;
+            it.ledger.counted = Some(1_001);
             it.limit = Limit::Generator;
         },
         Verdict::Fail,
@@ -111,22 +116,19 @@ fn a_generator_that_did_not_keep_up_says_nothing_of_the_service() {
     says(few, Verdict::Inconclusive, "it takes 299");
     let none = |it: &mut RateFigures| {
         it.ledger.acked = 0;
-        it.ledger.counted = 0;
+        it.ledger.counted = Some(0);
     };
     says(none, Verdict::NoData, "no vote");
 }
 
 #[test]
 fn a_run_that_does_not_fit_is_refused() {
-    let asked = figures(|_| ()).asked;
-    let of = |votes_per_s, window_s| {
-        Rate {
-            votes_per_s,
-            window_s,
-            ..asked
-        }
-        .too_many()
+    let asked = figures(|_| ()).asked.flow;
+    let of = |votes_per_s, before_s| {
+        let flow = Flow { votes_per_s, ..asked };
+        too_many(&flow, before_s)
     };
-    assert_eq!(of(300_000.0, 10), None);
-    assert!(of(300_001.0, 10).unwrap().contains("ask for fewer"));
+    assert_eq!(of(300_000.0, 0), None);
+    assert!(of(300_001.0, 0).unwrap().contains("ask for fewer"));
+    assert!(of(300_000.0, 1).is_some());
 }

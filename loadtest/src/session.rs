@@ -1,6 +1,7 @@
 //! One load on one service, from an event of its own to the ledger: every acknowledged vote must stand on the
 //! leaderboard, and none that was not cast.
 
+use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use ostraka_api::{CreateEventRequest, LoginRequest, LoginResponse};
 use ostraka_client::{CallOptions, Client, ClientConfig, ClientError, TokioConnect};
 use serde::Serialize;
 
-use crate::evidence::Loop;
+use crate::evidence::{Loop, Verdict};
 use crate::generator::{Counts, Load, LoadError, LoadReport};
 use crate::issuer::{Issuer, IssuerError};
 use crate::statistics::{CpuCores, LatencyMs, Limit};
@@ -59,15 +60,53 @@ pub(crate) struct Pressure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Ledger {
     pub(crate) acked: u64,
-    /// Sum of the leaderboard.
-    pub(crate) counted: u64,
+    /// Sum of the leaderboard; none where the service did not show it any more.
+    pub(crate) counted: Option<u64>,
     /// Votes whose answer never came or was an error of the server's: counted or not, both are right.
     pub(crate) in_doubt: u64,
 }
 
 impl Ledger {
     pub(crate) fn balances(&self) -> bool {
-        (self.acked..=self.acked + self.in_doubt).contains(&self.counted)
+        let may_be = self.acked..=self.acked + self.in_doubt;
+        self.counted.is_none_or(|counted| may_be.contains(&counted))
+    }
+
+    /// The sentence where they do not.
+    pub(crate) fn unbalanced(&self) -> Option<String> {
+        (!self.balances()).then(|| format!("the books do not balance: {self}"))
+    }
+
+    /// What stands before anything else that is to be said of a run; none where it may be judged.
+    pub(crate) fn verdict(&self) -> Option<(Verdict, String)> {
+        match self.unbalanced() {
+            Some(sentence) => Some((Verdict::Fail, sentence)),
+            None if self.acked == 0 => Some((Verdict::NoData, "no vote was acknowledged".to_string())),
+            None if self.counted.is_none() => {
+                let sentence = format!(
+                    "the service did not show its leaderboard after the run: {} acknowledged votes are not compared with it",
+                    self.acked
+                );
+                Some((Verdict::Inconclusive, sentence))
+            }
+            None => None,
+        }
+    }
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            acked,
+            counted,
+            in_doubt,
+        } = self;
+        write!(formatter, "{acked} votes acknowledged, ")?;
+        match counted {
+            Some(counted) => write!(formatter, "{counted} counted")?,
+            None => write!(formatter, "nobody knows how many counted")?,
+        }
+        write!(formatter, ", {in_doubt} in doubt")
     }
 }
 
@@ -176,10 +215,11 @@ pub(crate) fn run<R: AsRef<Counts>>(
     let (token, event, contestant) = runtime.block_on(prepare(&client, subject.operator_password))?;
     let report = drive(issuer, template(subject.addr, &event.to_string(), &contestant))?;
     let counts = report.as_ref();
-    let counted = runtime.block_on(settled(&client, &token, event, counts.acked))?;
+    let counted = runtime.block_on(settled(&client, &token, event, counts.acked));
     let ledger = Ledger {
         acked: counts.acked,
-        counted,
+        // What was measured until then is kept, whatever became of the service.
+        counted: counted.inspect_err(|error| eprintln!("{error}")).ok(),
         in_doubt: counts.in_doubt(),
     };
     Ok((report, ledger))
@@ -320,7 +360,7 @@ mod tests {
         let balances = |acked, counted, in_doubt| {
             Ledger {
                 acked,
-                counted,
+                counted: Some(counted),
                 in_doubt,
             }
             .balances()
@@ -334,6 +374,32 @@ mod tests {
         assert!(
             !balances(10, 11, 0) && !balances(10, 13, 2),
             "a vote from nowhere"
+        );
+    }
+
+    #[test]
+    fn books_that_are_wrong_or_empty_are_the_verdict() {
+        let verdict = |acked, counted: Option<u64>| {
+            let in_doubt = 0;
+            let ledger = Ledger {
+                acked,
+                counted,
+                in_doubt,
+            };
+            ledger.verdict()
+        };
+        let sentence = "the books do not balance: 0 votes acknowledged, 1 counted, 0 in doubt";
+        assert_eq!(verdict(0, Some(1)), Some((Verdict::Fail, sentence.to_string())));
+        assert_eq!(
+            verdict(0, Some(0)).map(|(verdict, _)| verdict),
+            Some(Verdict::NoData)
+        );
+        assert_eq!(verdict(1, Some(1)), None);
+        let (gone, sentence) = verdict(7, None).unwrap();
+        assert_eq!(gone, Verdict::Inconclusive);
+        assert!(
+            sentence.contains("7 acknowledged votes are not compared"),
+            "{sentence}"
         );
     }
 

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{EvidenceArgs, conclude, no_data, positive};
+use super::{EvidenceArgs, finish, positive};
 use crate::arrivals::Pace;
-use crate::evidence::Verdict;
-use crate::overload::{self, Limits, Overload};
+use crate::overload::{self, Limits, Overload, OverloadFigures};
 use crate::own_service::OwnService;
 
 /// The service is the run's own: it is driven to its limit, and its memory is seen.
@@ -96,19 +95,12 @@ pub(super) fn run(args: &OverloadArgs) -> ExitCode {
     let overload = args.overload();
     crate::watch::raise_open_files();
     let folder = args.data.clone().unwrap_or_else(|| args.evidence.folder());
-    let (scratch, service) = match OwnService::in_scratch(&folder) {
-        Ok(started) => started,
-        Err(error) => return no_data(&error),
-    };
-    match overload::run(&service.subject(), &overload) {
-        Ok(figures) => {
-            println!("{}", figures.text());
-            conclude("overload", &args.evidence, figures.verdict(), figures)
-        }
-        Err(error) => {
-            // What the service said is kept: it is the only evidence there is.
-            let sentence = format!("{error} (kept: {})", scratch.keep().display());
-            conclude("overload", &args.evidence, (Verdict::NoData, sentence), ())
-        }
-    }
+    let ran = OwnService::run(&folder, |subject| overload::run(subject, &overload));
+    finish(
+        "overload",
+        &args.evidence,
+        ran,
+        OverloadFigures::text,
+        OverloadFigures::verdict,
+    )
 }

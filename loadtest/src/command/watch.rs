@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{EvidenceArgs, WRONG_ARGUMENTS, conclude, no_data, positive};
+use super::{EvidenceArgs, finish, positive, wrong_arguments};
 use crate::arrivals::Pace;
-use crate::evidence::Verdict;
+use crate::open_loop::Flow;
 use crate::own_service::OwnService;
 use crate::session::{self, SessionError, Subject};
 use crate::watch::{self, Limits, Watch, WatchFigures};
@@ -83,16 +83,18 @@ impl WatchArgs {
         Watch {
             watchers: count(self.watchers),
             watcher_threads: count(self.watcher_threads.min(self.watchers)),
-            votes_per_s: self.votes_per_s,
-            pace: self.pace,
-            seed: self.seed,
-            connections: count(self.connections),
-            depth: count(self.depth),
-            threads: count(self.threads.min(self.connections)),
+            flow: Flow {
+                votes_per_s: self.votes_per_s,
+                pace: self.pace,
+                seed: self.seed,
+                connections: count(self.connections),
+                depth: count(self.depth),
+                threads: count(self.threads.min(self.connections)),
+                warmup_s: self.warmup_seconds,
+                window_s: self.seconds,
+            },
             traced_per_s: self.traced_per_s,
             votes_before_s: self.votes_before_seconds,
-            warmup_s: self.warmup_seconds,
-            window_s: self.seconds,
             limits: Limits {
                 end_to_end_p95_ms_max: self.end_to_end_p95_ms_max,
                 end_to_end_p99_ms_max: self.end_to_end_p99_ms_max,
@@ -116,28 +118,20 @@ impl WatchArgs {
 pub(super) fn run(args: &WatchArgs) -> ExitCode {
     let watch = args.watch();
     if let Some(sentence) = watch.impossible() {
-        eprintln!("error: {sentence}");
-        return ExitCode::from(WRONG_ARGUMENTS);
+        return wrong_arguments(&sentence);
     }
     let ran = match &args.url {
         Some(url) => args.there(url, &watch).map_err(|error| error.to_string()),
         None => {
             let folder = args.data.clone().unwrap_or_else(|| args.evidence.folder());
-            let own = OwnService::in_scratch(&folder);
-            match own {
-                Ok((scratch, service)) => watch::run(&service.subject(), &watch).map_err(|error| {
-                    // What the service said is kept: it is the only evidence there is.
-                    format!("{error} (kept: {})", scratch.keep().display())
-                }),
-                Err(error) => return no_data(&error),
-            }
+            OwnService::run(&folder, |subject| watch::run(subject, &watch))
         }
     };
-    match ran {
-        Ok(figures) => {
-            println!("{}", figures.text());
-            conclude("watch", &args.evidence, figures.verdict(), figures)
-        }
-        Err(sentence) => conclude("watch", &args.evidence, (Verdict::NoData, sentence), ()),
-    }
+    finish(
+        "watch",
+        &args.evidence,
+        ran,
+        WatchFigures::text,
+        WatchFigures::verdict,
+    )
 }

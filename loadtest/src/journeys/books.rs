@@ -79,7 +79,7 @@ impl Books {
     pub(crate) fn ledger(&self, counted: u64) -> Ledger {
         Ledger {
             acked: self.acked(),
-            counted,
+            counted: Some(counted),
             in_doubt: self.in_doubt(),
         }
     }

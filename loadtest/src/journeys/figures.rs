@@ -165,9 +165,8 @@ impl Figures {
             self.logins,
             self.journeys.get(&Role::Voter).map_or(0, |walked| walked.begun)
         );
-        let counted = self.ledger.map_or("nobody knows how many".to_string(), |ledger| {
-            ledger.counted.to_string()
-        });
+        let counted = self.ledger.and_then(|ledger| ledger.counted);
+        let counted = counted.map_or("nobody knows how many".to_string(), |counted| counted.to_string());
         let _ = writeln!(
             text,
             "{} votes acknowledged in the shared event, {counted} counted, {} in doubt",
@@ -190,15 +189,7 @@ impl Figures {
                 format!("{} faults; the first: {first}", self.faults),
             );
         }
-        if let Some(ledger) = self.ledger.filter(|ledger| !ledger.balances()) {
-            let Ledger {
-                acked,
-                counted,
-                in_doubt,
-            } = ledger;
-            let sentence = format!(
-                "the books do not balance: {acked} acknowledged, {in_doubt} in doubt, {counted} counted"
-            );
+        if let Some(sentence) = self.ledger.and_then(|ledger| ledger.unbalanced()) {
             return (Verdict::Fail, sentence);
         }
         if self.acked == 0 && self.mix.votes() {

@@ -42,7 +42,7 @@ fn figures() -> Figures {
 fn ledger(counted: u64) -> Ledger {
     Ledger {
         acked: 18,
-        counted,
+        counted: Some(counted),
         in_doubt: 0,
     }
 }
@@ -93,7 +93,11 @@ fn books_that_are_off_by_one_fail() {
             ledger: Some(ledger(counted)),
             ..figures()
         };
-        assert_verdict(&off, Verdict::Fail, "the books do not balance: 18 acknowledged");
+        assert_verdict(
+            &off,
+            Verdict::Fail,
+            "the books do not balance: 18 votes acknowledged",
+        );
     }
 }
 
@@ -162,7 +166,7 @@ fn watchers_alone_need_no_vote() {
         acked: 0,
         ledger: Some(Ledger {
             acked: 0,
-            counted: 0,
+            counted: Some(0),
             in_doubt: 0,
         }),
         ..figures()

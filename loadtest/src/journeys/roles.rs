@@ -254,7 +254,7 @@ pub(crate) async fn organizer(visit: &mut Visit<'_>) -> Result<(), Broken> {
     turn(visit, &organizer, event, "open", EventStatus::Open).await?;
     let mut ledger = Ledger {
         acked: 0,
-        counted: 0,
+        counted: None,
         in_doubt: 0,
     };
     for _ in 0..OWN_VOTERS {
@@ -338,18 +338,11 @@ async fn result_stands(
         ));
     }
     let ledger = Ledger {
-        counted: result.sum(),
+        counted: Some(result.sum()),
         ..ledger
     };
-    if !ledger.balances() {
-        let Ledger {
-            acked,
-            counted,
-            in_doubt,
-        } = ledger;
-        return fault(format!(
-            "{event}: {acked} votes were acknowledged, {in_doubt} are in doubt, and the result has {counted}"
-        ));
+    if let Some(sentence) = ledger.unbalanced() {
+        return fault(format!("{event}: {sentence}"));
     }
     let mut stream = Stream::open(visit, "last stream", event, &organizer.token, None).await?;
     stream.watch(visit, visit.world.pace.seen_max).await?;

@@ -117,7 +117,7 @@ async fn every_lie_is_found_by_whom_it_is_told() {
         (
             Role::Organizer,
             Lie::ResultLacksVote,
-            "3 votes were acknowledged, 0 are in doubt, and the result has 2",
+            "the books do not balance: 3 votes acknowledged, 2 counted, 0 in doubt",
         ),
         (
             Role::Organizer,

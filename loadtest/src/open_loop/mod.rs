@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use ostraka_api::ids::TraceId;
+use serde::Serialize;
 
 use self::requests::Requests;
 pub(crate) use self::timeline::{SLOT, Timeline};
@@ -26,8 +27,24 @@ use crate::arrivals::{Arrivals, Pace};
 use crate::cpu;
 use crate::generator::{Counts, LoadError, probe};
 use crate::issuer::Issuer;
+use crate::session::Subject;
 use crate::statistics::{CpuCores, latencies};
 use crate::wire::VoteTemplate;
+
+/// How votes come, and on what.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Flow {
+    pub(crate) votes_per_s: f64,
+    pub(crate) pace: Pace,
+    pub(crate) seed: u64,
+    pub(crate) connections: usize,
+    /// Requests under way on one connection at most: 1 as a phone has it, more as a proxy has it.
+    pub(crate) depth: usize,
+    pub(crate) threads: usize,
+    /// Votes before this are cast and counted, but not measured.
+    pub(crate) warmup_s: u64,
+    pub(crate) window_s: u64,
+}
 
 /// What to do.
 pub(crate) struct OpenLoad {
@@ -55,6 +72,40 @@ pub(crate) struct OpenLoad {
     pub(crate) window: Duration,
     /// The server's process where it is this run's own, to see its CPU time.
     pub(crate) server_pid: Option<u32>,
+}
+
+impl OpenLoad {
+    /// Votes of a voter each, that come evenly, and are not traced.
+    pub(crate) fn plain(subject: &Subject<'_>, template: &VoteTemplate, issuer: &Issuer, flow: Flow) -> Self {
+        let Flow {
+            votes_per_s,
+            pace,
+            seed,
+            connections,
+            depth,
+            threads,
+            warmup_s,
+            window_s,
+        } = flow;
+        Self {
+            addr: subject.addr,
+            template: template.clone(),
+            issuer: issuer.clone(),
+            first_voter: 1,
+            traced: None,
+            votes_per_s,
+            surge: None,
+            voters: None,
+            pace,
+            seed,
+            connections,
+            depth,
+            threads,
+            warmup: Duration::from_secs(warmup_s),
+            window: Duration::from_secs(window_s),
+            server_pid: subject.pid,
+        }
+    }
 }
 
 /// So many times as many votes.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Part, Report, ResidentKib, Watch};
 use crate::evidence::{Buckets, Verdict};
-use crate::rate::{Ranks, buckets};
+use crate::rate::{P99_SAMPLES_MIN, Ranks, buckets};
 use crate::session::Ledger;
 use crate::statistics::{CpuCores, Limit, latencies};
 
@@ -15,8 +15,6 @@ use crate::statistics::{CpuCores, Limit, latencies};
 const LATE_MS_P99_MAX: f64 = 10.0;
 /// Below so many watchers most of what the memory grows by is the votes', and the limit is not looked at.
 const MEMORY_WATCHERS_MIN: usize = 5_000;
-/// Samples with which a 99th percentile is seen with 95 % confidence: 0.99^n < 0.05.
-const TRACED_MIN: u64 = 299;
 
 /// What is to hold; none is not looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -122,18 +120,13 @@ impl WatchFigures {
             memory_a_watcher_kib: grown(resident.watched),
             memory_a_voted_watcher_kib: grown(resident.voted),
             cpu_cores: open.cpu,
-            limit: open.cpu.limit(asked.threads + asked.watcher_threads),
+            limit: open.cpu.limit(asked.flow.threads + asked.watcher_threads),
             ledger,
         }
     }
 
     /// For people.
     pub(crate) fn text(&self) -> String {
-        let Ledger {
-            acked,
-            counted,
-            in_doubt,
-        } = self.ledger;
         let kib = |kib: Option<f64>| kib.map_or("not known".to_string(), |kib| format!("{kib:.1} KiB"));
         let total = |total: Option<u64>| total.map_or("nothing".to_string(), |total| total.to_string());
         format!(
@@ -146,10 +139,10 @@ impl WatchFigures {
              watchers' own lateness: {}; of their clock: {}\n\
              the generator's: {}\n\
              memory a watcher: {} resting, {} after votes; cores busy: {:.2} this process, {} the service\n\
-             {acked} votes acknowledged, {counted} counted, {in_doubt} in doubt; shown in the end: {} to {}",
+             {}; shown in the end: {} to {}",
             self.acked_per_s,
-            self.asked.votes_per_s,
-            self.asked.window_s,
+            self.asked.flow.votes_per_s,
+            self.asked.flow.window_s,
             self.watched_to_the_end,
             self.asked.watchers,
             self.traced,
@@ -173,6 +166,7 @@ impl WatchFigures {
             self.cpu_cores
                 .server
                 .map_or("?".to_string(), |cores| format!("{cores:.2}")),
+            self.ledger,
             total(self.shown_min),
             total(self.shown_max),
         )
@@ -180,15 +174,9 @@ impl WatchFigures {
 
     /// A promise that was broken, whoever was late.
     fn broken(&self) -> Option<String> {
-        let Ledger {
-            acked,
-            counted,
-            in_doubt,
-        } = self.ledger;
-        if !self.ledger.balances() {
-            return Some(format!(
-                "the books do not balance: {acked} votes acknowledged, {counted} counted, {in_doubt} in doubt"
-            ));
+        let Ledger { acked, in_doubt, .. } = self.ledger;
+        if let Some(sentence) = self.ledger.unbalanced() {
+            return Some(sentence);
         }
         if let Some(first) = self.fault_sentences.first() {
             return Some(format!(
@@ -197,14 +185,12 @@ impl WatchFigures {
             ));
         }
         let (least, most) = (self.shown_min?, self.shown_max?);
-        (least < acked || most > acked + in_doubt).then(|| {
-            format!("{acked} votes were acknowledged and {counted} counted, and the stream ended with {least} to {most}")
-        })
+        (least < acked || most > acked + in_doubt)
+            .then(|| format!("{}, and the stream ended with {least} to {most}", self.ledger))
     }
 
     /// Why this is no measurement of the service; none if it is.
     fn doubt(&self) -> Option<String> {
-        let is_late = |ranks: &Ranks| ranks.p99.is_none_or(|ms| ms > LATE_MS_P99_MAX);
         if self.watched_to_the_end < self.asked.watchers as u64 {
             let why = self.lost.iter().next().map_or("", |(why, _)| why.as_str());
             return Some(format!(
@@ -218,7 +204,7 @@ impl WatchFigures {
             ("the watchers' threads were late", &self.tick_ms),
             ("the generator was late itself", &self.noticed_ms),
         ] {
-            if is_late(ranks) {
+            if ranks.is_over(LATE_MS_P99_MAX) {
                 return Some(format!(
                     "{who} ({}), so latencies say more of this process than of the service: give it more threads or a machine \
                      of its own",
@@ -237,9 +223,9 @@ impl WatchFigures {
                 self.not_acked
             ));
         }
-        if self.traced < TRACED_MIN {
+        if self.traced < P99_SAMPLES_MIN {
             return Some(format!(
-                "{} traced votes say nothing of a p99: it takes {TRACED_MIN}",
+                "{} traced votes say nothing of a p99: it takes {P99_SAMPLES_MIN}",
                 self.traced
             ));
         }
@@ -256,8 +242,8 @@ impl WatchFigures {
         if let Some(sentence) = self.broken() {
             return (Verdict::Fail, sentence);
         }
-        if self.ledger.acked == 0 {
-            return (Verdict::NoData, "no vote was acknowledged".to_string());
+        if let Some(verdict) = self.ledger.verdict() {
+            return verdict;
         }
         if let Some(doubt) = self.doubt() {
             return (Verdict::Inconclusive, doubt);

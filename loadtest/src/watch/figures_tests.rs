@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::arrivals::Pace;
+use crate::open_loop::Flow;
 
 fn ms(values: impl IntoIterator<Item = u64>) -> Ranks {
     let mut histogram = latencies();
@@ -21,16 +22,18 @@ fn figures(change: impl FnOnce(&mut WatchFigures)) -> WatchFigures {
     let asked = Watch {
         watchers: 10_000,
         watcher_threads: 1,
-        votes_per_s: 1_000.0,
-        pace: Pace::Poisson,
-        seed: 1,
-        connections: 64,
-        depth: 1,
-        threads: 1,
+        flow: Flow {
+            votes_per_s: 1_000.0,
+            pace: Pace::Poisson,
+            seed: 1,
+            connections: 64,
+            depth: 1,
+            threads: 1,
+            warmup_s: 0,
+            window_s: 10,
+        },
         traced_per_s: 50.0,
         votes_before_s: 0,
-        warmup_s: 0,
-        window_s: 10,
         limits,
     };
     let mut figures = WatchFigures {
@@ -65,7 +68,7 @@ fn figures(change: impl FnOnce(&mut WatchFigures)) -> WatchFigures {
         limit: Limit::Server,
         ledger: Ledger {
             acked: 10_000,
-            counted: 10_000,
+            counted: Some(10_000),
             in_doubt: 0,
         },
     };
@@ -137,7 +140,7 @@ fn a_stream_that_does_not_end_with_what_was_acknowledged_fails_whoever_was_late(
         "ended with 9999 to 10000",
     );
     says(|it| it.shown_max = Some(10_001), Verdict::Fail, "to 10001");
-    says(|it| it.ledger.counted = 9_999, Verdict::Fail, "books");
+    says(|it| it.ledger.counted = Some(9_999), Verdict::Fail, "books");
     let lie = |it: &mut WatchFigures| it.fault_sentences = vec!["back".to_string()];
     says(lie, Verdict::Fail, "broke its promise");
 }
@@ -177,7 +180,7 @@ fn a_crowd_or_a_load_that_was_late_says_nothing_of_the_service() {
         "1 of 10000 watchers lost",
     );
     let none = |it: &mut WatchFigures| {
-        (it.ledger.acked, it.ledger.counted) = (0, 0);
+        (it.ledger.acked, it.ledger.counted) = (0, Some(0));
         (it.shown_min, it.shown_max) = (Some(0), Some(0));
     };
     says(none, Verdict::NoData, "no vote");

@@ -18,12 +18,11 @@ use serde::Serialize;
 use self::crowd::Part;
 pub(crate) use self::figures::{Limits, WatchFigures};
 use self::shared::Shared;
-use crate::arrivals::Pace;
 use crate::generator::{Counts, LoadError};
 use crate::issuer::Issuer;
 use crate::memory::resident_kib;
-use crate::open_loop::{OpenLoad, OpenReport, Ready, Traced};
-use crate::rate::VOTES_MAX;
+use crate::open_loop::{Flow, OpenLoad, OpenReport, Ready, Traced};
+use crate::rate::too_many;
 use crate::session::{self, SessionError, Subject};
 use crate::wire::VoteTemplate;
 
@@ -40,30 +39,21 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Watch {
     pub(crate) watchers: usize,
     pub(crate) watcher_threads: usize,
-    pub(crate) votes_per_s: f64,
-    pub(crate) pace: Pace,
-    pub(crate) seed: u64,
-    pub(crate) connections: usize,
-    pub(crate) depth: usize,
-    pub(crate) threads: usize,
+    #[serde(flatten)]
+    pub(crate) flow: Flow,
     pub(crate) traced_per_s: f64,
     /// Of votes without watchers, before they come: what votes alone need in memory is there then.
     pub(crate) votes_before_s: u64,
-    pub(crate) warmup_s: u64,
-    pub(crate) window_s: u64,
     pub(crate) limits: Limits,
 }
 
 impl Watch {
     /// Why such a run cannot be; none where it can.
     pub(crate) fn impossible(&self) -> Option<String> {
-        let votes = self.votes_per_s * (self.votes_before_s + self.warmup_s + self.window_s) as f64;
-        if votes > VOTES_MAX as f64 {
-            return Some(format!(
-                "{votes:.0} votes are too many for one run, which takes {VOTES_MAX}: ask for fewer seconds or votes a second"
-            ));
+        if let Some(sentence) = too_many(&self.flow, self.votes_before_s) {
+            return Some(sentence);
         }
-        let needed = (self.watchers + self.connections) as u64 + OPEN_FILES_RESERVE;
+        let needed = (self.watchers + self.flow.connections) as u64 + OPEN_FILES_RESERVE;
         let allowed = raise_open_files();
         allowed.filter(|allowed| *allowed < needed).map(|allowed| {
             format!(
@@ -71,27 +61,6 @@ impl Watch {
                  or ask for fewer --watchers"
             )
         })
-    }
-
-    fn load(&self, subject: &Subject<'_>, template: &VoteTemplate, issuer: &Issuer) -> OpenLoad {
-        OpenLoad {
-            addr: subject.addr,
-            template: template.clone(),
-            issuer: issuer.clone(),
-            first_voter: 1,
-            traced: None,
-            votes_per_s: self.votes_per_s,
-            surge: None,
-            voters: None,
-            pace: self.pace,
-            seed: self.seed,
-            connections: self.connections,
-            depth: self.depth,
-            threads: self.threads,
-            warmup: Duration::from_secs(self.warmup_s),
-            window: Duration::from_secs(self.window_s),
-            server_pid: subject.pid,
-        }
     }
 }
 
@@ -155,18 +124,18 @@ fn drive(
         let before = Ready::of(OpenLoad {
             warmup: Duration::ZERO,
             window: Duration::from_secs(watch.votes_before_s),
-            ..watch.load(subject, template, issuer)
+            ..OpenLoad::plain(subject, template, issuer, watch.flow)
         })?;
         first_voter += before.votes();
         counts.add(before.go(Instant::now())?.counts);
     }
-    let one_in = (watch.votes_per_s / watch.traced_per_s).round().max(1.0) as usize;
+    let one_in = (watch.flow.votes_per_s / watch.traced_per_s).round().max(1.0) as usize;
     let chance = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0) as u32;
     let traced = Traced::new(chance, one_in);
     let load = OpenLoad {
         first_voter,
         traced: Some(traced),
-        ..watch.load(subject, template, issuer)
+        ..OpenLoad::plain(subject, template, issuer, watch.flow)
     };
     let window = load.warmup..load.warmup + load.window;
     let event: EventId = template

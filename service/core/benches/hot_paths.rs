@@ -1,21 +1,20 @@
 //! What a vote costs in the core: `cargo bench -p ostraka-core --bench hot_paths`. Each figure is of one entry of 1,000 votes, so
 //! nanoseconds a vote are microseconds here.
 
+mod support;
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ostraka_core::batcher::{BatchFill, BatcherStep, BatcherView, CommandBytes, next_step};
 use ostraka_core::codec::{decode_outcomes, encode_outcomes};
-use ostraka_core::{
-    Batch, Command, ContestantIndex, EntryMeta, EventId, EventKind, LogIndex, NewContestant, NewEvent,
-    Outcome, RequestKey, ResultsPolicy, State, SubmissionKey, TraceId, UnixMs, VoteRecord, VoterNumber,
-};
+use ostraka_core::{Batch, Command, EntryMeta, LogIndex, Outcome, State, TraceId, UnixMs, VoteRecord};
+
+use self::support::EVENT;
 
 const ENTRY_VOTES: u32 = 1_000;
-const CONTESTANTS: u32 = 26;
 /// Voters come back to the same state after so many: chunks have their size by then.
-const VOTERS: u32 = 16_000_000;
-const STRIDE: u64 = 1_000_000_007;
+const VOTERS: u64 = 16_000_000;
 
 struct World {
     state: State,
@@ -25,30 +24,13 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let contestant = |place: u32| NewContestant {
-            name: format!("contestant {place}"),
-            description: String::new(),
-            image_url: String::new(),
-        };
-        let event = NewEvent {
-            request: RequestKey(1),
-            owner: VoterNumber(1),
-            name: "the final".to_owned(),
-            kind: EventKind::Public,
-            results: ResultsPolicy::Live,
-            opens_at: None,
-            closes_at: None,
-            contestants: (0..CONTESTANTS).map(contestant).collect(),
-        };
         let mut world = World {
             state: State::new(),
             index: 0,
             next: 0,
         };
-        let created = world.apply(&Batch {
-            commands: vec![Command::CreateEvent(Box::new(event))],
-        });
-        assert_eq!(created, [Outcome::EventCreated(EventId(1))]);
+        let created = world.apply(&support::created());
+        assert_eq!(created, [Outcome::EventCreated(EVENT)]);
         world
     }
 
@@ -64,15 +46,9 @@ impl World {
     /// An entry of voters who are no neighbours.
     fn entry(&mut self) -> Batch {
         let vote = |number: u64| {
-            let voter = (number * STRIDE % u64::from(VOTERS)) as u32 + 1;
             Command::CastVote(VoteRecord {
-                voter: VoterNumber(voter),
-                event: EventId(1),
-                contestant: ContestantIndex((voter % CONTESTANTS) as u16),
-                key: SubmissionKey(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-                client_timestamp: Some(UnixMs(1_700_000_000_000)),
                 trace: Some(TraceId([7; 16])),
-                trace_sampled: false,
+                ..support::vote(number, support::scattered(number, VOTERS))
             })
         };
         let numbers = self.next..self.next + u64::from(ENTRY_VOTES);

@@ -8,6 +8,8 @@
 //! `-- 300000000 in-order`: those who vote before the snapshot do so in the order of their numbers, which takes a fraction of the
 //! time; those who vote beside it and after it are as far from each other as before.
 
+mod support;
+
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufReader, BufWriter, Write};
@@ -15,13 +17,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ostraka_core::{
-    Batch, Command, ContestantIndex, EntryMeta, EventId, EventKind, LogIndex, NewContestant, NewEvent,
-    Outcome, RequestKey, ResultsPolicy, State, SubmissionKey, UnixMs, VoteOutcome, VoteRecord, VoteVerdict,
-    VoterNumber, snapshot,
+    Batch, Command, EntryMeta, LogIndex, Outcome, State, UnixMs, VoteOutcome, VoteRecord, VoteVerdict,
+    snapshot,
 };
 
-const EVENT: EventId = EventId(1);
-const CONTESTANTS: u32 = 26;
+use self::support::EVENT;
+
 const ENTRY_VOTES: u32 = 1_000;
 const WINDOW_VOTES: u32 = 1_000_000;
 /// Of so many voters one votes while the snapshot is written, as often in a chunk however many voters there are. At 300
@@ -30,8 +31,6 @@ const VOTERS_PER_VOTE_BESIDE: u32 = 64;
 /// Parts of the votes beside a snapshot whose first is told by itself: most of its votes are the first in their chunk.
 const PARTS_BESIDE: u32 = 8;
 const VOTERS_DEFAULT: u32 = 10_000_000;
-/// Prime, and far from every power of two: its multiples visit each voter once, and no two neighbours in a row.
-const STRIDE: u64 = 1_000_000_007;
 
 struct World {
     state: State,
@@ -55,21 +54,6 @@ struct Cost {
 
 impl World {
     fn new(early_voters: u32, in_order: bool) -> Self {
-        let contestant = |place: u32| NewContestant {
-            name: format!("contestant {place}"),
-            description: String::new(),
-            image_url: String::new(),
-        };
-        let event = NewEvent {
-            request: RequestKey(1),
-            owner: VoterNumber(1),
-            name: "the final".to_owned(),
-            kind: EventKind::Public,
-            results: ResultsPolicy::Live,
-            opens_at: None,
-            closes_at: None,
-            contestants: (0..CONTESTANTS).map(contestant).collect(),
-        };
         let mut world = World {
             state: State::new(),
             index: 0,
@@ -78,9 +62,7 @@ impl World {
             in_order,
             cast: 0,
         };
-        let created = world.apply(&Batch {
-            commands: vec![Command::CreateEvent(Box::new(event))],
-        });
+        let created = world.apply(&support::created());
         assert_eq!(created, [Outcome::EventCreated(EVENT)]);
         world
     }
@@ -100,9 +82,9 @@ impl World {
         let (voters, late) = (u64::from(self.voters), u64::from(self.late_voters));
         let group = voters / late;
         if !self.in_order {
-            number * STRIDE % voters
+            support::scattered(number, voters)
         } else if number >= voters - late {
-            (number * STRIDE % late) * group + group - 1
+            support::scattered(number, late) * group + group - 1
         } else if number < late * (group - 1) {
             number / (group - 1) * group + number % (group - 1)
         } else {
@@ -113,16 +95,9 @@ impl World {
     fn next_vote(&mut self) -> Command {
         let number = u64::from(self.cast);
         self.cast += 1;
-        let voter = self.voter_of(number) as u32 + 1;
         Command::CastVote(VoteRecord {
-            voter: VoterNumber(voter),
-            event: EVENT,
-            contestant: ContestantIndex((voter % CONTESTANTS) as u16),
-            // As a keyed hash spreads them.
-            key: SubmissionKey(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             client_timestamp: None,
-            trace: None,
-            trace_sampled: false,
+            ..support::vote(number, self.voter_of(number))
         })
     }
 

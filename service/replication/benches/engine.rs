@@ -4,6 +4,9 @@
 //! are under way. Told are votes a second, bytes on disk a vote (log and snapshot), and how long a restart from the snapshot
 //! and the tenth of the log behind it takes.
 
+#[path = "../../core/benches/support/mod.rs"]
+mod support;
+
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fs::File;
@@ -16,60 +19,25 @@ use openraft::RaftLogReader;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;
 use ostraka_core::{
-    Batch, Command, ContestantIndex, EntryMeta, EventId, EventKind, LogIndex, NewContestant, NewEvent,
-    Outcome, RequestKey, ResultsPolicy, State, SubmissionKey, UnixMs, VoteOutcome, VoteRecord, VoteVerdict,
-    VoterNumber, snapshot,
+    Batch, Command, EntryMeta, LogIndex, Outcome, State, UnixMs, VoteOutcome, VoteVerdict, snapshot,
 };
 use ostraka_replication::log_store::sled::SledLogStore;
 use ostraka_replication::types::{Entry, EntryPayload, LogId, Proposal, Types};
 
+use self::support::EVENT;
+
 const VOTES_DEFAULT: u64 = 2_000_000;
 const ENTRY_VOTES: u64 = 1_000;
 const UNDER_WAY: usize = 16;
-const CONTESTANTS: u64 = 26;
 /// The snapshot is taken when all but one in so many votes are there.
 const TAIL_ONE_IN: u64 = 10;
 /// Entries of the tail that are read at once.
 const READ_ENTRIES: u64 = 256;
-const EVENT: EventId = EventId(1);
-/// Prime, so that its multiples visit each voter once.
-const STRIDE: u64 = 1_000_000_007;
 
 type Failed = Box<dyn Error>;
 
-fn created() -> Batch {
-    let contestant = |place: u64| NewContestant {
-        name: format!("contestant {place}"),
-        description: String::new(),
-        image_url: String::new(),
-    };
-    Batch {
-        commands: vec![Command::CreateEvent(Box::new(NewEvent {
-            request: RequestKey(1),
-            owner: VoterNumber(1),
-            name: "the final".to_owned(),
-            kind: EventKind::Public,
-            results: ResultsPolicy::Live,
-            opens_at: None,
-            closes_at: None,
-            contestants: (0..CONTESTANTS).map(contestant).collect(),
-        }))],
-    }
-}
-
 fn votes(entry: u64, voters: u64) -> Batch {
-    let vote = |number: u64| {
-        let voter = number * STRIDE % voters + 1;
-        Command::CastVote(VoteRecord {
-            voter: VoterNumber(voter as u32),
-            event: EVENT,
-            contestant: ContestantIndex((voter % CONTESTANTS) as u16),
-            key: SubmissionKey(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-            client_timestamp: Some(UnixMs(1_700_000_000_000 + number / 100)),
-            trace: None,
-            trace_sampled: false,
-        })
-    };
+    let vote = |number: u64| Command::CastVote(support::vote(number, support::scattered(number, voters)));
     let numbers = entry * ENTRY_VOTES..(entry + 1) * ENTRY_VOTES;
     Batch {
         commands: numbers.map(vote).collect(),
@@ -195,7 +163,7 @@ async fn measure(voters: u64, folder: &Path) -> Result<(), Failed> {
         .collect();
     let body_bytes: usize = bodies.iter().map(Bytes::len).sum();
     let mut engine = Engine::open(&log).await?;
-    engine.take(&[created().encode().into()]).await?;
+    engine.take(&[support::created().encode().into()]).await?;
     let (early, tail) = bodies.split_at(before_tail as usize);
     let begun = Instant::now();
     engine.take(early).await?;

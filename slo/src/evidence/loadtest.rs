@@ -22,7 +22,8 @@ enum Loop {
 #[derive(Deserialize)]
 struct Ledger {
     acked: u64,
-    counted: u64,
+    /// None where the service was gone before it showed them.
+    counted: Option<u64>,
     in_doubt: u64,
 }
 
@@ -142,6 +143,8 @@ pub(super) fn facts(command: &str, said: Verdict, rest: &Rest) -> Result<Facts, 
             };
             facts.counts.insert(VIOLATIONS.to_owned(), count);
         }
+        // Sums and a simulation: nothing of it happened.
+        "fleet" => {}
         other => {
             return Err(super::malformed(
                 PROGRAM,
@@ -173,9 +176,12 @@ fn watched(facts: &mut Facts, said: Verdict, rest: &Rest) -> Result<(), Evidence
 fn books(facts: &mut Facts, ledger: &Ledger) {
     let Ledger {
         acked,
-        counted,
+        counted: Some(counted),
         in_doubt,
-    } = *ledger;
+    } = *ledger
+    else {
+        return;
+    };
     let sentence = format!("{acked} votes acknowledged, {counted} counted, {in_doubt} in doubt");
     let lost = acked.saturating_sub(counted);
     let doubled = counted.saturating_sub(acked.saturating_add(in_doubt));

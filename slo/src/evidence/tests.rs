@@ -27,6 +27,17 @@ fn a_late_generator_puts_a_rate_in_doubt_and_keeps_its_books() {
 }
 
 #[test]
+fn a_service_that_was_gone_has_no_books_and_a_fleet_on_paper_shows_nothing() {
+    let figures = r#"{"loop": "open", "asked": {"votes_per_s": 9.5}, "ack_ms": {"samples": 3, "never": 1},
+        "ack_buckets_us": [[10, 2]], "ledger": {"acked": 4, "counted": null, "in_doubt": 0}}"#;
+    let gone = read("a.json", &head("loadtest", "rate", "INCONCLUSIVE", figures)).unwrap();
+    assert!(gone.facts.counts.is_empty() && gone.facts.doubt.is_some());
+    let figures = r#"{"basis": "extrapolated", "healthy": {"ack_ms": {"samples": 3, "p99": 1.5}}}"#;
+    let fleet = read("a.json", &head("loadtest", "fleet", "PASS", figures)).unwrap();
+    assert_eq!(fleet.facts, Facts::default());
+}
+
+#[test]
 fn a_campaign_that_fails_without_a_wrong_vote_is_a_violation() {
     let figures = r#"{"planted": null, "figures": {"counted": 9, "findings": {"counts": {}, "all": []}}}"#;
     let read = read("a.json", &head("chaos", "powercut", "FAIL", figures)).unwrap();

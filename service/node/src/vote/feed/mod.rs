@@ -20,7 +20,7 @@ use tokio::time::Instant;
 pub use cursor::Cursor;
 pub use frame::Frame;
 pub(super) use frame::visible_totals;
-pub(super) use publisher::publish;
+pub use publisher::publish;
 
 /// Terminal for this node: it has [`SUBSCRIBERS_MAX`] streams already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,12 +9,8 @@ use super::{FeedHub, Frame};
 use crate::vote::machine::VoteMachine;
 use crate::vote::metrics::VoteMetrics;
 
-/// Publishes until it is aborted.
-pub(in crate::vote) async fn publish(
-    hub: Arc<FeedHub>,
-    machine: SharedMachine<VoteMachine>,
-    metrics: VoteMetrics,
-) {
+/// Publishes until it is aborted: renders each changed event once, for all its subscribers.
+pub async fn publish(hub: Arc<FeedHub>, machine: SharedMachine<VoteMachine>, metrics: VoteMetrics) {
     loop {
         let look_again = publish_due(&hub, &machine, &metrics);
         match look_again {
