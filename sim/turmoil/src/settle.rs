@@ -28,9 +28,13 @@ pub(crate) async fn settle(known: SharedKnown, asking: Vec<JoinHandle<()>>, form
     let storm = Duration::from_millis(knobs.storm_ms.0);
     let until = formed + storm + Duration::from_millis(knobs.heal_ms.0);
     sleep_until(formed + storm).await;
-    for client in asking {
-        if let Ok(Err(panic)) = timeout_at(until, client).await {
-            panic!("a client has panicked: {panic}");
+    for mut client in asking {
+        match timeout_at(until, &mut client).await {
+            Ok(Err(panic)) => panic!("a client has panicked: {panic}"),
+            Ok(Ok(())) => {}
+            // The nodes are asked one after another how they stand: what one of them took in meanwhile, another would not
+            // have told of.
+            Err(_) => client.abort(),
         }
     }
     // What the cluster owes the plan it owes by now; what is left is to write down how it stands.

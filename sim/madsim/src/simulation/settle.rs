@@ -46,8 +46,11 @@ pub(crate) async fn settle(
     let storm = Duration::from_millis(knobs.storm_ms.0);
     let until = formed + storm + Duration::from_millis(knobs.heal_ms.0);
     storm_over.await.expect("whoever ends the storm outlives the run");
-    for client in asking {
-        let _ = timeout_at(until, client).await;
+    for mut client in asking {
+        if timeout_at(until, &mut client).await.is_err() {
+            // What one node takes in while the others are asked how they stand, they would not tell of.
+            client.abort();
+        }
     }
     while !is_whole(known) && Instant::now() < until {
         sleep(LOOK_INTERVAL).await;
