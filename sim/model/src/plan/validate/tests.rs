@@ -1,6 +1,6 @@
 use super::*;
-use crate::ids::{FaultId, Seed};
-use crate::plan::{Fault, FaultKind, Target};
+use crate::ids::{ClientIndex, FaultId, Seed};
+use crate::plan::{Fault, FaultKind, Knobs, Target};
 
 fn plan() -> Plan {
     let mut plan = Plan::of_profile(Seed(3), crate::plan::Profile::Calm);
@@ -426,6 +426,111 @@ fn what_must_succeed_after_the_storm_comes_in_an_order_in_which_it_can() {
     assert!(
         made_before.ends_with("is of an event that is to be new after the storm"),
         "{made_before}"
+    );
+}
+
+/// Puts the first fresh operation of a kind, asked by another client, so long after the one before it of another kind.
+fn by_another(wanted: fn(&Action) -> bool, after: fn(&Action) -> bool, later_ms: u64) -> Result<(), String> {
+    let mut plan = plan();
+    let storm = plan.knobs.storm_ms;
+    let client = plan.operations.iter().map(|operation| operation.client.0).max();
+    plan.knobs.heal_ms = SimMs(20_000);
+    let other = ClientIndex(client.expect("somebody asks") + 1);
+    plan.knobs.clients = plan.knobs.clients.max(other.0 + 1);
+    let fresh = |of: fn(&Action) -> bool| {
+        let mut all = plan.operations.iter();
+        all.position(|operation| operation.at_ms >= storm && of(&operation.action))
+            .expect("it is asked after the storm")
+    };
+    let (moved, before) = (fresh(wanted), fresh(after));
+    let mut operation = plan.operations[moved].clone();
+    let shift = plan.operations[before].at_ms.0 + later_ms;
+    operation.client = other;
+    operation.at_ms = SimMs(shift);
+    plan.operations.remove(moved);
+    plan.operations.push(operation);
+    for operation in plan
+        .operations
+        .iter_mut()
+        .filter(|operation| operation.at_ms >= storm)
+    {
+        operation.at_ms.0 += 4_000;
+    }
+    plan.operations.sort_by_key(|operation| operation.at_ms);
+    number(&mut plan);
+    plan.validate().map_err(|error| error.to_string())
+}
+
+/// Ids rise with time; whoever asks about another operation still does.
+fn number(plan: &mut Plan) {
+    let numbers: Vec<_> = plan.operations.iter().map(|operation| operation.id).collect();
+    for (place, operation) in plan.operations.iter_mut().enumerate() {
+        operation.id = OperationId(u32::try_from(place).expect("few"));
+        if let Action::Status { of } = &mut operation.action {
+            let now = numbers.iter().position(|id| id == of).expect("it is there");
+            *of = OperationId(u32::try_from(now).expect("few"));
+        }
+    }
+}
+
+#[test]
+fn between_clients_order_is_kept_by_patience_alone() {
+    let creates = |action: &Action| matches!(action, Action::CreateEvent { .. });
+    let votes = |action: &Action| matches!(action, Action::Submit { .. });
+    let asks = |action: &Action| matches!(action, Action::Status { .. });
+    let closes = |action: &Action| matches!(action, Action::CloseEvent { .. });
+    let patience_ms = plan().knobs.client_patience_ms.0;
+    for later_ms in [0, 1, patience_ms - 1] {
+        let found = by_another(asks, votes, later_ms).expect_err("too early");
+        assert!(
+            found.ends_with("patience ends: the vote that it asks about"),
+            "{found}"
+        );
+        let found = by_another(votes, creates, later_ms).expect_err("too early");
+        assert!(
+            found.ends_with("patience ends: the creation of its event")
+                || found.contains("no vote of after it was that"),
+            "{found}"
+        );
+    }
+    let found = by_another(closes, votes, 199 + patience_ms)
+        .expect_err("a vote comes less than a patience before or after");
+    assert!(
+        found.contains("open for") || found.contains("after the event was closed"),
+        "{found}"
+    );
+    assert_eq!(by_another(closes, votes, 1_000 + patience_ms), Ok(()));
+    assert_eq!(by_another(asks, votes, patience_ms), Ok(()));
+}
+
+#[test]
+fn what_must_succeed_has_time_to() {
+    let at = |change: fn(&Knobs) -> u64| {
+        broken(|plan| {
+            let at_ms = SimMs(change(&plan.knobs));
+            let storm = plan.knobs.storm_ms;
+            let mut moved = plan
+                .operations
+                .iter_mut()
+                .filter(|operation| operation.at_ms >= storm);
+            let looks = moved.find(|operation| matches!(operation.action, Action::CreateEvent { .. }));
+            looks.expect("it is created").at_ms = at_ms;
+            if at_ms.0 > storm.0 + plan.knobs.heal_ms.0 / 2 {
+                plan.operations
+                    .retain(|operation| operation.at_ms < storm || operation.at_ms == at_ms);
+                plan.viewers.clear();
+            }
+        })
+    };
+    let found = at(|knobs| knobs.storm_ms.0);
+    assert!(
+        found.contains("comes 0 ms after the storm and is to succeed"),
+        "{found}"
+    );
+    let found = at(|knobs| knobs.storm_ms.0 + knobs.heal_ms.0 - 1);
+    assert!(
+        found.ends_with("comes so late that the run may end before its answer"),
+        "{found}"
     );
 }
 
