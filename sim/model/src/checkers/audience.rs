@@ -267,20 +267,27 @@ fn known_since(case: &Case, wanted: EventId) -> Option<SimMicros> {
 /// What is this old when a run ends early was there when the run looked whether it may end.
 const LAST_LOOK_MS: u64 = 300;
 
-/// Viewers who had not seen how it stood when the run ended before its time: only when all have may it end so.
-pub(crate) fn behind_when_cut_short(case: &Case) -> Vec<ViewerIndex> {
-    let knobs = &case.plan.knobs;
-    let whole = knobs.storm_ms.plus(knobs.heal_ms).micros();
-    if case.end >= whole || !case.log.is_whole {
+/// Viewers who had not seen how it stood when the run ended: only when all have may it end before its time. If it went on to
+/// its end, those who came after the storm and saw nothing at all, though others had what there was in that time.
+pub(crate) fn left_behind(case: &Case) -> Vec<ViewerIndex> {
+    if !case.log.is_whole {
         return Vec::new();
     }
+    let knobs = &case.plan.knobs;
+    let is_cut_short = case.end < knobs.storm_ms.plus(knobs.heal_ms).micros();
     let seen = in_time::shown(case);
     let last_look = SimMicros(case.end.0.saturating_sub(LAST_LOOK_MS * 1_000));
     let is_behind = |planned: &&Viewer| {
         let Some(event) = case.event_of_slot(planned.slot) else {
             return false;
         };
-        if known_since(case, event.id).is_none_or(|known| known > last_look) {
+        let Some(known) = known_since(case, event.id).filter(|known| *known <= last_look) else {
+            return false;
+        };
+        let last = seen.get(&planned.viewer).and_then(|seen| seen.last());
+        let came = known.max(planned.from_ms.micros());
+        let is_blind = planned.from_ms >= knobs.storm_ms && last.is_none();
+        if !is_cut_short && !(is_blind && came.plus_ms(CATCH_UP_MS) <= case.end) {
             return false;
         }
         let was_there = |version: &&u64| {
@@ -288,7 +295,6 @@ pub(crate) fn behind_when_cut_short(case: &Case) -> Vec<ViewerIndex> {
                 .is_some_and(|durable| durable <= last_look)
         };
         let due = event.versions.keys().rev().find(was_there);
-        let last = seen.get(&planned.viewer).and_then(|seen| seen.last());
         due.is_some_and(|due| last.is_none_or(|(_, version)| version < due))
     };
     let behind = case.plan.viewers.iter().filter(is_behind);

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use audience::behind_when_cut_short;
+pub(crate) use audience::left_behind;
 
 use crate::case::{Case, Moment};
 use crate::plan::{Action, Plan};

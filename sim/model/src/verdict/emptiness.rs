@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use ostraka_core::VoterNumber;
 
 use crate::case::{Asked, Case, submission};
-use crate::checkers::{Checker, behind_when_cut_short};
+use crate::checkers::{Checker, left_behind};
 use crate::history::{Answer, Happening, VoteStatus};
 use crate::ids::NodeIndex;
 use crate::oracle::EventTruth;
@@ -42,9 +42,9 @@ pub(super) fn of(case: &Case) -> Vec<String> {
         }
     }
     missing.extend(
-        behind_when_cut_short(case)
+        left_behind(case)
             .into_iter()
-            .map(|viewer| format!("viewer {} is behind, and the run ended before its time", viewer.0)),
+            .map(|viewer| format!("viewer {} is behind, and the run ended all the same", viewer.0)),
     );
     missing
 }

@@ -236,7 +236,7 @@ fn a_crash_loop_without_end_is_judged_at_once() {
 
 #[test]
 fn a_run_that_ends_early_though_a_viewer_is_behind_is_vacuous() {
-    let sentence = "viewer 0 is behind, and the run ended before its time".to_owned();
+    let sentence = "viewer 0 is behind, and the run ended all the same".to_owned();
     let run = clean();
     assert!(!judged(&run).vacuous.contains(&sentence));
     let mut blind = run.clone();
@@ -249,4 +249,7 @@ fn a_run_that_ends_early_though_a_viewer_is_behind_is_vacuous() {
     // It had all its time, and what is wrong with it is for others to say.
     blind.plan.knobs.heal_ms = SimMs(1);
     assert!(!judged(&blind).vacuous.contains(&sentence));
+    // But who came after the storm and saw nothing at all proves nothing.
+    blind.plan.viewers[0].from_ms = blind.plan.knobs.storm_ms;
+    assert!(judged(&blind).vacuous.contains(&sentence));
 }
