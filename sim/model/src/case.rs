@@ -150,7 +150,8 @@ impl<'a> Case<'a> {
                 } => {
                     let planned = operations.get(operation);
                     let is_sent = self.places.contains_key(operation);
-                    if is_sent || !planned.is_some_and(|planned| known.skips(planned, record.at)) {
+                    let may = planned.is_some_and(|planned| known.skips(planned, record.at));
+                    if is_sent || !may {
                         self.out_of_turn.push((moment, *operation));
                     }
                 }

@@ -287,15 +287,13 @@ pub(crate) fn left_behind(case: &Case) -> Vec<ViewerIndex> {
         let last = seen.get(&planned.viewer).and_then(|seen| seen.last());
         let came = known.max(planned.from_ms.micros());
         let is_blind = planned.from_ms >= knobs.storm_ms && last.is_none();
-        if !is_cut_short && !(is_blind && came.plus_ms(CATCH_UP_MS) <= case.end) {
-            return false;
-        }
+        let must_see = is_cut_short || is_blind && came.plus_ms(CATCH_UP_MS) <= case.end;
         let was_there = |version: &&u64| {
             case.durable_at(LogIndex(**version))
                 .is_some_and(|durable| durable <= last_look)
         };
         let due = event.versions.keys().rev().find(was_there);
-        due.is_some_and(|due| last.is_none_or(|(_, version)| version < due))
+        must_see && due.is_some_and(|due| last.is_none_or(|(_, version)| version < due))
     };
     let behind = case.plan.viewers.iter().filter(is_behind);
     behind.map(|planned| planned.viewer).collect()
