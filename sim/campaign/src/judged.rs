@@ -8,9 +8,10 @@ use ostraka_sim_model::history::History;
 use ostraka_sim_model::ids::Seed;
 use ostraka_sim_model::plan::Plan;
 use ostraka_sim_model::sometimes::Coverage;
-use ostraka_sim_model::verdict::{Judgement, Verdict};
+use ostraka_sim_model::verdict::{Judgement, Verdict, judge};
 
-use crate::{EXIT_NOT_DETERMINISTIC, Kept, Program, Summary, complain, read, say, write};
+use crate::summary::tell_reasons;
+use crate::{EXIT_NOT_DETERMINISTIC, EXIT_UNUSABLE, Kept, Program, Summary, complain, read, say, write};
 
 /// What a simulator made of a plan.
 pub struct Ran {
@@ -133,6 +134,7 @@ fn compared(program: &Program, failure: &Failure, judged: &Judged, code: u8) -> 
                 "the run is the file's, and the history in the file is not the run's: it was changed or cut since it was \
                  written ({in_file} records, {in_run} in the run)"
             ));
+            return changed(code);
         }
     } else if made_by.plant != own.plant {
         // Said already: it could not be the same run.
@@ -150,10 +152,122 @@ fn compared(program: &Program, failure: &Failure, judged: &Judged, code: u8) -> 
     code
 }
 
+/// The run is what it always was, so nothing is not deterministic; the file is what cannot be used. What is wrong with the run
+/// itself is the graver news.
+fn changed(code: u8) -> u8 {
+    if code == 0 { EXIT_UNUSABLE } else { code }
+}
+
+/// The judgement of a file's history as these checkers see it today, which is told where it is not the file's.
+pub fn judged_anew(failure: &Failure, file: &Path) -> Judgement {
+    let judgement = judge(&failure.plan, &failure.history);
+    let (before, now) = (failure.judgement.verdict, judgement.verdict);
+    if before != now {
+        complain(format_args!(
+            "{} says {}, and its history is {}: it was changed since it was written, or judged by other checkers",
+            file.display(),
+            before.name(),
+            now.name()
+        ));
+    }
+    judgement
+}
+
+/// Judges the history in a file, without running its plan again. The code is that of the verdict; that of a file that cannot be
+/// used if the file says another one and nothing is wrong now.
+///
+/// # Errors
+/// If the file cannot be read or has no history.
+pub fn judged_file(file: &Path) -> Result<u8, String> {
+    let Kept::Failure(failure) = read(file)? else {
+        return Err(format!(
+            "{} is a plan, and has no history to judge",
+            file.display()
+        ));
+    };
+    let judgement = judged_anew(&failure, file);
+    say(format_args!(
+        "seed {}: {}",
+        failure.seed.0,
+        judgement.verdict.name()
+    ));
+    tell_reasons(&judgement);
+    let code = judgement.verdict.exit_code();
+    Ok(if judgement.verdict == failure.judgement.verdict {
+        code
+    } else {
+        changed(code)
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use ostraka_sim_model::history::{Happening, Record};
+    use ostraka_sim_model::ids::SimMicros;
+
     use super::*;
     use crate::files::tests::folder;
+    use crate::program::tests::program;
+
+    fn run_of_nothing() -> Failure {
+        let plan = Plan::of_seed(Seed(7));
+        let history = History::default();
+        let judgement = judge(&plan, &history);
+        let maker = program(std::env::temp_dir()).maker();
+        Failure::new(maker, "0".to_owned(), plan, judgement, history)
+    }
+
+    #[test]
+    fn a_history_in_a_file_is_judged_again_and_not_believed() {
+        let folder = folder("anew");
+        let file = folder.join("run.json");
+        let mut failure = run_of_nothing();
+        let now = failure.judgement.verdict;
+        assert_ne!(now, Verdict::Held, "an empty history proves nothing");
+        write(&file, &failure.to_json()).unwrap();
+        assert_eq!(judged_file(&file), Ok(now.exit_code()));
+        // Whatever the file says of itself.
+        failure.judgement.verdict = Verdict::Held;
+        failure.judgement.violations.clear();
+        write(&file, &failure.to_json()).unwrap();
+        assert_eq!(judged_file(&file), Ok(now.exit_code()));
+        assert_eq!(judged_anew(&failure, &file).verdict, now);
+        write(&file, &failure.plan.to_json()).unwrap();
+        assert!(
+            judged_file(&file)
+                .unwrap_err()
+                .ends_with("is a plan, and has no history to judge")
+        );
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_whose_history_was_changed_cannot_be_used() {
+        let program = program(std::env::temp_dir());
+        let failure = run_of_nothing();
+        let summary = Summary {
+            seed: failure.seed,
+            judgement: failure.judgement.clone(),
+            digest: failure.digest.clone(),
+            sim_ms: 0,
+            messages: 0,
+            coverage: Coverage::default(),
+            left_out: Vec::new(),
+            file: None,
+        };
+        let history = failure.history.clone();
+        let run = Judged { summary, history };
+        assert_eq!(compared(&program, &failure, &run, 0), 0);
+        let mut changed = failure;
+        changed.history.records.push(Record {
+            at: SimMicros(1),
+            what: Happening::StormOver,
+        });
+        assert_eq!(compared(&program, &changed, &run, 0), EXIT_UNUSABLE);
+        // What is wrong with the run itself is graver.
+        let broken = Verdict::SafetyBroken.exit_code();
+        assert_eq!(compared(&program, &changed, &run, broken), broken);
+    }
 
     #[test]
     fn a_replay_is_never_left_on_the_file_that_it_replays() {

@@ -21,7 +21,7 @@ mod whole;
 pub use child::{Ended, PATIENCE, ended_within};
 pub use explore::{Explore, explore};
 pub use files::{Kept, beside, read, write};
-pub use judged::{Judged, Ran, judged, replayed};
+pub use judged::{Judged, Ran, judged, judged_anew, judged_file, replayed};
 pub use program::Program;
 pub use say::{complain, ended, say};
 pub use shrink::shrink;

@@ -48,26 +48,31 @@ impl Summary {
                 count.planned, count.bitten, count.bites
             ));
         }
-        for violation in &self.judgement.violations {
-            say(format_args!(
-                "  VIOLATION ({}): {}",
-                violation.checker.name(),
-                violation.sentence
-            ));
-        }
-        for checker in Checker::ALL {
-            if let Some(kept) = self.judgement.cut_short(checker) {
-                say(format_args!("  VIOLATIONS ({}): {kept} are told", checker.name()));
-            }
-        }
-        for reason in &self.judgement.vacuous {
-            say(format_args!("  proves nothing: {reason}"));
-        }
+        tell_reasons(&self.judgement);
         for reason in self.judgement.missed.iter().chain(&self.left_out) {
             say(format_args!("  {reason}"));
         }
         if let Some(file) = &self.file {
             say(format_args!("  again: {}", program.again(Path::new(file))));
         }
+    }
+}
+
+/// What is wrong, and why a run proves nothing.
+pub(crate) fn tell_reasons(judgement: &Judgement) {
+    for violation in &judgement.violations {
+        say(format_args!(
+            "  VIOLATION ({}): {}",
+            violation.checker.name(),
+            violation.sentence
+        ));
+    }
+    for checker in Checker::ALL {
+        if let Some(kept) = judgement.cut_short(checker) {
+            say(format_args!("  VIOLATIONS ({}): {kept} are told", checker.name()));
+        }
+    }
+    for reason in &judgement.vacuous {
+        say(format_args!("  proves nothing: {reason}"));
     }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Task {
     Explore(Explore),
     /// Make a failure's plan as small as it can be while the same checker still fails
     Shrink { file: PathBuf },
+    /// Judge the history in a run's file, as it is, without running its plan again
+    Judge { file: PathBuf },
     /// Draw a run's file as one page of HTML
     Timeline { file: PathBuf },
     /// Plant known bugs in a copy of the tree and measure how soon seeds find them

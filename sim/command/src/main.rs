@@ -11,7 +11,7 @@ mod timeline;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ostraka_sim_campaign::{ended, explore, shrink};
+use ostraka_sim_campaign::{ended, explore, judged_file, shrink};
 
 use args::{Args, Task};
 
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         } => shown(log).and_then(|()| one::replay(&file, json, keep)),
         Task::Explore(wanted) => explore(&one::program(), &wanted),
         Task::Shrink { file } => shrink(&one::program(), &file),
+        Task::Judge { file } => judged_file(&file),
         Task::Timeline { file } => timeline::write(&file),
         Task::Mutants(wanted) => mutants::mutants(&wanted),
     };

@@ -1,7 +1,7 @@
 //! A case: one run's plan and history, indexed for those who judge it. Nothing in here trusts the history: a service at
 //! fault may have told any nonsense, and a judge who panics has judged nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ostraka_core::{EventId, LogIndex, SubmissionKey, UnixMs, VotePosition, VoterNumber};
 
@@ -55,7 +55,8 @@ pub struct Case<'a> {
     /// In the order in which they were sent.
     pub asked: Vec<Asked<'a>>,
     pub crowd: Vec<CrowdAnswer<'a>>,
-    /// Records that no run can have made: operations that were sent or answered more than once, or answered unsent.
+    /// Records that no run can have made: operations that are none of the plan's, or were sent or answered more than once, or
+    /// answered unsent, or skipped though they were sent or could have been.
     pub out_of_turn: Vec<(Moment, OperationId)>,
     /// By submission: its records in the log, in order.
     pub records: BTreeMap<SubmissionTag, Vec<VoteTruth>>,
@@ -114,6 +115,7 @@ impl<'a> Case<'a> {
             .iter()
             .map(|operation| (operation.id, operation))
             .collect();
+        let mut known = Known::default();
         for (place, record) in self.history.records.iter().enumerate() {
             let moment = Moment {
                 at: record.at,
@@ -128,9 +130,10 @@ impl<'a> Case<'a> {
                 }
                 Happening::Invoked { operation } => {
                     let Some(planned) = operations.get(operation) else {
+                        self.out_of_turn.push((moment, *operation));
                         continue;
                     };
-                    if self.places.contains_key(operation) {
+                    if self.places.contains_key(operation) || known.skipped.contains(operation) {
                         self.out_of_turn.push((moment, *operation));
                         continue;
                     }
@@ -141,7 +144,23 @@ impl<'a> Case<'a> {
                         answered: None,
                     });
                 }
-                Happening::Answered { operation, answer } => self.answer(*operation, moment, answer),
+                Happening::Answered {
+                    operation,
+                    answer: Answer::Skipped,
+                } => {
+                    let planned = operations.get(operation);
+                    let is_sent = self.places.contains_key(operation);
+                    let may = planned.is_some_and(|planned| known.skips(planned, record.at));
+                    if is_sent || !may {
+                        self.out_of_turn.push((moment, *operation));
+                    }
+                }
+                Happening::Answered { operation, answer } => {
+                    self.answer(*operation, moment, answer);
+                    if let Some(planned) = operations.get(operation) {
+                        known.learn(planned, answer, record.at);
+                    }
+                }
                 Happening::CrowdAnswered { fault, place, answer } => self.crowd.push(CrowdAnswer {
                     fault: *fault,
                     place: *place,
@@ -157,8 +176,6 @@ impl<'a> Case<'a> {
         let asked = self.places.get(&operation).map(|place| &mut self.asked[*place]);
         match asked {
             Some(asked) if asked.answered.is_none() => asked.answered = Some((moment, answer)),
-            // What was skipped was never sent.
-            None if *answer == Answer::Skipped => {}
             _ => self.out_of_turn.push((moment, operation)),
         }
     }
@@ -270,6 +287,44 @@ impl<'a> Case<'a> {
     /// Whether the operation is one of those that a healed cluster must do.
     pub fn is_fresh(&self, operation: &Operation) -> bool {
         operation.at_ms >= self.plan.knobs.storm_ms
+    }
+}
+
+/// What was known for so long is known to whoever is about to ask: on a real machine an answer may be filed while another
+/// client already stands by its skip.
+const KNOWN_FOR_MS: u64 = 1_000;
+
+/// What clients know, and since when: they all tell each other. Who has what it takes to send an operation sends it.
+#[derive(Default)]
+struct Known {
+    slots: BTreeMap<EventSlot, SimMicros>,
+    votes: BTreeMap<OperationId, SimMicros>,
+    skipped: BTreeSet<OperationId>,
+}
+
+impl Known {
+    fn learn(&mut self, operation: &Operation, answer: &Answer, at: SimMicros) {
+        match (&operation.action, answer) {
+            (Action::CreateEvent { slot, .. }, Answer::EventCreated { .. }) => {
+                self.slots.entry(*slot).or_insert(at);
+            }
+            (_, Answer::Vote { .. }) => drop(self.votes.insert(operation.id, at)),
+            _ => {}
+        }
+    }
+
+    /// Whether it may be skipped at that moment, which it is once.
+    fn skips(&mut self, operation: &Operation, at: SimMicros) -> bool {
+        let since = match &operation.action {
+            Action::CreateEvent { .. } => return false,
+            Action::Status { of } => self.votes.get(of),
+            Action::OpenEvent { slot }
+            | Action::CloseEvent { slot }
+            | Action::Leaderboard { slot }
+            | Action::Submit { slot, .. } => self.slots.get(slot),
+        };
+        let lacks_something = since.is_none_or(|since| at < since.plus_ms(KNOWN_FOR_MS));
+        self.skipped.insert(operation.id) && lacks_something
     }
 }
 

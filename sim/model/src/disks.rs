@@ -20,8 +20,6 @@ pub struct Disk<'a> {
     pub sure_from: u64,
     /// Entries that came right after a gap: a snapshot from another node filled it.
     pub gaps: Vec<Gap>,
-    /// What the newest snapshot beside it stands for.
-    pub snapshot: Option<LogIndex>,
     pub applied: Option<LogIndex>,
 }
 
@@ -233,7 +231,6 @@ impl<'a> Disks<'a> {
     /// A snapshot ahead of the node's own log came from elsewhere, and what the log holds may be of no worth.
     fn snapshot(&mut self, node: NodeIndex, index: LogIndex) {
         let disk = self.nodes.entry(node).or_default();
-        disk.snapshot = disk.snapshot.max(Some(index));
         if disk.last().is_none_or(|last| last < index.0) {
             disk.sure_from = disk.sure_from.max(index.0.saturating_add(1));
         }

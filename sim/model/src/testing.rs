@@ -8,7 +8,9 @@ use ostraka_core::{
 use crate::case::Case;
 use crate::checkers::{Checker, Report};
 use crate::evidence::Maker;
-use crate::history::{Answer, Happening, History, LoggedEntry, Record, Sight, Standings, Status, VoteStatus};
+use crate::history::{
+    Answer, Happening, History, Life, LoggedEntry, Record, Sight, Standings, Status, VoteStatus,
+};
 use crate::ids::{
     ClientIndex, EventSlot, NodeIndex, OperationId, Seed, SimMicros, SimMs, SubmissionTag, ViewerIndex,
 };
@@ -45,6 +47,10 @@ impl Run {
         };
         run.record(Happening::Formed {
             true_time: UnixMs(START),
+        });
+        run.record(Happening::Node {
+            node: NodeIndex(0),
+            life: Life::Leads { term: 1 },
         });
         run
     }

@@ -23,7 +23,7 @@ use ostraka_sim_model::verdict::Judgement;
 
 use page::page;
 
-use ostraka_sim_campaign::{self as campaign, Kept, beside, read, say};
+use ostraka_sim_campaign::{self as campaign, Kept, beside, judged_anew, read, say};
 
 /// Writes the page of a run's file beside it.
 pub(crate) fn write(file: &Path) -> Result<u8, String> {
@@ -31,8 +31,9 @@ pub(crate) fn write(file: &Path) -> Result<u8, String> {
         let sentence = "is a plan; a page shows a run: `sim run --seed N --keep` leaves one in a file";
         return Err(format!("{} {sentence}", file.display()));
     };
-    let marks: Vec<Mark> = run
-        .judgement
+    // What a file says of itself is not what its history shows, once one of them was changed.
+    let judgement = judged_anew(&run, file);
+    let marks: Vec<Mark> = judgement
         .violations
         .iter()
         .map(|violation| Mark::of(violation, &run.history))
@@ -41,7 +42,7 @@ pub(crate) fn write(file: &Path) -> Result<u8, String> {
         plan: &run.plan,
         history: &run.history,
         marks: &marks,
-        verdict: &verdict_of(&run.judgement),
+        verdict: &verdict_of(&judgement),
     };
     let target = beside(file, "html");
     campaign::write(&target, &page(&shown))?;

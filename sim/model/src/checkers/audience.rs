@@ -12,6 +12,7 @@ use super::Report;
 use crate::case::Case;
 use crate::history::{Answer, Happening, Life, Sight, Standings, Status};
 use crate::ids::{NodeIndex, SimMicros, ViewerIndex};
+use crate::plan::Viewer;
 
 /// Milliseconds in which a connected viewer must have what is committed: a tally at most every 50 ms, a follower that
 /// learns of a commit with the next heartbeat, and slow links.
@@ -81,6 +82,10 @@ pub(super) fn check(case: &Case, report: &mut Report) {
         let Happening::Saw { viewer, sight } = &record.what else {
             continue;
         };
+        let is_planned = case.plan.viewers.iter().any(|planned| planned.viewer == *viewer);
+        report.safe(is_planned, place, || {
+            format!("viewer {} saw something, and the plan has none such", viewer.0)
+        });
         let viewed = viewers.entry(*viewer).or_default();
         let mut look = Look {
             case,
@@ -257,6 +262,41 @@ fn known_since(case: &Case, wanted: EventId) -> Option<SimMicros> {
         _ => None,
     });
     told.min()
+}
+
+/// What is this old when a run ends early was there when the run looked whether it may end.
+const LAST_LOOK_MS: u64 = 300;
+
+/// Viewers who had not seen how it stood when the run ended: only when all have may it end before its time. If it went on to
+/// its end, those who came after the storm and saw nothing at all, though others had what there was in that time.
+pub(crate) fn left_behind(case: &Case) -> Vec<ViewerIndex> {
+    if !case.log.is_whole {
+        return Vec::new();
+    }
+    let knobs = &case.plan.knobs;
+    let is_cut_short = case.end < knobs.storm_ms.plus(knobs.heal_ms).micros();
+    let seen = in_time::shown(case);
+    let last_look = SimMicros(case.end.0.saturating_sub(LAST_LOOK_MS * 1_000));
+    let is_behind = |planned: &&Viewer| {
+        let Some(event) = case.event_of_slot(planned.slot) else {
+            return false;
+        };
+        let Some(known) = known_since(case, event.id).filter(|known| *known <= last_look) else {
+            return false;
+        };
+        let last = seen.get(&planned.viewer).and_then(|seen| seen.last());
+        let came = known.max(planned.from_ms.micros());
+        let is_blind = planned.from_ms >= knobs.storm_ms && last.is_none();
+        let must_see = is_cut_short || is_blind && came.plus_ms(CATCH_UP_MS) <= case.end;
+        let was_there = |version: &&u64| {
+            case.durable_at(LogIndex(**version))
+                .is_some_and(|durable| durable <= last_look)
+        };
+        let due = event.versions.keys().rev().find(was_there);
+        must_see && due.is_some_and(|due| last.is_none_or(|(_, version)| version < due))
+    };
+    let behind = case.plan.viewers.iter().filter(is_behind);
+    behind.map(|planned| planned.viewer).collect()
 }
 
 /// Whoever has had the time for it has seen all that was there a moment ago: connected or not, and whether it has ever

@@ -1,6 +1,8 @@
 //! Durability: what was acknowledged was on a quorum of disks by then, is in the log at the end with the verdict that was
 //! told, and its status never went back. No disk drops a committed entry.
 
+mod snapshots;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ostraka_core::LogIndex;
@@ -22,6 +24,7 @@ pub(super) fn check(case: &Case, report: &mut Report) {
     acknowledged_votes_stay(case, report);
     statuses_never_go_back(case, report);
     nothing_is_shown_before_it_is_durable(case, report);
+    snapshots::are_of_what_was_committed(case, report);
     no_disk_drops_what_is_committed(case, report);
     nobody_serves_from_rotten_disks(case, report);
 }
@@ -29,9 +32,12 @@ pub(super) fn check(case: &Case, report: &mut Report) {
 /// A quorum of the others is enough for every answer, and so hides a node that has applied what it never wrote down: it
 /// would be missing after the next power cut.
 fn settled_nodes_hold_what_they_applied(case: &Case, report: &mut Report) {
+    let snapshots = snapshots::newest_of_known_origin(case);
     for (node, disk) in &case.disks.nodes {
         let Some(applied) = disk.applied else { continue };
-        let from = disk.snapshot.map_or(0, |snapshot| snapshot.0.saturating_add(1));
+        let from = snapshots
+            .get(node)
+            .map_or(0, |snapshot| snapshot.0.saturating_add(1));
         if from > applied.0 {
             continue;
         }
@@ -209,7 +215,19 @@ fn status_is_known(case: &Case, report: &mut Report, asked: &crate::case::Asked)
 }
 
 fn nothing_is_shown_before_it_is_durable(case: &Case, report: &mut Report) {
-    for (record, happened) in case.history.records.iter().enumerate() {
+    for (moment, version) in shown(case) {
+        if case.knows(version) {
+            by_quorum(case, report, moment, LogIndex(version), || {
+                format!("version {version} was shown")
+            });
+        }
+    }
+}
+
+/// Versions that somebody was shown, and when. A version is the place in the log of what made it.
+fn shown<'c>(case: &'c Case) -> impl Iterator<Item = (Moment, u64)> + 'c {
+    let records = case.history.records.iter().enumerate();
+    records.filter_map(|(record, happened)| {
         let version = match &happened.what {
             Happening::Answered {
                 answer: Answer::Board { standings, .. },
@@ -227,18 +245,11 @@ fn nothing_is_shown_before_it_is_durable(case: &Case, report: &mut Report) {
                 sight: Sight::Tally { version, .. },
                 ..
             } => *version,
-            _ => continue,
+            _ => return None,
         };
-        if case.knows(version) {
-            let moment = Moment {
-                at: happened.at,
-                record,
-            };
-            by_quorum(case, report, moment, LogIndex(version), || {
-                format!("version {version} was shown")
-            });
-        }
-    }
+        let at = happened.at;
+        Some((Moment { at, record }, version))
+    })
 }
 
 /// A node whose disks have rotted does nothing with them: it is not ready and does not lead before it has others.
@@ -268,9 +279,12 @@ fn nobody_serves_from_rotten_disks(case: &Case, report: &mut Report) {
     }
 }
 
-fn no_disk_drops_what_is_committed(case: &Case, report: &mut Report) {
-    // The highest entry that some client already had the outcome of, by time.
-    let mut known: Vec<(usize, u64)> = Vec::new();
+/// By record: the highest entry of which somebody had heard by then. It was committed, and so was all before it.
+fn known_to_be_committed(case: &Case) -> Vec<(usize, u64)> {
+    let mut known: Vec<(usize, u64)> = shown(case)
+        .filter(|(_, version)| case.knows(*version))
+        .map(|(moment, version)| (moment.record, version))
+        .collect();
     for (asked, Submission { tag, .. }) in case.submissions() {
         if let Some((moment, Answer::Vote { .. })) = asked.answered
             && let Some((position, _)) = case.first_record(tag)
@@ -278,12 +292,34 @@ fn no_disk_drops_what_is_committed(case: &Case, report: &mut Report) {
             known.push((moment.record, position.index.0));
         }
     }
+    for asked in &case.asked {
+        if let Some((moment, Answer::EventCreated { event })) = asked.answered
+            && let Some(truth) = case.event(*event)
+        {
+            known.push((moment.record, truth.created.index.0));
+        }
+    }
+    for told in &case.crowd {
+        if matches!(told.answer, Answer::Vote { .. })
+            && let Some((_, position, _)) = case.first_crowd_record(told.fault, told.place)
+        {
+            known.push((told.answered.record, position.index.0));
+        }
+    }
+    known.sort_unstable();
+    let mut highest = 0;
+    for (_, index) in &mut known {
+        highest = highest.max(*index);
+        *index = highest;
+    }
+    known
+}
+
+fn no_disk_drops_what_is_committed(case: &Case, report: &mut Report) {
+    let known = known_to_be_committed(case);
     for truncation in &case.disks.truncations {
-        let committed = known
-            .iter()
-            .filter(|(record, _)| *record < truncation.record)
-            .map(|(_, index)| *index)
-            .max();
+        let before = known.partition_point(|(record, _)| *record < truncation.record);
+        let committed = known[..before].last().map(|(_, index)| *index);
         let lost = truncation.dropped.iter().find(|Dropped { entry, .. }| {
             Some(entry.index.0) <= committed && case.log.entries.get(&entry.index.0) == Some(entry)
         });

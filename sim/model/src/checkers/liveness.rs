@@ -2,6 +2,8 @@
 //! of them succeed. And no node stops by itself but for its disk, and nobody is refused without a reason.
 
 mod crowd;
+mod deaths;
+mod patience;
 mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +24,13 @@ pub(super) fn check(case: &Case, report: &mut Report) {
     report.lively(case.storm_over.is_some(), None, || {
         "the run never came to the end of the storm".to_owned()
     });
+    let leads = lives::leads(case);
+    report.lively(case.formed.is_none() || !leads.is_empty(), None, || {
+        "the cluster was formed, and nobody ever led it".to_owned()
+    });
     nodes_settle(case, report);
+    nodes_tell_once(case, report);
+    deaths::have_their_fault(case, report);
     nodes_become_ready(case, report);
     nodes_stop_for_their_disk_only(case, report);
     for asked in &case.asked {
@@ -34,6 +42,7 @@ pub(super) fn check(case: &Case, report: &mut Report) {
         });
     }
     fresh_requests_succeed(case, report);
+    patience::has_an_end(case, report);
     refusals::have_reasons(case, report);
     crowd::is_answered(case, report);
 }
@@ -58,6 +67,18 @@ fn nodes_settle(case: &Case, report: &mut Report) {
             .collect();
         format!("the nodes have not applied the same: {}", by_node.join(", "))
     });
+}
+
+/// Of two that differ the checkers would look at the last.
+fn nodes_tell_once(case: &Case, report: &mut Report) {
+    let mut told: BTreeSet<NodeIndex> = BTreeSet::new();
+    for (place, record) in case.history.records.iter().enumerate() {
+        if let Happening::Settled { node, .. } = &record.what {
+            report.safe(told.insert(*node), place, || {
+                format!("node {node} was asked once how it stands, and has told twice")
+            });
+        }
+    }
 }
 
 /// Whoever was started last takes traffic before the end: a node that is never ready gets none from a load balancer.

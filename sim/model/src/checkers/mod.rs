@@ -7,9 +7,12 @@ mod conservation;
 mod durability;
 mod linearizability;
 mod liveness;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use audience::left_behind;
 
 use crate::case::{Case, Moment};
 use crate::plan::{Action, Plan};

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use ostraka_core::VoterNumber;
 
 use crate::case::{Asked, Case, submission};
-use crate::checkers::Checker;
+use crate::checkers::{Checker, left_behind};
 use crate::history::{Answer, Happening, VoteStatus};
 use crate::ids::NodeIndex;
 use crate::oracle::EventTruth;
@@ -41,6 +41,11 @@ pub(super) fn of(case: &Case) -> Vec<String> {
             missing.push(format!("nothing fresh was answered through node {node}"));
         }
     }
+    missing.extend(
+        left_behind(case)
+            .into_iter()
+            .map(|viewer| format!("viewer {} is behind, and the run ended all the same", viewer.0)),
+    );
     missing
 }
 

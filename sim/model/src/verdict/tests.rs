@@ -233,3 +233,23 @@ fn a_crash_loop_without_end_is_judged_at_once() {
     let idle = "fault 0 (crash-loop) did nothing".to_owned();
     assert!(judged(&run).vacuous.contains(&idle));
 }
+
+#[test]
+fn a_run_that_ends_early_though_a_viewer_is_behind_is_vacuous() {
+    let sentence = "viewer 0 is behind, and the run ended all the same".to_owned();
+    let run = clean();
+    assert!(!judged(&run).vacuous.contains(&sentence));
+    let mut blind = run.clone();
+    blind
+        .history
+        .records
+        .retain(|record| !matches!(record.what, Happening::Saw { .. }));
+    blind.plan.knobs.heal_ms = SimMs(100_000);
+    assert!(judged(&blind).vacuous.contains(&sentence));
+    // It had all its time, and what is wrong with it is for others to say.
+    blind.plan.knobs.heal_ms = SimMs(1);
+    assert!(!judged(&blind).vacuous.contains(&sentence));
+    // But who came after the storm and saw nothing at all proves nothing.
+    blind.plan.viewers[0].from_ms = blind.plan.knobs.storm_ms;
+    assert!(judged(&blind).vacuous.contains(&sentence));
+}

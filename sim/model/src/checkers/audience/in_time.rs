@@ -47,7 +47,7 @@ pub(super) fn each_change_is_shown(case: &Case, report: &mut Report) {
 }
 
 /// By viewer: when it first had which newest version.
-fn shown(case: &Case) -> BTreeMap<ViewerIndex, Vec<(SimMicros, u64)>> {
+pub(super) fn shown(case: &Case) -> BTreeMap<ViewerIndex, Vec<(SimMicros, u64)>> {
     let mut shown: BTreeMap<ViewerIndex, Vec<(SimMicros, u64)>> = BTreeMap::new();
     for record in &case.history.records {
         let Happening::Saw { viewer, sight } = &record.what else {

@@ -3,6 +3,8 @@
 use super::foreign::crowd;
 use super::*;
 use crate::history::Record;
+use crate::ids::EventSlot;
+use crate::plan::Action;
 
 /// The vote of the crowd's place 3 stands at entry 4 of the log; this is what the voter of `place` was told.
 fn told(place: u32, answer: Answer) -> Run {
@@ -140,9 +142,50 @@ fn an_operation_is_sent_and_answered_once() {
         Checker::Biographies,
         "operation 9999 was sent or answered out of its turn",
     );
+    for what in [
+        Happening::Invoked { operation: unsent },
+        Happening::Answered {
+            operation: unsent,
+            answer: Answer::Skipped,
+        },
+    ] {
+        let mut run = clean();
+        run.record(what);
+        finds(
+            &run,
+            Checker::Biographies,
+            "operation 9999 was sent or answered out of its turn",
+        );
+    }
+}
+
+/// A look at an event's standings, skipped as soon as it was due.
+fn skipped(slot: u8, is_sent: bool) -> (Run, OperationId) {
     let mut run = clean();
-    run.answer(unsent, Answer::Skipped);
-    assert_eq!(found(&run, Checker::Biographies), Vec::<String>::new());
+    let operation = run.invoke(Action::Leaderboard {
+        slot: EventSlot(slot),
+    });
+    if !is_sent {
+        run.history.records.pop();
+    }
+    run.answer(operation, Answer::Skipped);
+    (run, operation)
+}
+
+#[test]
+fn only_what_could_not_be_sent_is_skipped() {
+    let out_of_turn = "was sent or answered out of its turn";
+    let (mut unknown, operation) = skipped(9, false);
+    assert_eq!(found(&unknown, Checker::Biographies), Vec::<String>::new());
+    // Once, and it is not sent after all.
+    let mut again = unknown.clone();
+    again.answer(operation, Answer::Skipped);
+    finds(&again, Checker::Biographies, out_of_turn);
+    unknown.record(Happening::Invoked { operation });
+    finds(&unknown, Checker::Biographies, out_of_turn);
+    finds(&skipped(9, true).0, Checker::Biographies, out_of_turn);
+    // The event's id was known, and had been for long.
+    finds(&skipped(0, false).0, Checker::Biographies, out_of_turn);
 }
 
 fn answer_of_none() -> Answer {

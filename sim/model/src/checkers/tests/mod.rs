@@ -11,6 +11,7 @@ mod rot;
 mod search;
 mod silence;
 mod survival;
+mod unfaulted;
 
 use ostraka_core::{EventId, LogIndex, UnixMs};
 

@@ -133,21 +133,19 @@ fn durability_finds_a_node_that_has_applied_what_it_never_wrote_down() {
         Checker::Durability,
         "node 3 has applied entry 2, which neither its log nor a snapshot of it has",
     );
-    let at = run.history.records[0].at;
-    let mut covered = run.clone();
-    let what = Happening::Snapshot {
-        node: NodeIndex(2),
+    // A snapshot of it covers it, if it can have come from somewhere.
+    let snapshot = |node| Happening::Snapshot {
+        node: NodeIndex(node),
         index: LogIndex(2),
         digest: 1,
         bytes: 1,
     };
-    covered
-        .history
-        .records
-        .insert(0, crate::history::Record { at, what });
-    let sentences = found(&covered, Checker::Durability).join("\n");
-    assert!(!sentences.contains("never"), "{sentences}");
-    assert!(!sentences.contains("has applied entry"), "{sentences}");
+    let mut covered = run.clone();
+    covered.record(snapshot(2));
+    let lacks = "node 3 has applied entry 2, which neither its log nor a snapshot of it has";
+    finds(&covered, Checker::Durability, lacks);
+    covered.record(snapshot(1));
+    assert_eq!(found(&covered, Checker::Durability), Vec::<String>::new());
     // A node that has nothing at all is one that has applied what it never wrote down, from the first entry on.
     run.history.records.retain(|record| {
         !matches!(
@@ -326,4 +324,133 @@ fn liveness_excuses_a_stop_by_what_the_disk_did_and_no_other() {
     finds(&full_disk(0, 550, NO_ROOM, false), Checker::Liveness, sound);
     finds(&full_disk(1, 450, NO_ROOM, false), Checker::Liveness, sound);
     finds(&full_disk(1, 550, NO_ROOM, true), Checker::Liveness, sound);
+}
+
+#[test]
+fn durability_finds_a_snapshot_that_nobody_can_have_made() {
+    // Nobody had one so early, and nobody ever has one of what is not in the log.
+    let mut early = clean();
+    let at = early.history.records[0].at;
+    let what = Happening::Snapshot {
+        node: NodeIndex(1),
+        index: LogIndex(2),
+        digest: 1,
+        bytes: 1,
+    };
+    early
+        .history
+        .records
+        .insert(0, crate::history::Record { at, what });
+    finds(
+        &early,
+        Checker::Durability,
+        "node 2 had a snapshot of entry 2, and entry 2 was on a quorum of disks",
+    );
+    let mut ahead = clean();
+    ahead.record(Happening::Snapshot {
+        node: NodeIndex(2),
+        index: LogIndex(1_000_000),
+        digest: 1,
+        bytes: 1,
+    });
+    finds(
+        &ahead,
+        Checker::Durability,
+        "node 3 had a snapshot of entry 1000000, and entry 1000000 never was on a quorum",
+    );
+    let hides = |run: &mut Run| {
+        let is_last = |what: &Happening| matches!(what, Happening::Durable { node: NodeIndex(2), entry } if entry.index.0 > 2);
+        run.history.records.retain(|record| !is_last(&record.what));
+        let index = LogIndex(run.index);
+        run.record(Happening::Snapshot {
+            node: NodeIndex(2),
+            index,
+            digest: 1,
+            bytes: 1,
+        });
+    };
+    let mut hidden = clean();
+    hides(&mut hidden);
+    finds(
+        &hidden,
+        Checker::Durability,
+        "node 3 has applied entry 3, which neither",
+    );
+}
+
+#[test]
+fn durability_finds_a_creation_that_is_dropped() {
+    for is_shown in [true, false] {
+        let mut run = Run::new();
+        run.after(100).create(0, None);
+        run.after(10);
+        let told = run.create(1, None);
+        let index = LogIndex(run.index);
+        if !is_shown {
+            let is_told = |what: &Happening| matches!(what, Happening::Answered { answer: Answer::EventCreated { event }, .. } if *event == told);
+            run.history.records.retain(|record| !is_told(&record.what));
+        }
+        let at_index = |record: &crate::history::Record| match &record.what {
+            Happening::Durable {
+                node: NodeIndex(1),
+                entry,
+            } if entry.index == index => Some(entry.clone()),
+            _ => None,
+        };
+        let entry = run
+            .history
+            .records
+            .iter()
+            .find_map(at_index)
+            .expect("it was written");
+        run.record(Happening::Truncated {
+            node: NodeIndex(1),
+            from: index,
+        });
+        run.durable(1, entry);
+        run.heal(2);
+        let sentences = found(&run, Checker::Durability).join("\n");
+        assert_eq!(
+            sentences.contains("node 2 dropped entry 2 from its disk"),
+            is_shown,
+            "{sentences}"
+        );
+    }
+}
+
+#[test]
+fn durability_finds_that_what_was_shown_is_dropped() {
+    for what in ["board", "closing", "crowd"] {
+        let mut run = Run::new();
+        run.after(100).create(0, None);
+        run.after(10);
+        match what {
+            "closing" => run.close(0),
+            _ => {
+                run.commit(vec![vote(0, 100, 1, OperationId(0))]);
+            }
+        }
+        if what == "board" {
+            run.board(0, 2);
+        }
+        if what == "crowd" {
+            run = super::foreign::crowd(510, 1, 0);
+            let fault = FaultId(0);
+            run.record(Happening::CrowdAnswered {
+                fault,
+                place: 3,
+                answer: answer("1-4-0", VoteStatus::Processed),
+            });
+        }
+        let index = if what == "crowd" { 4 } else { 2 };
+        run.record(Happening::Truncated {
+            node: NodeIndex(1),
+            from: LogIndex(index),
+        });
+        finds(
+            &run,
+            Checker::Durability,
+            &format!("node 2 dropped entry {index} from its disk"),
+        );
+    }
 }

@@ -1,3 +1,5 @@
+mod fresh;
+
 use super::*;
 use crate::ids::{FaultId, Seed};
 use crate::plan::{Fault, FaultKind, Target};
@@ -333,100 +335,6 @@ fn faults_come_in_the_order_of_time_and_last() {
     assert_eq!(at_once, "fault 0 lasts 0 ms: nothing could come of it");
     let many = broken(|plan| plan.faults = (0..501).map(|id| fault(id, 900, 50, kill.clone())).collect());
     assert_eq!(many, "faults are 501: 500 at most can be run");
-}
-
-/// Changes the actions of what is asked after the storm, but for the creation, or of all with it.
-fn fresh(change: impl Fn(&mut Action)) -> String {
-    broken(|plan| {
-        let storm = plan.knobs.storm_ms;
-        let fresh = plan
-            .operations
-            .iter_mut()
-            .filter(|operation| operation.at_ms >= storm);
-        fresh.for_each(|operation| change(&mut operation.action));
-    })
-}
-
-#[test]
-fn what_must_succeed_after_the_storm_can() {
-    let stranger = fresh(|action| {
-        if let Action::Submit { contestant, .. } = action {
-            *contestant = 2;
-        }
-    });
-    assert!(
-        stranger.ends_with("votes for contestant 2 of 2, counted from 0, and is to succeed"),
-        "{stranger}"
-    );
-    let again = fresh(|action| {
-        if let Action::Submit { voter, .. } = action {
-            *voter = VoterNumber(100);
-        }
-    });
-    assert!(
-        again.ends_with("is another vote of voter 100, and is to succeed"),
-        "{again}"
-    );
-    let of_the_storm = fresh(|action| {
-        if let Action::Leaderboard { slot } = action {
-            *slot = EventSlot(0);
-        }
-    });
-    assert!(
-        of_the_storm.contains("asks after the storm about slot 0, which nobody creates after it"),
-        "{of_the_storm}"
-    );
-    let scheduled = fresh(|action| {
-        if let Action::CreateEvent { closes_at_ms, .. } = action {
-            *closes_at_ms = Some(SimMs(80_000));
-        }
-    });
-    assert!(
-        scheduled.contains("schedules an event after the storm"),
-        "{scheduled}"
-    );
-}
-
-#[test]
-fn what_must_succeed_after_the_storm_comes_in_an_order_in_which_it_can() {
-    let closed = broken(|plan| {
-        let storm = plan.knobs.storm_ms;
-        let fresh = |wanted: fn(&Action) -> bool| {
-            let of_action = |operation: &Operation| operation.at_ms >= storm && wanted(&operation.action);
-            plan.operations.iter().position(of_action)
-        };
-        let looks = fresh(|action| matches!(action, Action::Leaderboard { .. })).expect("fresh looks");
-        let vote = fresh(|action| matches!(action, Action::Submit { .. })).expect("fresh votes");
-        let Action::Submit { slot, .. } = plan.operations[vote].action else {
-            return;
-        };
-        // Before the first vote, in place of a look.
-        let mut close = plan.operations.remove(looks);
-        close.at_ms = plan.operations[vote].at_ms;
-        close.action = Action::CloseEvent { slot };
-        plan.operations.insert(vote, close);
-    });
-    assert!(
-        closed.ends_with("comes after the event was closed, and is to succeed"),
-        "{closed}"
-    );
-    let made_before = broken(|plan| {
-        let storm = plan.knobs.storm_ms;
-        let creates = |operation: &&Operation| {
-            operation.at_ms >= storm && matches!(operation.action, Action::CreateEvent { .. })
-        };
-        let fresh = plan
-            .operations
-            .iter()
-            .find(creates)
-            .expect("a fresh event")
-            .clone();
-        plan.operations[0].action = fresh.action;
-    });
-    assert!(
-        made_before.ends_with("is of an event that is to be new after the storm"),
-        "{made_before}"
-    );
 }
 
 #[test]
