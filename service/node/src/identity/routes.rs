@@ -6,7 +6,6 @@ use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use axum::{Extension, Router};
 use ostraka_api::{
     Challenge, ChallengeRequest, ErrorCode, LoginRequest, LoginResponse, ProblemBody, RegisterRequest,
@@ -15,10 +14,9 @@ use ostraka_api::{
 use utoipa::OpenApi;
 
 use super::service::{IdentityService, IdentitySettings, LoginError, RegisterError, SolveError};
-use crate::http::auth::{TOKEN_COOKIE, bearer};
+use crate::http::auth::TOKEN_COOKIE;
 use crate::http::json::json_response;
-use crate::http::{Authenticator, JsonBody, Problem, RequestContext};
-use crate::token::Caller;
+use crate::http::{Authenticator, JsonBody, Problem, Registrar, RequestContext, Route, Serve};
 
 #[derive(Clone)]
 struct IdentityState {
@@ -41,10 +39,10 @@ impl FromRef<IdentityState> for Authenticator {
 /// Identity's public routes.
 pub fn router(service: Arc<IdentityService>, authenticator: Authenticator) -> Router {
     Router::new()
-        .route("/v1/auth/challenge", post(challenge))
-        .route("/v1/auth/challenge/solve", post(solve))
-        .route("/v1/auth/login", post(login))
-        .route("/v1/auth/register", post(register))
+        .serve(Route::Challenge, challenge)
+        .serve(Route::Solve, solve)
+        .serve(Route::Login, login)
+        .serve(Route::Register, register)
         .with_state(IdentityState {
             service,
             authenticator,
@@ -210,23 +208,6 @@ async fn register(
     };
     let response = json_response(&RegisterResponse { user_id });
     Ok((StatusCode::CREATED, response).into_response())
-}
-
-/// Who registers: a user, who must be an operator, or whoever has solved a challenge.
-enum Registrar {
-    User(Caller),
-    Token(String),
-}
-
-impl FromRequestParts<IdentityState> for Registrar {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &IdentityState) -> Result<Self, Problem> {
-        match bearer(&parts.headers) {
-            Some(token) if IdentityService::is_registration_token(token) => Ok(Self::Token(token.to_owned())),
-            _ => Caller::from_request_parts(parts, state).await.map(Self::User),
-        }
-    }
 }
 
 struct IdempotencyKey(Option<String>);

@@ -29,6 +29,7 @@ use super::command::{Command, Outcome, Register};
 use super::machine::IdentityMachine;
 use super::passwords::{Busy, PasswordSettings, Passwords};
 use crate::env::SharedEntropy;
+use crate::http::access::may_register;
 use crate::log::Log;
 use crate::pressure::{Calm, Pressure, network_prefix};
 use crate::rate::{Limiter, Rate};
@@ -201,7 +202,7 @@ impl IdentityService {
             .role_of(caller.voter)
             .await
             .ok_or(RegisterError::CallerGone)?;
-        if role != Role::Operator {
+        if !may_register(role) {
             return Err(RegisterError::NotPermitted);
         }
         self.check_fields(&request)?;

@@ -6,6 +6,7 @@
     reason = "a table is as long as the contract it checks"
 )]
 
+mod access;
 mod audit;
 mod backup;
 mod contract;

@@ -16,10 +16,9 @@ use ostraka_core::{
 };
 
 use super::extract::{Context, Creator, EventPath, IdempotencyKey, ResumeFrom};
-use crate::http::auth::StreamCaller;
+use crate::http::access::Steering;
 use crate::http::json::json_response;
-use crate::http::{JsonBody, Problem};
-use crate::token::{Caller, Role};
+use crate::http::{Admitted, JsonBody, Problem};
 use crate::vote::feed::visible_totals;
 use crate::vote::service::VoteService;
 use crate::vote::stream::{self, StreamParts};
@@ -44,29 +43,21 @@ use crate::vote::stream::{self, StreamParts};
 )]
 pub(super) async fn create(
     State(service): State<Arc<VoteService>>,
-    Creator(caller): Creator,
+    Creator(admitted): Creator,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     JsonBody(request): JsonBody<CreateEventRequest, EVENT_BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     request
         .validate()
         .map_err(|error| Problem::new(ErrorCode::InvalidField, format!("{error}.")))?;
-    if request.user_id != caller.voter {
-        return Err(Problem::new(
-            ErrorCode::NotTokenUser,
-            "An event can be created for the token's own user only.",
-        ));
-    }
-    if request.canary && caller.role != Role::Operator {
-        return Err(Problem::new(
-            ErrorCode::NotPermitted,
-            "Only an operator creates canary events.",
-        ));
+    admitted.speaks_for(request.user_id)?;
+    if request.canary {
+        admitted.creates_canaries()?;
     }
     let key = match &idempotency_key {
         Some(key) => service
             .submission_keys
-            .event_by_idempotency_key(caller.voter, key.as_bytes()),
+            .event_by_idempotency_key(admitted.voter(), key.as_bytes()),
         None => RequestKey(service.entropy.u128()),
     };
     let event = new_event(request, key);
@@ -137,20 +128,16 @@ async fn created(service: &VoteService, event_id: EventId) -> Result<Response, P
 )]
 pub(super) async fn open(
     State(service): State<Arc<VoteService>>,
-    caller: Caller,
+    admitted: Admitted,
     EventPath(event): EventPath,
 ) -> Result<Response, Problem> {
-    let by_operator = caller.role == Role::Operator;
-    set_status(
-        &service,
+    let Steering { by, by_operator } = admitted.steering();
+    let command = Command::OpenEvent {
         event,
-        Command::OpenEvent {
-            event,
-            by: caller.voter,
-            by_operator,
-        },
-    )
-    .await
+        by,
+        by_operator,
+    };
+    set_status(&service, event, command).await
 }
 
 /// Closes an event for good: no vote after this record in the log counts. Its owner may, and operators.
@@ -171,20 +158,16 @@ pub(super) async fn open(
 )]
 pub(super) async fn close(
     State(service): State<Arc<VoteService>>,
-    caller: Caller,
+    admitted: Admitted,
     EventPath(event): EventPath,
 ) -> Result<Response, Problem> {
-    let by_operator = caller.role == Role::Operator;
-    set_status(
-        &service,
+    let Steering { by, by_operator } = admitted.steering();
+    let command = Command::CloseEvent {
         event,
-        Command::CloseEvent {
-            event,
-            by: caller.voter,
-            by_operator,
-        },
-    )
-    .await
+        by,
+        by_operator,
+    };
+    set_status(&service, event, command).await
 }
 
 async fn set_status(service: &VoteService, event: EventId, command: Command) -> Result<Response, Problem> {
@@ -217,7 +200,7 @@ async fn set_status(service: &VoteService, event: EventId, command: Command) -> 
 )]
 pub(super) async fn leaderboard(
     State(service): State<Arc<VoteService>>,
-    _: Caller,
+    _: Admitted,
     EventPath(event): EventPath,
 ) -> Result<Response, Problem> {
     read_event(&service, event, |event, consistency| {
@@ -264,7 +247,7 @@ fn standings(event: &Event, consistency: Consistency) -> LeaderboardResponse {
 )]
 pub(super) async fn contestants(
     State(service): State<Arc<VoteService>>,
-    _: Caller,
+    _: Admitted,
     EventPath(event): EventPath,
 ) -> Result<Response, Problem> {
     let answer = |event: &Event, _| {
@@ -307,7 +290,7 @@ pub(super) async fn contestants(
 )]
 pub(super) async fn stream(
     State(service): State<Arc<VoteService>>,
-    StreamCaller(_): StreamCaller,
+    _: Admitted,
     EventPath(event): EventPath,
     ResumeFrom(resume_from): ResumeFrom,
     Context(context): Context,
