@@ -15,6 +15,7 @@ pub mod offline;
 pub mod operator;
 mod pressure;
 pub mod rate;
+pub mod revoked;
 pub mod run;
 pub mod secrets;
 mod storage_guard;

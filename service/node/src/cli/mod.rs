@@ -1,6 +1,7 @@
-//! The command line: `ostraka serve`, `ostraka cluster …`, `ostraka backup`, `ostraka restore`, `ostraka verify`,
+//! The command line: `ostraka serve`, `ostraka cluster …`, `ostraka accounts …`, `ostraka backup`, `ostraka restore`, `ostraka verify`,
 //! `ostraka export`.
 
+mod accounts;
 mod backup;
 mod cluster;
 mod export;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use ostraka_core::VoterNumber;
 use ostraka_core::limits::{JOINING_NODE_WAIT_S, JOINING_NODE_WAIT_S_MAX};
 use ostraka_replication::NodeNumber;
 
@@ -42,6 +44,8 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Look at and change the cluster's membership, through a node's operator port
     Cluster(ClusterArgs),
+    /// Do something about accounts, through the operator port of any node
+    Accounts(AccountsArgs),
     /// Back the whole cluster up into a file, through the operator port of any running node
     Backup(BackupArgs),
     /// Make the data folder of a new cluster of one node out of a backup
@@ -111,6 +115,30 @@ pub(crate) enum ClusterAction {
         /// Number of the voter that is to lead all logs
         #[arg(long)]
         to: u64,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AccountsArgs {
+    /// Operator address of any node that runs the identity service
+    #[arg(
+        long,
+        global = true,
+        env = "OSTRAKA_OPERATOR",
+        default_value = "127.0.0.1:8081"
+    )]
+    operator: String,
+    #[command(subcommand)]
+    action: AccountsAction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum AccountsAction {
+    /// Refuse, at every node, all tokens that an account was given until now; whoever knows its password can log in again
+    Revoke {
+        /// The account, as u42
+        #[arg(long)]
+        user: VoterNumber,
     },
 }
 
@@ -186,6 +214,9 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse_from(with_command(std::env::args_os().collect())).command {
         Command::Serve(args) => serve::serve(*args),
         Command::Cluster(args) => cluster::cluster(args).map_err(|sentence| (LogFormat::Pretty, sentence)),
+        Command::Accounts(args) => {
+            accounts::accounts(&args).map_err(|sentence| (LogFormat::Pretty, sentence))
+        }
         Command::Backup(args) => backup::backup(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
         Command::Restore(args) => restore::restore(args).map_err(|sentence| (LogFormat::Pretty, sentence)),
         Command::Verify(args) => verify::verify(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
@@ -337,6 +368,19 @@ mod tests {
                 assert_eq!(error.kind(), ErrorKind::ValueValidation, "{peer}");
                 assert!(error.to_string().contains("host:port"), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn an_account_is_named_as_the_api_names_it() {
+        let revoke = |user| Cli::try_parse_from(["ostraka", "accounts", "revoke", "--user", user]);
+        assert!(revoke("u42").is_ok());
+        for user in ["42", "u042", "ada", ""] {
+            assert_eq!(
+                revoke(user).unwrap_err().kind(),
+                ErrorKind::ValueValidation,
+                "{user}"
+            );
         }
     }
 

@@ -8,28 +8,38 @@ use ostraka_api::ErrorCode;
 use ostraka_replication::env::SharedClock;
 
 use super::problem::Problem;
-use crate::token::{Caller, Tokens};
+use crate::revoked::Revoked;
+use crate::token::{Caller, TokenError, Tokens};
 
 /// The cookie that login sets, for the stream's route only.
 pub const TOKEN_COOKIE: &str = "ostraka_token";
 
-/// Verifies tokens against the injected clock. Cheap to clone.
+/// Verifies tokens against the injected clock and what is known to be revoked. Cheap to clone.
 #[derive(Clone)]
 pub struct Authenticator {
     tokens: Arc<Tokens>,
+    revoked: Arc<Revoked>,
     clock: SharedClock,
 }
 
 impl Authenticator {
-    pub fn new(tokens: Arc<Tokens>, clock: SharedClock) -> Self {
-        Self { tokens, clock }
+    pub fn new(tokens: Arc<Tokens>, revoked: Arc<Revoked>, clock: SharedClock) -> Self {
+        Self {
+            tokens,
+            revoked,
+            clock,
+        }
     }
 
     /// Who holds the token.
     pub fn verify(&self, token: &str) -> Result<Caller, Problem> {
-        self.tokens
-            .verify(token, self.clock.now())
-            .map_err(|error| Problem::new(ErrorCode::Unauthenticated, format!("Log in again: {error}.")))
+        let refused =
+            |error: TokenError| Problem::new(ErrorCode::Unauthenticated, format!("Log in again: {error}."));
+        let caller = self.tokens.verify(token, self.clock.now()).map_err(refused)?;
+        if self.revoked.is_revoked(caller.voter, caller.known_to) {
+            return Err(refused(TokenError::Revoked));
+        }
+        Ok(caller)
     }
 }
 

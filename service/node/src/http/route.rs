@@ -62,6 +62,7 @@ routes! {
     Login, Post, "/v1/auth/login", Nothing, Own::Nothing;
     Challenge, Post, "/v1/auth/challenge", Nothing, Own::Nothing;
     Solve, Post, "/v1/auth/challenge/solve", Nothing, Own::Nothing;
+    Logout, Post, "/v1/auth/logout", Token, Own::Nothing;
     Register, Post, "/v1/auth/register", OperatorOrRegistration, Own::Nothing;
     EventCreate, Post, "/v1/event/create", Token, OWNER;
     EventOpen, Post, "/v1/event/{event_id}/open", Token, Own::Event;
@@ -83,6 +84,7 @@ impl Route {
             "/v1/vote/submit" => return Self::VoteSubmit,
             "/v1/auth/login" => return Self::Login,
             "/v1/auth/register" => return Self::Register,
+            "/v1/auth/logout" => return Self::Logout,
             "/v1/auth/challenge" => return Self::Challenge,
             "/v1/auth/challenge/solve" => return Self::Solve,
             "/v1/event/create" => return Self::EventCreate,

@@ -1,5 +1,6 @@
-//! The operator port: health, metrics, cluster membership and backups. Never on the public address.
+//! The operator port: health, metrics, cluster membership, accounts and backups. Never on the public address.
 
+mod accounts;
 mod backup;
 mod cluster;
 mod health;
@@ -18,6 +19,7 @@ use ostraka_replication::{Group, PeerAddr};
 
 use crate::backup::take::Taker;
 use crate::http::Problem;
+use crate::identity::IdentityService;
 pub use cluster::{ClusterStatus, Memberships};
 pub use health::{Health, HealthReport};
 pub use metrics::metrics_of;
@@ -25,6 +27,8 @@ pub use metrics::metrics_of;
 /// What the operator port shows and steers.
 pub struct Operator {
     pub groups: Vec<Group>,
+    /// `None` on a node that runs the vote service only.
+    pub identity: Option<Arc<IdentityService>>,
     pub own_peer_addr: PeerAddr,
     pub health: Arc<Health>,
     pub backups: Taker,
@@ -44,6 +48,7 @@ pub fn router(operator: Arc<Operator>) -> Router {
         .route("/v1/cluster/remove", post(cluster::remove))
         .route("/v1/cluster/transfer-leader", post(cluster::transfer_leader))
         .route("/v1/cluster/backup", post(backup::backup))
+        .route("/v1/accounts/revoke", post(accounts::revoke))
         .with_state(operator)
         .layer(axum::middleware::from_fn(refuse_pages))
 }

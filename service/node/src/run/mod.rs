@@ -203,6 +203,7 @@ impl Node {
         }
         let operator = Operator {
             groups: all.clone(),
+            identity: services.identity(),
             own_peer_addr,
             health: Arc::clone(&health),
             backups: Taker::new(secrets.fingerprint(), Arc::clone(&env.clock), env.offload),

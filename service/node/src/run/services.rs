@@ -33,7 +33,10 @@ impl Services {
         let mut registry = Registry::with_prefix("ostraka");
         let edge = Edge::new(env, HttpMetrics::register(&mut registry));
         let tokens = Arc::new(Tokens::new(secrets));
-        let authenticator = Authenticator::new(Arc::clone(&tokens), Arc::clone(&env.clock));
+        // A node without identity's log hears of no revocation.
+        let machine = started.identity.as_ref().map(|(_, machine)| machine.read());
+        let revoked = machine.map_or_else(Arc::default, |machine| Arc::clone(machine.revoked()));
+        let authenticator = Authenticator::new(Arc::clone(&tokens), revoked, Arc::clone(&env.clock));
         let identity = started.identity.map(|(group, machine)| {
             Arc::new(IdentityService::new(IdentityParts {
                 machine,
@@ -88,6 +91,10 @@ impl Services {
             edge.over_both(router, express),
             ostraka_core::limits::HTTP_CONNECTIONS_MAX,
         )
+    }
+
+    pub(super) fn identity(&self) -> Option<Arc<IdentityService>> {
+        self.identity.clone()
     }
 
     /// Makes the first operator's account where there is none.

@@ -17,6 +17,8 @@ enum Who {
     NoToken,
     Garbage,
     Expired,
+    /// The token of one who has logged out.
+    Revoked,
     /// A registration token: another purpose.
     OtherPurpose,
     /// An organizer's valid token, in the cookie and not in the header.
@@ -31,10 +33,11 @@ enum Who {
     Operator,
 }
 
-const EVERYONE: [Who; 9] = [
+const EVERYONE: [Who; 10] = [
     Who::NoToken,
     Who::Garbage,
     Who::Expired,
+    Who::Revoked,
     Who::OtherPurpose,
     Who::CookieOnly,
     Who::Voter,
@@ -46,7 +49,8 @@ const EVERYONE: [Who; 9] = [
 /// What the documentation says. A route without an arm does not compile.
 fn expected(route: Route, who: Who) -> u16 {
     let by_token = |voter, impostor, organizer, operator| match who {
-        Who::NoToken | Who::Garbage | Who::Expired | Who::OtherPurpose | Who::CookieOnly => 401,
+        Who::NoToken | Who::Garbage | Who::Expired | Who::Revoked => 401,
+        Who::OtherPurpose | Who::CookieOnly => 401,
         Who::Voter => voter,
         Who::Impostor => impostor,
         Who::Organizer => organizer,
@@ -54,6 +58,8 @@ fn expected(route: Route, who: Who) -> u16 {
     };
     match route {
         Route::Login | Route::Challenge | Route::OpenApi => 200,
+        // The impostor has the token with which the voter has logged out just before.
+        Route::Logout => by_token(204, 401, 204, 204),
         // What is sent there is no solution, whoever sends it.
         Route::Solve => 400,
         Route::Register if who == Who::OtherPurpose => 201,
@@ -73,6 +79,7 @@ struct Scene {
     stage: Stage,
     organizer: u32,
     voter: u32,
+    logged_out: u32,
     event: String,
     vote: String,
     /// Names given to whom the tries register.
@@ -82,7 +89,10 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let stage = Stage::new();
-        let [organizer, voter] = ["organizer", "voter"].map(|name| register(&stage, name));
+        let [organizer, voter, logged_out] =
+            ["organizer", "voter", "logged-out"].map(|name| register(&stage, name));
+        let logout = Call::post("/v1/auth/logout", &json!({})).token(&stage.issuer.voter(logged_out));
+        assert_eq!(stage.send(&logout).status, 204);
         let event = create(&stage, organizer);
         let vote = vote_call(&stage.issuer.voter(organizer), organizer, &event, 0);
         let vote = stage.send(&vote).json()["vote_id"].as_str().unwrap().to_owned();
@@ -90,6 +100,7 @@ impl Scene {
             stage,
             organizer,
             voter,
+            logged_out,
             event,
             vote,
             registered: std::cell::Cell::new(0),
@@ -145,6 +156,7 @@ impl Scene {
             Who::NoToken => call,
             Who::Garbage => call.token("x.y.z"),
             Who::Expired => call.token(&issuer.expired(self.organizer)),
+            Who::Revoked => call.token(&issuer.voter(self.logged_out)),
             Who::OtherPurpose => call.token(&registration_token(&self.stage)),
             Who::CookieOnly => {
                 let cookie = format!("ostraka_token={}", issuer.voter(self.organizer));
@@ -197,7 +209,11 @@ fn registration_token(stage: &Stage) -> String {
 #[test]
 fn every_route_lets_in_whom_it_should_and_nobody_else() {
     let scene = Scene::new();
-    let wrong: Vec<String> = Route::ALL
+    // Whoever has logged out gets in nowhere, so that these come last.
+    let (last, first): (Vec<Route>, Vec<Route>) =
+        Route::ALL.iter().partition(|route| **route == Route::Logout);
+    let routes: Vec<Route> = first.into_iter().chain(last).collect();
+    let wrong: Vec<String> = routes
         .iter()
         .flat_map(|route| EVERYONE.map(|who| (*route, who)))
         .filter_map(|(route, who)| scene.judge(route, who, expected(route, who)))

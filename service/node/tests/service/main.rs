@@ -21,6 +21,7 @@ mod logs;
 mod membership;
 mod open_files;
 mod registration;
+mod revocation;
 mod support;
 mod syscalls;
 mod watcher;

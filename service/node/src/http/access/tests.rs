@@ -26,7 +26,10 @@ fn authenticator() -> (Authenticator, String) {
         FixedClock.now(),
         Duration::from_secs(60),
     );
-    (Authenticator::new(tokens, Arc::new(FixedClock)), token)
+    (
+        Authenticator::new(tokens, Arc::default(), Arc::new(FixedClock)),
+        token,
+    )
 }
 
 async fn admitted(

@@ -53,6 +53,22 @@ fn by_token(request: u128, nonce: u8, name: &str, email: &str) -> Command {
     })
 }
 
+fn revoke(voter: u32, by_operator: bool) -> Command {
+    Command::RevokeTokens(RevokeTokens {
+        voter: VoterNumber(voter),
+        lifetime_ms: 20_000,
+        by_operator,
+    })
+}
+
+fn renew(voter: u32, replaces: &str, password_hash: &str) -> Command {
+    Command::RenewPassword(RenewPassword {
+        voter: VoterNumber(voter),
+        replaces: hash_digest(replaces),
+        password_hash: password_hash.to_owned(),
+    })
+}
+
 fn apply(machine: &mut IdentityMachine, index: u64, command: &Command) -> Outcome {
     Outcome::decode(&machine.apply(meta(index), &command.encode())).unwrap()
 }
@@ -69,20 +85,32 @@ fn snapshot(machine: &IdentityMachine) -> Vec<u8> {
 
 /// Few names, addresses and keys, so that collisions and resubmissions are the rule.
 fn any_command() -> impl Strategy<Value = Command> {
-    (0..8u8, 0..8u8, 0..8u8, 0..12u128, any::<bool>()).prop_map(|(kind, name, email, request, upper)| {
+    (0..10u8, 0..8u8, 0..8u8, 0..12u128, any::<bool>()).prop_map(|(kind, name, email, request, upper)| {
         let name = format!("{}{name}", if upper { "USER" } else { "user" });
         match kind {
             0 => operator(request, &name),
             1 => solve(request, email % 4, 10_000 + 5_000 * u64::from(email % 4)),
+            8 => revoke(u32::from(email), upper),
+            // Of an operator's account, one hash after the other.
+            9 => renew(
+                u32::from(email),
+                &format!("$hash of {request}"),
+                &format!("$hash of {}", request / 2),
+            ),
             2 | 3 => by_token(request, email % 4, &name, &format!("m{email}@example.org")),
             _ => register(request, &name, &format!("m{email}@example.org")),
         }
     })
 }
 
-/// What the rules say, in the most obvious way: a list, searched from the front.
+/// What the rules say, in the most obvious way: a list, searched from the front; and the one password's hash that there is, the
+/// operator's.
 #[derive(Default)]
-struct Naive(Vec<(String, Option<String>, u128, bool)>, Vec<NaiveGrant>);
+struct Naive(
+    Vec<(String, Option<String>, u128, bool)>,
+    Vec<NaiveGrant>,
+    Option<String>,
+);
 
 /// Nonce, request, expiry, whether it is spent. Never forgotten: that must make no difference.
 type NaiveGrant = (Nonce, RequestKey, u64, bool);
@@ -104,6 +132,16 @@ impl Naive {
         }
     }
 
+    fn renew(&mut self, wanted: &RenewPassword) -> Outcome {
+        let account = self.0.iter().position(|known| known.3);
+        let is_operators = account.is_some_and(|place| place + 1 == wanted.voter.0 as usize);
+        if !is_operators || self.2.as_deref().map(hash_digest) != Some(wanted.replaces) {
+            return Outcome::NotRenewed;
+        }
+        self.2 = Some(wanted.password_hash.clone());
+        Outcome::Renewed
+    }
+
     fn apply(&mut self, now: u64, command: &Command) -> Outcome {
         let mut token = None;
         let (name, email, request, operator) = match command {
@@ -115,6 +153,11 @@ impl Naive {
                 false,
             ),
             Command::SolveChallenge(wanted) => return self.solve(now, wanted),
+            Command::RevokeTokens(wanted) if (1..=self.0.len()).contains(&(wanted.voter.0 as usize)) => {
+                return Outcome::Revoked;
+            }
+            Command::RevokeTokens(_) => return Outcome::NoSuchAccount,
+            Command::RenewPassword(wanted) => return self.renew(wanted),
             Command::RegisterByToken(c) => {
                 token = Some(c.nonce);
                 let name = c.username.shown.to_lowercase();
@@ -144,6 +187,9 @@ impl Naive {
             return Outcome::EmailTaken;
         }
         self.0.push((name, email, request, operator));
+        if let Command::CreateOperator(created) = command {
+            self.2 = Some(created.password_hash.clone());
+        }
         for grant in self.1.iter_mut().filter(|grant| Some(grant.0) == token) {
             grant.3 = true;
         }
@@ -253,6 +299,59 @@ fn a_challenge_registers_one_and_a_snapshot_remembers_it() {
     );
 }
 
+#[test]
+fn a_revocation_is_published_and_a_snapshot_remembers_it() {
+    let mut machine = memory();
+    let ann = VoterNumber(1);
+    assert_eq!(apply(&mut machine, 1, &revoke(1, false)), Outcome::NoSuchAccount);
+    apply(&mut machine, 2, &register(1, "ann", "ann@example.org"));
+    assert_eq!(apply(&mut machine, 3, &revoke(1, false)), Outcome::Revoked);
+    let published = Arc::clone(machine.revoked());
+    assert!(published.is_revoked(ann, LogIndex(2)) && !published.is_revoked(ann, LogIndex(3)));
+    assert_eq!(apply(&mut machine, 4, &revoke(1, true)), Outcome::Revoked);
+    assert!(
+        published.is_revoked(ann, LogIndex(3)),
+        "those who look see it change"
+    );
+    assert_eq!(apply(&mut machine, 5, &revoke(2, true)), Outcome::NoSuchAccount);
+
+    let mut restored = memory();
+    let published = Arc::clone(restored.revoked());
+    restored.restore(&mut &snapshot(&machine)[..]).unwrap();
+    assert!(published.is_revoked(ann, LogIndex(3)) && !published.is_revoked(ann, LogIndex(4)));
+
+    // And so does the disk.
+    let folder = tempfile::tempdir().unwrap();
+    let mut disk = IdentityMachine::new(SledAccounts::open(folder.path()).unwrap());
+    disk.restore(&mut &snapshot(&machine)[..]).unwrap();
+    drop(disk);
+    let opened = IdentityMachine::new(SledAccounts::open(folder.path()).unwrap());
+    assert!(opened.revoked().is_revoked(ann, LogIndex(3)));
+}
+
+#[test]
+fn only_the_hash_that_was_verified_is_renewed() {
+    let mut machine = memory();
+    apply(&mut machine, 1, &operator(1, "operator"));
+    apply(&mut machine, 2, &register(2, "ann", "ann@example.org"));
+    for (index, (voter, replaces, expected)) in [
+        (1, "$another", Outcome::NotRenewed),
+        (2, "$hash of 1", Outcome::NotRenewed),
+        (3, "$hash of 1", Outcome::NotRenewed),
+        (0, "$hash of 1", Outcome::NotRenewed),
+        (1, "$hash of 1", Outcome::Renewed),
+        (1, "$hash of 1", Outcome::NotRenewed),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let renewal = renew(voter, replaces, "$dearer");
+        assert_eq!(apply(&mut machine, index as u64 + 3, &renewal), expected);
+    }
+    let hash_of = |voter| machine.account(VoterNumber(voter)).unwrap().password_hash;
+    assert_eq!((hash_of(1).as_deref(), hash_of(2)), (Some("$dearer"), None));
+}
+
 /// Snapshots of releases before there were challenges stay readable.
 #[test]
 fn an_older_snapshot_is_read() {
@@ -283,7 +382,7 @@ fn damaged_commands_are_refused_and_blank_entries_pass() {
 #[test]
 #[should_panic(expected = "newer ostraka")]
 fn a_newer_command_stops_the_replica() {
-    memory().apply(meta(1), &[3, 1, 0]);
+    memory().apply(meta(1), &[4, 1, 0]);
 }
 
 #[test]
@@ -304,7 +403,7 @@ fn a_damaged_snapshot_is_refused() {
     for length in 0..good.len() {
         assert!(memory().restore(&mut &good[..length]).is_err(), "cut at {length}");
     }
-    for (position, byte) in [(0, 3), (9, 0), (13, 7), (25, 0xff), (29, 0xff), (34, 9)] {
+    for (position, byte) in [(0, 4), (9, 0), (13, 7), (25, 0xff), (29, 0xff), (34, 9)] {
         let mut bad = good.clone();
         bad[position] = byte;
         let mut target = memory();

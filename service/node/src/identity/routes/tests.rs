@@ -22,9 +22,14 @@ async fn ready() -> (Bench, Router) {
     ensure_operator(&bench.service, Some("operator's".to_owned()), |_| {})
         .await
         .unwrap();
-    let authenticator = Authenticator::new(Arc::clone(&bench.tokens), Arc::clone(&bench.clock) as _);
+    let authenticator = authenticator_of(&bench);
     let router = router(Arc::clone(&bench.service), authenticator);
     (bench, router)
+}
+
+fn authenticator_of(bench: &Bench) -> Authenticator {
+    let revoked = Arc::clone(bench.machine.read().revoked());
+    Authenticator::new(Arc::clone(&bench.tokens), revoked, Arc::clone(&bench.clock) as _)
 }
 
 async fn post_to(router: &Router, path: &str, token: Option<&str>, body: Value) -> (Response, Value) {
@@ -212,7 +217,7 @@ async fn every_row_of_challenge_and_solve() {
         (Some(token), other, 401),
     ];
     check(&router, "/v1/auth/register", rows).await;
-    let access = Authenticator::new(Arc::clone(&bench.tokens), Arc::clone(&bench.clock) as _);
+    let access = authenticator_of(&bench);
     assert!(access.verify(token).is_err(), "it opens nothing else");
 }
 

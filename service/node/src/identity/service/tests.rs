@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 
-use ostraka_core::UnixMs;
+use ostraka_core::{LogIndex, UnixMs};
 use ostraka_replication::Clock;
 
 use ostraka_api::FieldError;
@@ -21,6 +21,7 @@ fn operator() -> Caller {
         voter: VoterNumber(1),
         role: Role::Operator,
         expires_at: UnixMs(u64::MAX),
+        known_to: LogIndex(0),
     }
 }
 
@@ -130,6 +131,7 @@ async fn only_operators_that_exist_register() {
         voter: VoterNumber(voter),
         role,
         expires_at: UnixMs(u64::MAX),
+        known_to: LogIndex(0),
     };
     let by = |caller| bench.service.register(caller, request("bob", None), None, HOME);
     assert_eq!(

@@ -47,7 +47,7 @@ impl App {
             log: Arc::clone(&log) as Arc<dyn Log>,
             machine: Arc::clone(&log.machine),
             secrets: &secrets,
-            authenticator: Authenticator::new(Arc::clone(&tokens), Arc::clone(&env.clock)),
+            authenticator: Authenticator::new(Arc::clone(&tokens), Arc::default(), Arc::clone(&env.clock)),
             env: &env,
             durability: Durability::Volatile,
             registry: &mut registry,
