@@ -8,6 +8,7 @@ pub mod challenge;
 pub mod event;
 pub mod identity;
 pub mod json;
+mod password;
 pub mod problem;
 pub mod proof;
 pub mod sse;

@@ -30,6 +30,7 @@ use crate::data_folder::{DataFolder, DataFolderError};
 use crate::env::{Env, Storage};
 use crate::http::{Edge, Server};
 use crate::identity::AccountsError;
+use crate::identity::bootstrap::OPERATOR_USERNAME;
 use crate::operator::{Health, Operator};
 use crate::secrets::{Secrets, SecretsError};
 use crate::{operator, storage_guard};
@@ -64,7 +65,10 @@ pub enum RunError {
     Group { group: &'static str, source: GroupError },
     #[error("this node does not start: {0}")]
     Bootstrap(GroupError),
-    #[error("OSTRAKA_OPERATOR_PASSWORD cannot be the operator's password: {0}")]
+    #[error(
+        "OSTRAKA_OPERATOR_PASSWORD cannot be the operator's password: {0} (only the first start of a cluster takes it: where \
+         there is an operator, leave it out)"
+    )]
     OperatorPassword(FieldError),
     /// The node found that it cannot go on without guessing.
     #[error("the node has stopped: {0}")]
@@ -151,7 +155,7 @@ pub async fn run(env: Env, config: Config, stop: impl Future<Output = ()>) -> Re
 impl Node {
     pub async fn start(env: Env, config: Config) -> Result<Self, RunError> {
         if let Some(password) = &config.operator_password {
-            validate::password(password).map_err(RunError::OperatorPassword)?;
+            validate::password(password, &[OPERATOR_USERNAME]).map_err(RunError::OperatorPassword)?;
         }
         // First, so that a node that cannot listen leaves no folder behind.
         let ports = Ports::bind(&env, &config).await?;

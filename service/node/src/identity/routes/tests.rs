@@ -19,7 +19,7 @@ use crate::token::Role;
 
 async fn ready() -> (Bench, Router) {
     let bench = bench(|_| {});
-    ensure_operator(&bench.service, Some("operator's".to_owned()), |_| {})
+    ensure_operator(&bench.service, Some("steady hand".to_owned()), |_| {})
         .await
         .unwrap();
     let authenticator = authenticator_of(&bench);
@@ -62,7 +62,7 @@ fn ann() -> Value {
 #[tokio::test]
 async fn login_answers_with_user_id_token_and_cookie() {
     let (bench, router) = ready().await;
-    let credentials = json!({"username": "operator", "password": "operator's"});
+    let credentials = json!({"username": "operator", "password": "steady hand"});
     let (response, body) = post_to(&router, "/v1/auth/login", None, credentials).await;
     assert_eq!(response.status(), 200);
     assert_eq!(body["userId"], "u1");
@@ -145,7 +145,7 @@ async fn every_row_of_login() {
     let path = "/v1/auth/login";
     let body = |username: &str, password: &str| json!({"username": username, "password": password});
     let mut rows = vec![
-        (None, body("operator", "operator's"), 200),
+        (None, body("operator", "steady hand"), 200),
         (None, json!({"username": "operator"}), 400),
         (None, json!({"username": "operator", "password": 7}), 400),
         (None, body("operator", ""), 400),

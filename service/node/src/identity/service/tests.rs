@@ -36,7 +36,7 @@ fn request(name: &str, password: Option<&str>) -> RegisterRequest {
 
 async fn ready(change: impl FnOnce(&mut IdentitySettings)) -> Bench {
     let bench = bench(change);
-    ensure_operator(&bench.service, Some("operator's".to_owned()), |_| {
+    ensure_operator(&bench.service, Some("steady hand".to_owned()), |_| {
         panic!("a given password is not printed")
     })
     .await
@@ -78,7 +78,7 @@ async fn who_is_registered_can_log_in_through_a_replica_that_lags() {
         caller.expires_at,
         UnixMs(bench.clock.now().0 + TOKEN_LIFETIME_S * 1_000)
     );
-    let (voter, token) = login(&bench, "operator", "operator's").await.unwrap();
+    let (voter, token) = login(&bench, "operator", "steady hand").await.unwrap();
     assert_eq!(
         bench.tokens.verify(&token, bench.clock.now()).unwrap().role,
         Role::Operator

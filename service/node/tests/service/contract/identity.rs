@@ -231,6 +231,18 @@ fn register() {
                 "invalid-field",
             ),
             row(
+                "common password",
+                with(&changed("password", "Password123".into())),
+                400,
+                "invalid-field",
+            ),
+            row(
+                "the username in the password",
+                with(&changed("password", "changed-2026".into())),
+                400,
+                "invalid-field",
+            ),
+            row(
                 "not JSON",
                 Call::post_bytes("/v1/auth/register", b"nope").token(&operator),
                 400,
