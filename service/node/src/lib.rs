@@ -2,6 +2,7 @@
 //! binary, the simulators' hosts and the chaos harness all start it.
 
 mod atomic_file;
+pub mod audit;
 pub mod backup;
 pub mod cli;
 pub mod config;

@@ -127,3 +127,6 @@ pub const REVOKED_PARTS: usize = 1_024;
 /// Logouts of one account: how many at once, and milliseconds until one more. Each is an entry in the log.
 pub const LOGOUT_PER_CALLER_BURST: u32 = 10;
 pub const LOGOUT_PER_CALLER_REFILL_MS: u64 = 6_000;
+
+/// Bytes of a line of the audit trail, which has some 300: an auditor's memory is not a forger's to take.
+pub const AUDIT_LINE_BYTES_MAX: usize = 16_384;

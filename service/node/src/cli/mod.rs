@@ -1,7 +1,8 @@
 //! The command line: `ostraka serve`, `ostraka cluster …`, `ostraka accounts …`, `ostraka backup`, `ostraka restore`, `ostraka verify`,
-//! `ostraka export`.
+//! `ostraka audit …`, `ostraka export`.
 
 mod accounts;
+mod audit;
 mod backup;
 mod cluster;
 mod export;
@@ -21,6 +22,7 @@ use ostraka_core::VoterNumber;
 use ostraka_core::limits::{JOINING_NODE_WAIT_S, JOINING_NODE_WAIT_S_MAX};
 use ostraka_replication::NodeNumber;
 
+use crate::audit::Head;
 use crate::config::{LogFormat, NotAnAddress, Service, Settings, check_peer_addr};
 use crate::operator::Memberships;
 use crate::telemetry;
@@ -52,6 +54,8 @@ enum Command {
     Restore(RestoreArgs),
     /// Recount a stopped node's whole log and compare it with its stored state; exit 0 only if they agree
     Verify(VerifyArgs),
+    /// Look at a node's audit trail: what operators and organizers did through it
+    Audit(AuditArgs),
     /// Write a stopped node's vote log as JSON lines, for auditors
     Export(ExportArgs),
 }
@@ -200,6 +204,31 @@ pub(crate) struct VerifyArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    action: AuditAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditAction {
+    /// Find out whether lines of the trail were removed, changed or moved; exit 0 only if none was. The node may be running
+    Verify {
+        /// The data folder of the node
+        #[arg(long, env = "OSTRAKA_DATA_DIR", default_value = "./data")]
+        data_dir: PathBuf,
+        /// File of the cluster's shared secret [default: secrets.json in the data folder]
+        #[arg(long, env = "OSTRAKA_SECRETS_FILE")]
+        secrets_file: Option<PathBuf>,
+        /// A head that an earlier run has printed: shows that nothing up to it was cut off
+        #[arg(long)]
+        head: Option<Head>,
+        /// Print what was found as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ExportArgs {
     /// The data folder of a node that is not running
     #[arg(long, env = "OSTRAKA_DATA_DIR", default_value = "./data")]
@@ -220,6 +249,7 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::backup(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
         Command::Restore(args) => restore::restore(args).map_err(|sentence| (LogFormat::Pretty, sentence)),
         Command::Verify(args) => verify::verify(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
+        Command::Audit(args) => audit::audit(args).map_err(|sentence| (LogFormat::Pretty, sentence)),
         Command::Export(args) => export::export(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
     };
     match done {

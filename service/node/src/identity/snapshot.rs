@@ -187,3 +187,48 @@ fn read_array<const N: usize>(input: &mut dyn Read) -> io::Result<[u8; N]> {
 fn invalid(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::identity::IdentityMachine;
+    use crate::identity::store::MemoryAccounts;
+    use ostraka_replication::Machine as _;
+
+    proptest! {
+        /// They come from a disk or from a peer. What is read says nothing that could not be.
+        #[test]
+        fn any_bytes_are_read_or_refused(version in 0u8..5, bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let bytes = [&[version], &bytes[..]].concat();
+            let mut machine = IdentityMachine::new(MemoryAccounts::default());
+            if machine.restore(&mut &bytes[..]).is_ok() {
+                let (head, remembered) = read_head(&mut &bytes[..]).unwrap();
+                prop_assert_eq!(machine.last_applied(), head.applied);
+                for (voter, revocation) in remembered.revocations.iter() {
+                    prop_assert!(voter < head.next_voter && revocation.at <= head.applied);
+                }
+            } else {
+                prop_assert_eq!(machine.last_applied(), LogIndex(0));
+            }
+        }
+
+        /// A head with nothing in it, and what may follow it.
+        #[test]
+        fn whatever_is_said_to_be_remembered_is_counted(counts: (u32, u32), bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let (grants, revocations) = counts;
+            let mut text = vec![VERSION];
+            text.extend_from_slice(&[0; 8]);
+            text.extend_from_slice(&1u32.to_le_bytes());
+            text.extend_from_slice(&[0; 12]);
+            text.extend_from_slice(&(grants % 3).to_le_bytes());
+            text.extend_from_slice(&vec![0; 41 * (grants % 3) as usize]);
+            text.extend_from_slice(&[0; 8]);
+            text.extend_from_slice(&revocations.to_le_bytes());
+            text.extend_from_slice(&bytes);
+            // Nobody can be revoked where there is no account.
+            prop_assert_eq!(read_head(&mut &text[..]).is_ok(), revocations == 0);
+        }
+    }
+}

@@ -8,6 +8,7 @@ use ostraka_api::{ErrorCode, RevokeRequest};
 use serde_json::json;
 
 use super::Operator;
+use crate::audit::{Action, Certainty};
 use crate::http::{JsonBody, Problem};
 
 /// Revokes every token of an account that was signed until now.
@@ -19,7 +20,10 @@ pub(super) async fn revoke(
         let detail = "This node runs no identity service; ask one that does.";
         return Err(Problem::new(ErrorCode::Misdirected, detail));
     };
-    identity.revoke_for_operator(user_id).await?;
+    let revoked = identity.revoke_for_operator(user_id).await.map_err(Problem::from);
+    let certainty = Certainty::of(&revoked);
+    operator.note(Action::TokensRevoked(user_id), certainty).await;
+    revoked?;
     tracing::info!(%user_id, "the operator revoked the tokens of an account");
     Ok(Json(
         json!({"done": format!("tokens of {user_id} that were given out until now are refused; the account can log in again")}),

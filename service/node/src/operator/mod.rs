@@ -17,6 +17,7 @@ use axum::routing::{get, post};
 use ostraka_api::ErrorCode;
 use ostraka_replication::{Group, PeerAddr};
 
+use crate::audit::{Action, Actor, Certainty, Trail};
 use crate::backup::take::Taker;
 use crate::http::Problem;
 use crate::identity::IdentityService;
@@ -29,11 +30,21 @@ pub struct Operator {
     pub groups: Vec<Group>,
     /// `None` on a node that runs the vote service only.
     pub identity: Option<Arc<IdentityService>>,
+    pub audit: Trail,
     pub own_peer_addr: PeerAddr,
     pub health: Arc<Health>,
     pub backups: Taker,
     /// Renders the process's metrics in OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl Operator {
+    /// Notes what was done through this port, or may have been.
+    async fn note(&self, action: Action, certainty: Option<Certainty>) {
+        self.audit
+            .note(Actor::OperatorPort, action, certainty, None)
+            .await;
+    }
 }
 
 /// Routes of the operator port.

@@ -24,6 +24,7 @@ use ostraka_replication::{Group, GroupError, Listener, PeerAddr};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::audit::{Trail, TrailError};
 use crate::backup::take::Taker;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, DataFolderError};
@@ -61,6 +62,8 @@ pub enum RunError {
     Snapshots(#[from] SnapshotError),
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    #[error(transparent)]
+    Audit(#[from] TrailError),
     #[error("the {group} log does not start: {source}")]
     Group { group: &'static str, source: GroupError },
     #[error("this node does not start: {0}")]
@@ -181,7 +184,8 @@ impl Node {
         let mut tasks = vec![tokio::spawn(async move { serving.serve(ports.peer).await })];
         let is_new = groups::bootstrap(&all, &config, &own_peer_addr, may_have_lost_its_log).await?;
 
-        let (services, registry, edge) = Services::start(started, &env, &config, &secrets);
+        let audit = audit_trail(&env, &config, &secrets, folder.as_ref())?;
+        let (services, registry, edge) = Services::start(started, &env, &config, &secrets, &audit);
         let public = services.serve(ports.public, &edge).map_err(RunError::Serve)?;
         tasks.extend(
             all.iter()
@@ -208,6 +212,7 @@ impl Node {
         let operator = Operator {
             groups: all.clone(),
             identity: services.identity(),
+            audit,
             own_peer_addr,
             health: Arc::clone(&health),
             backups: Taker::new(secrets.fingerprint(), Arc::clone(&env.clock), env.offload),
@@ -303,6 +308,20 @@ fn secrets(env: &Env, config: &Config, folder: Option<&DataFolder>) -> Result<(S
         }
         (Storage::Disk, None) => unreachable!("a node on disk has opened its folder"),
     }
+}
+
+/// In the data folder; a simulated machine has none.
+fn audit_trail(
+    env: &Env,
+    config: &Config,
+    secrets: &Secrets,
+    folder: Option<&DataFolder>,
+) -> Result<Trail, TrailError> {
+    let Some(folder) = folder else {
+        return Ok(Trail::default());
+    };
+    let (key, clock) = (secrets.audit_key.clone(), Arc::clone(&env.clock));
+    Trail::open(folder.root(), key, config.node, clock, env.offload)
 }
 
 fn serve_operator(listener: Box<dyn Listener>, operator: Operator, edge: &Edge) -> io::Result<Server> {

@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use tokio::task::JoinHandle;
 
 use super::groups::Started;
+use crate::audit::Trail;
 use crate::config::Config;
 use crate::env::{Console, Env, Storage};
 use crate::http::{Authenticator, Edge, Express, HttpMetrics, Server, openapi};
@@ -29,6 +30,7 @@ impl Services {
         env: &Env,
         config: &Config,
         secrets: &Secrets,
+        audit: &Trail,
     ) -> (Self, Registry, Edge) {
         let mut registry = Registry::with_prefix("ostraka");
         let edge = Edge::new(env, HttpMetrics::register(&mut registry));
@@ -55,6 +57,7 @@ impl Services {
                 secrets,
                 authenticator: authenticator.clone(),
                 env,
+                audit: audit.clone(),
                 durability: durability(env),
                 registry: &mut registry,
             })

@@ -8,6 +8,7 @@
 
 mod access;
 mod audit;
+mod audit_trail;
 mod backup;
 mod contract;
 mod crash;

@@ -16,6 +16,7 @@ use ostraka_core::{
 };
 
 use super::extract::{Context, Creator, EventPath, IdempotencyKey, ResumeFrom};
+use crate::audit::{Action, Actor, Certainty};
 use crate::http::access::Steering;
 use crate::http::json::json_response;
 use crate::http::{Admitted, JsonBody, Problem};
@@ -43,7 +44,7 @@ use crate::vote::stream::{self, StreamParts};
 )]
 pub(super) async fn create(
     State(service): State<Arc<VoteService>>,
-    Creator(admitted): Creator,
+    Creator(admitted, context): Creator,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     JsonBody(request): JsonBody<CreateEventRequest, EVENT_BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
@@ -66,7 +67,13 @@ pub(super) async fn create(
         return Err(refused(refusal));
     }
     match service.submit(Command::CreateEvent(Box::new(event))).await? {
-        Outcome::EventCreated(event) => created(&service, event).await,
+        Outcome::EventCreated(event) => {
+            let (who, trace) = (Actor::User(admitted.voter()), context.trace.context.trace_id);
+            let action = Action::EventCreated(event);
+            let certainty = Some(Certainty::Done);
+            service.audit.note(who, action, certainty, Some(trace)).await;
+            created(&service, event).await
+        }
         Outcome::EventRefused(refusal) => Err(refused(refusal)),
         other => Err(wrong_kind(other)),
     }
@@ -130,6 +137,7 @@ pub(super) async fn open(
     State(service): State<Arc<VoteService>>,
     admitted: Admitted,
     EventPath(event): EventPath,
+    Context(context): Context,
 ) -> Result<Response, Problem> {
     let Steering { by, by_operator } = admitted.steering();
     let command = Command::OpenEvent {
@@ -137,7 +145,12 @@ pub(super) async fn open(
         by,
         by_operator,
     };
-    set_status(&service, event, command).await
+    let answer = set_status(&service, event, command).await;
+    let (who, trace) = (Actor::User(by), context.trace.context.trace_id);
+    let certainty = Certainty::of(&answer);
+    let action = Action::EventOpened(event);
+    service.audit.note(who, action, certainty, Some(trace)).await;
+    answer
 }
 
 /// Closes an event for good: no vote after this record in the log counts. Its owner may, and operators.
@@ -160,6 +173,7 @@ pub(super) async fn close(
     State(service): State<Arc<VoteService>>,
     admitted: Admitted,
     EventPath(event): EventPath,
+    Context(context): Context,
 ) -> Result<Response, Problem> {
     let Steering { by, by_operator } = admitted.steering();
     let command = Command::CloseEvent {
@@ -167,7 +181,12 @@ pub(super) async fn close(
         by,
         by_operator,
     };
-    set_status(&service, event, command).await
+    let answer = set_status(&service, event, command).await;
+    let (who, trace) = (Actor::User(by), context.trace.context.trace_id);
+    let certainty = Certainty::of(&answer);
+    let action = Action::EventClosed(event);
+    service.audit.note(who, action, certainty, Some(trace)).await;
+    answer
 }
 
 async fn set_status(service: &VoteService, event: EventId, command: Command) -> Result<Response, Problem> {

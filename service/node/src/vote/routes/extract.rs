@@ -30,7 +30,7 @@ pub(super) struct Context(pub(super) RequestContext);
 
 /// The caller, who may create one more event now. Counted before the body is read: what comes too often should not even
 /// cost that.
-pub(super) struct Creator(pub(super) Admitted);
+pub(super) struct Creator(pub(super) Admitted, pub(super) RequestContext);
 
 async fn path_text<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
     match Path::<String>::from_request_parts(parts, state).await {
@@ -119,7 +119,7 @@ impl FromRequestParts<Arc<VoteService>> for Creator {
         let admitted = Admitted::from_request_parts(parts, service).await?;
         let Context(context) = Context::from_request_parts(parts, service).await?;
         match service.creation_limits.check(&admitted, context.progress.peer()) {
-            Ok(()) => Ok(Self(admitted)),
+            Ok(()) => Ok(Self(admitted, context)),
             Err(TooOften { retry_after_s }) => Err(Problem::new(
                 ErrorCode::TooManyRequests,
                 format!("Too many events are created; try again in {retry_after_s} s."),

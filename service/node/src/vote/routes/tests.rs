@@ -18,6 +18,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::audit::Trail;
 use crate::http::edge::Served;
 use crate::http::{Authenticator, Edge, HttpMetrics};
 use crate::log::Log;
@@ -49,6 +50,7 @@ impl App {
             secrets: &secrets,
             authenticator: Authenticator::new(Arc::clone(&tokens), Arc::default(), Arc::clone(&env.clock)),
             env: &env,
+            audit: Trail::default(),
             durability: Durability::Volatile,
             registry: &mut registry,
         });

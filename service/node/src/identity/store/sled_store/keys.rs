@@ -123,3 +123,29 @@ pub(super) fn revocation_of(key: &[u8], value: &[u8]) -> Option<(VoterNumber, Re
     };
     Some((VoterNumber(u32::from_be_bytes(voter)), revocation))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_remembered_is_read_back(voter: u32, at: u64, until: u64, nonce: [u8; 16], request: u128, spent: bool) {
+            let revocation = Revocation { at: LogIndex(at), forget_at: UnixMs(until) };
+            let (key, value) = (revocation_key(VoterNumber(voter)), revocation_value(revocation));
+            prop_assert_eq!(revocation_of(&key, &value), Some((VoterNumber(voter), revocation)));
+            let grant = Grant { request: RequestKey(request), expires_at: UnixMs(until), spent };
+            let (key, value) = (grant_key(Nonce(nonce)), grant_value(grant));
+            prop_assert_eq!(grant_of(&key, &value), Some((Nonce(nonce), grant)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(prefix in "[rg]/", key in proptest::collection::vec(any::<u8>(), 0..20), value in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let key = [prefix.as_bytes(), &key[..]].concat();
+            prop_assert!(revocation_of(&key, &value).is_none() || (key.len(), value.len()) == (6, 16));
+            prop_assert!(grant_of(&key, &value).is_none() || (key.len(), value.len()) == (18, 25));
+        }
+    }
+}
