@@ -59,6 +59,14 @@ pub struct RegisterResponse {
     pub user_id: VoterNumber,
 }
 
+/// `POST /v1/accounts/revoke` on the operator port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevokeRequest {
+    #[serde(alias = "userId", with = "wire::id")]
+    #[schema(value_type = String, example = "u42")]
+    pub user_id: VoterNumber,
+}
+
 // Written by hand, so that no log line ever carries a password, a token or a person's data.
 impl fmt::Debug for LoginRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

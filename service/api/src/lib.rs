@@ -8,6 +8,7 @@ pub mod challenge;
 pub mod event;
 pub mod identity;
 pub mod json;
+mod password;
 pub mod problem;
 pub mod proof;
 pub mod sse;
@@ -29,7 +30,7 @@ pub use event::{
     CreateEventResponse, EventStatus, EventStatusResponse, LeaderboardEntry, LeaderboardResponse,
     ResultsPolicy,
 };
-pub use identity::{LoginRequest, LoginResponse, Purpose, RegisterRequest, RegisterResponse};
+pub use identity::{LoginRequest, LoginResponse, Purpose, RegisterRequest, RegisterResponse, RevokeRequest};
 pub use json::{BodyError, parse_object};
 pub use problem::{ErrorClass, ErrorCode, ProblemBody};
 pub use proof::{PROOF_ALGORITHM, ProofError, Work};

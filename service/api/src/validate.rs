@@ -13,6 +13,7 @@ use crate::limits::{
     IDEMPOTENCY_KEY_BYTES_MAX, META_VALUE_BYTES_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN,
     USERNAME_CHARS_MAX, USERNAME_CHARS_MIN,
 };
+use crate::password::{holds_a_word, is_common, is_row};
 use crate::vote::SubmitVoteRequest;
 
 /// What is wrong with a field. Terminal: the same value is refused again.
@@ -27,6 +28,14 @@ pub enum FieldError {
     },
     #[error("{field} must not hold control characters or be only spaces")]
     NotText { field: &'static str },
+    #[error(
+        "password must not be one that many people choose, nor a row such as abcdefgh: take a longer or rarer one"
+    )]
+    CommonPassword,
+    #[error(
+        "password must not hold the username, the name in the email address, or the name of this service"
+    )]
+    PasswordOfContext,
     #[error("username may hold only a-z, A-Z, 0-9, '.', '_' and '-', and must begin with a letter or digit")]
     UsernameCharacters,
     #[error("email must look like name@example.org")]
@@ -48,6 +57,7 @@ impl FieldError {
     pub const fn field(self) -> &'static str {
         match self {
             Self::Length { field, .. } | Self::NotText { field } | Self::Url { field } => field,
+            Self::CommonPassword | Self::PasswordOfContext => "password",
             Self::UsernameCharacters => "username",
             Self::EmailShape => "email",
             Self::BirthDate | Self::TooYoung { .. } => "date_of_birth",
@@ -117,14 +127,22 @@ pub fn email(text: &str) -> Result<(), FieldError> {
     }
 }
 
-/// 8 to 128 characters of any kind: composition rules make passwords worse (NIST SP 800-63B section 5.1.1.2).
-pub fn password(text: &str) -> Result<(), FieldError> {
+/// 8 to 128 characters of any kind: composition rules make passwords worse (NIST SP 800-63B section 3.1.1.2). Not one that
+/// many people choose, and none with what is known of its owner in it: `words`, and this service's name.
+pub fn password(text: &str, words: &[&str]) -> Result<(), FieldError> {
     length(
         "password",
         text.chars().count(),
         (PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX),
         "characters",
-    )
+    )?;
+    if is_common(text) || is_row(text) {
+        return Err(FieldError::CommonPassword);
+    }
+    if holds_a_word(text, words) {
+        return Err(FieldError::PasswordOfContext);
+    }
+    Ok(())
 }
 
 /// `today` is the caller's date in UTC plus a day, where the caller cares for zones ahead of it.
@@ -219,7 +237,11 @@ impl RegisterRequest {
         email(&self.email)?;
         date_of_birth(self.date_of_birth, today)?;
         age(self.date_of_birth, minimum_age_years, today)?;
-        self.password.as_deref().map_or(Ok(()), password)
+        let Some(given) = self.password.as_deref() else {
+            return Ok(());
+        };
+        let local = self.email.rsplit_once('@').map_or("", |(local, _)| local);
+        password(given, &[&self.username, local])
     }
 }
 

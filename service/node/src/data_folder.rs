@@ -10,6 +10,7 @@
 //!   identity/log       identity's replicated log (sled)
 //!   identity/snapshots identity's snapshots
 //!   identity/accounts  identity's accounts (sled)
+//!   audit.log          what operators and organizers did through this node
 //! ```
 
 mod private;

@@ -2,6 +2,7 @@
 //! binary, the simulators' hosts and the chaos harness all start it.
 
 mod atomic_file;
+pub mod audit;
 pub mod backup;
 pub mod cli;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod offline;
 pub mod operator;
 mod pressure;
 pub mod rate;
+pub mod revoked;
 pub mod run;
 pub mod secrets;
 mod storage_guard;

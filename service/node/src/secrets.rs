@@ -2,7 +2,7 @@
 //!
 //! One 32-byte master secret lies in `secrets.json` (mode 0600), made at the first start where none is given; every
 //! node of a cluster has the same file. Keys for tokens (one per `kid`), vote ids, submissions, the peer network,
-//! challenges and registration tokens are derived from it, each for its own purpose (HKDF-SHA-256, RFC 5869), so that one
+//! challenges, registration tokens and the audit trail are derived from it, each for its own purpose (HKDF-SHA-256, RFC 5869), so that one
 //! can never be used as another.
 //!
 //! The file is `{"format": 1, "master": "<base64, 32 bytes>", "token_kids": ["k1"]}`. To rotate the token key, put a
@@ -50,6 +50,7 @@ pub struct Secrets {
     pub cluster_key: SecretKey,
     pub challenge_key: SecretKey,
     pub registration_key: SecretKey,
+    pub audit_key: SecretKey,
 }
 
 /// Why there are no keys. All terminal: the node does not start, and the sentence says what to do.
@@ -126,6 +127,7 @@ impl Secrets {
             cluster_key: key("cluster", ""),
             challenge_key: key("challenge", ""),
             registration_key: key("registration", ""),
+            audit_key: key("audit", ""),
         }
     }
 
@@ -334,6 +336,9 @@ mod tests {
             &secrets.vote_id_key,
             &secrets.submission_key,
             &secrets.cluster_key,
+            &secrets.challenge_key,
+            &secrets.registration_key,
+            &secrets.audit_key,
         ];
         for (position, key) in keys.iter().enumerate() {
             assert!(!keys[..position].contains(key), "key {position} stands twice");
@@ -355,9 +360,21 @@ mod tests {
                 start(&secrets.vote_id_key),
                 start(&secrets.submission_key),
                 start(&secrets.cluster_key),
+                start(&secrets.audit_key),
             ],
-            [0x2014_cd94, 0x9759_9ef1, 0xa611_d1ef, 0x4a0b_cfa2],
+            [0x2014_cd94, 0x9759_9ef1, 0xa611_d1ef, 0x4a0b_cfa2, 0x52e5_444e],
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,200}", kid in ".{0,40}", master in "[A-Za-z0-9+/=]{0,48}", format in 0u32..3) {
+            let path = Path::new("secrets.json");
+            proptest::prop_assert!(Secrets::parse(path, &text).is_err());
+            let like = serde_json::json!({"format": format, "master": master, "token_kids": [kid]});
+            let read = Secrets::parse(path, &like.to_string());
+            proptest::prop_assert!(read.is_err() || (format == 1 && is_kid(&kid)));
+        }
     }
 
     #[test]

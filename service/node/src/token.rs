@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use ostraka_core::limits::TOKEN_BYTES_MAX;
-use ostraka_core::{UnixMs, VoterNumber};
+use ostraka_core::{LogIndex, UnixMs, VoterNumber};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -31,6 +31,8 @@ pub struct Caller {
     pub voter: VoterNumber,
     pub role: Role,
     pub expires_at: UnixMs,
+    /// How far the node that signed the token had applied identity's log: a revocation of later concerns it.
+    pub known_to: LogIndex,
 }
 
 /// Why a token is refused. All terminal for this token; a new login helps.
@@ -48,6 +50,8 @@ pub enum TokenError {
     BadClaims,
     #[error("the token has expired")]
     Expired,
+    #[error("the token was revoked")]
+    Revoked,
 }
 
 /// What a token says. Times are seconds since the Unix epoch (RFC 7519, §2, NumericDate).
@@ -61,6 +65,13 @@ struct Claims<'a> {
     purpose: &'a str,
     iat: u64,
     exp: u64,
+    /// [`Caller::known_to`]. Tokens of releases that knew no revocations are without, and older than all of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    at: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 const PURPOSE_ACCESS: &str = "access";
@@ -101,8 +112,21 @@ impl Tokens {
         }
     }
 
-    /// A token for `voter`, signed with the newest key, valid from `now` for `lifetime` (whole seconds).
+    /// A token that knows of no entry of identity's log: any revocation concerns it.
     pub fn sign(&self, voter: VoterNumber, role: Role, now: UnixMs, lifetime: Duration) -> String {
+        self.sign_at(voter, role, LogIndex(0), now, lifetime)
+    }
+
+    /// A token for `voter`, signed with the newest key, valid from `now` for `lifetime` (whole seconds), by a node that has
+    /// applied identity's log up to `known_to`.
+    pub fn sign_at(
+        &self,
+        voter: VoterNumber,
+        role: Role,
+        known_to: LogIndex,
+        now: UnixMs,
+        lifetime: Duration,
+    ) -> String {
         let iat = now.0 / 1_000;
         let claims = Claims {
             sub: &format!("u{}", voter.0),
@@ -111,6 +135,7 @@ impl Tokens {
             purpose: PURPOSE_ACCESS,
             iat,
             exp: iat.saturating_add(lifetime.as_secs()),
+            at: known_to.0,
         };
         let claims = serde_json::to_vec(&claims).expect("numbers and plain strings are JSON");
         let key = &self.keys[0];
@@ -132,7 +157,7 @@ impl Tokens {
         token
     }
 
-    /// Who is calling at `now`, by the service's own clock.
+    /// Who is calling at `now`, by the service's own clock. Whether the token was revoked is not known here.
     pub fn verify(&self, token: &str, now: UnixMs) -> Result<Caller, TokenError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::TooLong);
@@ -177,6 +202,7 @@ impl Tokens {
             voter: VoterNumber(claims.voter),
             role: claims.role,
             expires_at,
+            known_to: LogIndex(claims.at),
         })
     }
 }
@@ -291,9 +317,10 @@ mod tests {
     fn the_longest_token_fits() {
         let kid = "k".repeat(32);
         let tokens = tokens(&[&kid]);
-        let token = tokens.sign(
+        let token = tokens.sign_at(
             VoterNumber(u32::MAX),
             Role::Operator,
+            LogIndex(u64::MAX),
             UnixMs(u64::MAX),
             Duration::MAX,
         );
@@ -305,12 +332,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_signed_verifies_until_it_expires(voter in 1..=u32::MAX, operator: bool, now in 0..1u64 << 45, secs in 1..1u64 << 20) {
+        fn what_is_signed_verifies_until_it_expires(voter in 1..=u32::MAX, operator: bool, now in 0..1u64 << 45, secs in 1..1u64 << 20, known_to: u64) {
             let tokens = tokens(&["k1"]);
             let role = if operator { Role::Operator } else { Role::Voter };
-            let token = tokens.sign(VoterNumber(voter), role, UnixMs(now), Duration::from_secs(secs));
+            let known_to = LogIndex(known_to);
+            let token = tokens.sign_at(VoterNumber(voter), role, known_to, UnixMs(now), Duration::from_secs(secs));
             let expires_at = UnixMs((now / 1_000 + secs) * 1_000);
-            let caller = Caller { voter: VoterNumber(voter), role, expires_at };
+            let caller = Caller { voter: VoterNumber(voter), role, expires_at, known_to };
             prop_assert_eq!(tokens.verify(&token, UnixMs(now.min(expires_at.0 - 1))), Ok(caller));
             prop_assert_eq!(tokens.verify(&token, UnixMs(expires_at.0 - 1)), Ok(caller));
             prop_assert_eq!(tokens.verify(&token, expires_at), Err(TokenError::Expired));

@@ -72,10 +72,33 @@ fn emails() {
 
 #[test]
 fn passwords_count_characters_not_bytes() {
-    assert_eq!(password("éééééééé"), Ok(()));
-    assert_eq!(password(&"é".repeat(128)), Ok(()));
-    assert_eq!(field_of(password("1234567")), Some("password"));
-    assert_eq!(field_of(password(&"x".repeat(129))), Some("password"));
+    let password = |text: &str| password(text, &[]);
+    assert_eq!(password("éàéàéàéà"), Ok(()));
+    assert_eq!(password(&"éà".repeat(64)), Ok(()));
+    assert_eq!(field_of(password("7654xyz")), Some("password"));
+    assert_eq!(field_of(password(&"éàé".repeat(43))), Some("password"));
+}
+
+#[test]
+fn passwords_that_are_tried_first_are_refused() {
+    let of_ann = |given: &str| {
+        let request = RegisterRequest {
+            username: "AnnSmith".to_owned(),
+            email: "smithy@example.org".to_owned(),
+            date_of_birth: date!(1990 - 01 - 01),
+            password: Some(given.to_owned()),
+        };
+        request.validate(date!(2026 - 06 - 15), 0)
+    };
+    for common in ["password123", "PASSWORD123", "12345678", "qwertyui", "zzzzzzzzzz"] {
+        assert_eq!(of_ann(common), Err(FieldError::CommonPassword), "{common}");
+    }
+    for known in ["annsmith-1", "xxAnnSmithxx", "I am Smithy!", "Ostraka rules"] {
+        assert_eq!(of_ann(known), Err(FieldError::PasswordOfContext), "{known}");
+    }
+    for good in ["correct horse", "ann, smith and others", "violet-lorry-7"] {
+        assert_eq!(of_ann(good), Ok(()), "{good}");
+    }
 }
 
 #[test]
@@ -174,7 +197,7 @@ fn a_message_names_field_and_bounds() {
 proptest! {
     #[test]
     fn arbitrary_text_never_panics(text in "\\PC{0,80}|.{0,80}") {
-        let _ = (username(&text), email(&text), password(&text), idempotency_key(&text));
+        let _ = (username(&text), email(&text), password(&text, &["someone"]), idempotency_key(&text));
         let _ = (name("f", &text), description("f", &text), image_url("f", &text));
     }
 

@@ -13,6 +13,9 @@ pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Characters of a password, most: room for a passphrase, and an upper bound on what the slow hash is fed.
 pub const PASSWORD_CHARS_MAX: usize = 128;
 
+/// Characters from which on a username or the like may not stand in its owner's password. `ann` stands in many good ones.
+pub const PASSWORD_CONTEXT_CHARS_MIN: usize = 4;
+
 /// Bytes of an email address (RFC 5321 section 4.5.3.1.3: a path of 256 octets less its two brackets).
 pub const EMAIL_BYTES_MAX: usize = 254;
 

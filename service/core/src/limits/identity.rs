@@ -108,3 +108,25 @@ pub const PROOF_LANES: u32 = 1;
 
 /// Bytes of a proof's derived key (ALTCHA's default).
 pub const PROOF_KEY_BYTES: usize = 32;
+
+/// Milliseconds that a revocation is remembered beyond the life of a token: the clocks of the node that signed it, of the one
+/// that stamped the revocation and of the one that is asked may be that far apart.
+pub const REVOCATION_SLACK_MS: u64 = 3_600_000;
+
+/// Accounts whose tokens are remembered as revoked at once, by their owners; and as many more by operators, who must not be
+/// kept from it by a crowd that logs out. 22 logouts a second for as long as a token is valid; some 100 MiB in every replica.
+pub const REVOCATIONS_MAX: usize = 1_048_576;
+pub const REVOCATIONS_BY_OPERATORS_MAX: usize = 65_536;
+
+/// Revocations that are over and that one log entry forgets, as for registration tokens.
+pub const REVOCATIONS_FORGOTTEN_PER_ENTRY_MAX: usize = 32;
+
+/// Parts of what a node looks up at each token. A change copies one part, which has a thousand entries when all are full.
+pub const REVOKED_PARTS: usize = 1_024;
+
+/// Logouts of one account: how many at once, and milliseconds until one more. Each is an entry in the log.
+pub const LOGOUT_PER_CALLER_BURST: u32 = 10;
+pub const LOGOUT_PER_CALLER_REFILL_MS: u64 = 6_000;
+
+/// Bytes of a line of the audit trail, which has some 300: an auditor's memory is not a forger's to take.
+pub const AUDIT_LINE_BYTES_MAX: usize = 16_384;

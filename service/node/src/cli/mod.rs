@@ -1,6 +1,8 @@
-//! The command line: `ostraka serve`, `ostraka cluster …`, `ostraka backup`, `ostraka restore`, `ostraka verify`,
-//! `ostraka export`.
+//! The command line: `ostraka serve`, `ostraka cluster …`, `ostraka accounts …`, `ostraka backup`, `ostraka restore`, `ostraka verify`,
+//! `ostraka audit …`, `ostraka export`.
 
+mod accounts;
+mod audit;
 mod backup;
 mod cluster;
 mod export;
@@ -16,9 +18,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use ostraka_core::VoterNumber;
 use ostraka_core::limits::{JOINING_NODE_WAIT_S, JOINING_NODE_WAIT_S_MAX};
 use ostraka_replication::NodeNumber;
 
+use crate::audit::Head;
 use crate::config::{LogFormat, NotAnAddress, Service, Settings, check_peer_addr};
 use crate::operator::Memberships;
 use crate::telemetry;
@@ -42,12 +46,16 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Look at and change the cluster's membership, through a node's operator port
     Cluster(ClusterArgs),
+    /// Do something about accounts, through the operator port of any node
+    Accounts(AccountsArgs),
     /// Back the whole cluster up into a file, through the operator port of any running node
     Backup(BackupArgs),
     /// Make the data folder of a new cluster of one node out of a backup
     Restore(RestoreArgs),
     /// Recount a stopped node's whole log and compare it with its stored state; exit 0 only if they agree
     Verify(VerifyArgs),
+    /// Look at a node's audit trail: what operators and organizers did through it
+    Audit(AuditArgs),
     /// Write a stopped node's vote log as JSON lines, for auditors
     Export(ExportArgs),
 }
@@ -115,6 +123,30 @@ pub(crate) enum ClusterAction {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct AccountsArgs {
+    /// Operator address of any node that runs the identity service
+    #[arg(
+        long,
+        global = true,
+        env = "OSTRAKA_OPERATOR",
+        default_value = "127.0.0.1:8081"
+    )]
+    operator: String,
+    #[command(subcommand)]
+    action: AccountsAction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum AccountsAction {
+    /// Refuse, at every node, all tokens that an account was given until now; whoever knows its password can log in again
+    Revoke {
+        /// The account, as u42
+        #[arg(long)]
+        user: VoterNumber,
+    },
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct BackupArgs {
     /// Operator address of any node of the cluster
     #[arg(long, env = "OSTRAKA_OPERATOR", default_value = "127.0.0.1:8081")]
@@ -172,6 +204,31 @@ pub(crate) struct VerifyArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    action: AuditAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditAction {
+    /// Find out whether lines of the trail were removed, changed or moved; exit 0 only if none was. The node may be running
+    Verify {
+        /// The data folder of the node
+        #[arg(long, env = "OSTRAKA_DATA_DIR", default_value = "./data")]
+        data_dir: PathBuf,
+        /// File of the cluster's shared secret [default: secrets.json in the data folder]
+        #[arg(long, env = "OSTRAKA_SECRETS_FILE")]
+        secrets_file: Option<PathBuf>,
+        /// A head that an earlier run has printed: shows that nothing up to it was cut off
+        #[arg(long)]
+        head: Option<Head>,
+        /// Print what was found as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ExportArgs {
     /// The data folder of a node that is not running
     #[arg(long, env = "OSTRAKA_DATA_DIR", default_value = "./data")]
@@ -186,9 +243,13 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse_from(with_command(std::env::args_os().collect())).command {
         Command::Serve(args) => serve::serve(*args),
         Command::Cluster(args) => cluster::cluster(args).map_err(|sentence| (LogFormat::Pretty, sentence)),
+        Command::Accounts(args) => {
+            accounts::accounts(&args).map_err(|sentence| (LogFormat::Pretty, sentence))
+        }
         Command::Backup(args) => backup::backup(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
         Command::Restore(args) => restore::restore(args).map_err(|sentence| (LogFormat::Pretty, sentence)),
         Command::Verify(args) => verify::verify(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
+        Command::Audit(args) => audit::audit(args).map_err(|sentence| (LogFormat::Pretty, sentence)),
         Command::Export(args) => export::export(&args).map_err(|sentence| (LogFormat::Pretty, sentence)),
     };
     match done {
@@ -337,6 +398,19 @@ mod tests {
                 assert_eq!(error.kind(), ErrorKind::ValueValidation, "{peer}");
                 assert!(error.to_string().contains("host:port"), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn an_account_is_named_as_the_api_names_it() {
+        let revoke = |user| Cli::try_parse_from(["ostraka", "accounts", "revoke", "--user", user]);
+        assert!(revoke("u42").is_ok());
+        for user in ["42", "u042", "ada", ""] {
+            assert_eq!(
+                revoke(user).unwrap_err().kind(),
+                ErrorKind::ValueValidation,
+                "{user}"
+            );
         }
     }
 

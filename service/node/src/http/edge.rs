@@ -118,7 +118,7 @@ impl Served {
             "request",
             trace_id = tracing::field::Empty,
             method = %request.method(),
-            route = route.label()
+            route = route.path()
         );
         let answered = AssertUnwindSafe(router.call(request)).catch_unwind();
         let answered = if span.is_disabled() {
@@ -156,7 +156,7 @@ impl Served {
             "request",
             trace_id = tracing::field::Empty,
             method = "POST",
-            route = Route::VoteSubmit.label()
+            route = Route::VoteSubmit.path()
         );
         if span.is_disabled() {
             return answer;
@@ -216,7 +216,7 @@ impl Served {
     fn log_problem(&self, problem: &Problem, route: Route, trace: IncomingTrace) {
         self.log_refusal(|| {
             let trace_id = format_trace_id(trace.context.trace_id);
-            let (route, status, detail) = (route.label(), problem.status().as_u16(), problem.detail.as_ref());
+            let (route, status, detail) = (route.path(), problem.status().as_u16(), problem.detail.as_ref());
             tracing::info!(route, status, trace_id, detail, "a request was refused");
         });
     }
@@ -283,7 +283,7 @@ fn after_panic(panic: &(dyn Any + Send), route: Route, trace: IncomingTrace) -> 
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
     let trace_id = format_trace_id(trace.context.trace_id);
-    tracing::error!(route = route.label(), trace_id, message, "a handler panicked");
+    tracing::error!(route = route.path(), trace_id, message, "a handler panicked");
     Problem::new(
         ErrorCode::Internal,
         "The service made a mistake; the trace id finds it in the log.",

@@ -48,7 +48,7 @@ impl HttpMetrics {
             .position(|known| *known == status)
             .unwrap_or(STATUSES.len() - 1);
         let labels = || ResponseLabels {
-            route: route.label(),
+            route: route.path(),
             status: STATUSES[place],
         };
         self.cached[route as usize * STATUSES.len() + place]

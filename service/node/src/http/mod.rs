@@ -1,5 +1,6 @@
-//! HTTP: serving connections, problems, authentication, traces.
+//! HTTP: serving connections, problems, who may call what, traces.
 
+pub mod access;
 pub mod auth;
 pub mod edge;
 pub mod json;
@@ -8,6 +9,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod problem;
 pub mod progress;
+pub mod route;
 pub mod server;
 pub mod trace;
 
@@ -15,16 +17,17 @@ mod head;
 mod log_budget;
 mod refusal;
 mod remainder;
-mod route;
 #[cfg(test)]
 pub(crate) mod testing;
 mod wire;
 
+pub use access::{Admitted, Registrar};
 pub use auth::Authenticator;
 pub use edge::Edge;
 pub use json::JsonBody;
 pub use lane::{Express, ExpressAnswer, ExpressRequest};
 pub use metrics::HttpMetrics;
 pub use problem::Problem;
+pub use route::{Route, Serve};
 pub use server::Server;
 pub use trace::RequestContext;

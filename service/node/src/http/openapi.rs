@@ -3,10 +3,11 @@
 use axum::Router;
 use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::get;
 use bytes::Bytes;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use super::route::{Route, Serve};
 
 /// The route that serves one document made of `parts`, each service's own.
 ///
@@ -22,7 +23,7 @@ pub fn router(parts: Vec<OpenApi>) -> Router {
         let document = document.clone();
         async move { ([(header::CONTENT_TYPE, "application/json")], document).into_response() }
     };
-    Router::new().route("/openapi.json", get(answer))
+    Router::new().serve(Route::OpenApi, answer)
 }
 
 fn document(parts: Vec<OpenApi>) -> OpenApi {

@@ -52,7 +52,7 @@ impl Email {
     }
 }
 
-/// One account. Written once, never changed: an image of the store relies on it.
+/// One account. Written once; only its password's hash may be renewed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub voter: VoterNumber,
@@ -79,6 +79,11 @@ impl std::fmt::Debug for Account {
             .field("role", &self.role)
             .finish_non_exhaustive()
     }
+}
+
+/// By which a hash of a password is told from another one: SHA-256 of its PHC string.
+pub fn hash_digest(password_hash: &str) -> [u8; 32] {
+    Sha256::digest(password_hash).into()
 }
 
 /// Why bytes are no account. Terminal.

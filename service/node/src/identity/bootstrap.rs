@@ -37,7 +37,7 @@ pub async fn ensure_operator(
     announce: impl Fn(&str) + Send,
 ) -> Result<(), String> {
     if let Some(given) = password.as_deref() {
-        validate::password(given)
+        validate::password(given, &[OPERATOR_USERNAME])
             .map_err(|error| format!("the operator's password cannot be used: {error}"))?;
     }
     let random = password.is_none();

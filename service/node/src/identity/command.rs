@@ -16,6 +16,8 @@ pub enum Command {
     Register(Register),
     SolveChallenge(SolveChallenge),
     RegisterByToken(RegisterByToken),
+    RevokeTokens(RevokeTokens),
+    RenewPassword(RenewPassword),
 }
 
 /// Creates the first operator. Takes effect only while there is none.
@@ -63,6 +65,26 @@ pub struct RegisterByToken {
     pub password_hash: Option<String>,
 }
 
+/// Revokes every token that was signed for the account before this entry.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeTokens {
+    pub voter: VoterNumber,
+    /// Of tokens, as the node that wrote this gives them out.
+    pub lifetime_ms: u64,
+    /// An operator's, not the owner's logout: there is room for it when there is none for logouts.
+    pub by_operator: bool,
+}
+
+/// Puts a dearer hash of the same password in place of the one that its owner has just logged in with.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewPassword {
+    pub voter: VoterNumber,
+    /// SHA-256 of the PHC string that it replaces: nothing else is replaced.
+    pub replaces: [u8; 32],
+    /// PHC string.
+    pub password_hash: String,
+}
+
 // Written by hand, so that no log line carries a person's data.
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -71,6 +93,8 @@ impl std::fmt::Debug for Command {
             Command::Register(_) => "Register(…)",
             Command::SolveChallenge(_) => "SolveChallenge(…)",
             Command::RegisterByToken(_) => "RegisterByToken(…)",
+            Command::RevokeTokens(_) => "RevokeTokens(…)",
+            Command::RenewPassword(_) => "RenewPassword(…)",
         })
     }
 }
@@ -87,14 +111,17 @@ pub enum CommandCodecError {
 
 /// First byte of a command and of an outcome: the version that its kind came with. Any change of form, a new kind too,
 /// raises it; what older releases know is still written as they read it.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const VERSION_OF_ACCOUNTS: u8 = 1;
 const VERSION_OF_PROOFS: u8 = 2;
+const VERSION_OF_REVOCATIONS: u8 = 3;
 /// Second byte of a command. Never reused.
 const KIND_CREATE_OPERATOR: u8 = 1;
 const KIND_REGISTER: u8 = 2;
 const KIND_SOLVE_CHALLENGE: u8 = 3;
 const KIND_REGISTER_BY_TOKEN: u8 = 4;
+const KIND_REVOKE_TOKENS: u8 = 5;
+const KIND_RENEW_PASSWORD: u8 = 6;
 
 impl Command {
     /// Version, kind, then the fields in order as postcard writes them.
@@ -111,6 +138,12 @@ impl Command {
             }
             Command::RegisterByToken(fields) => {
                 postcard::to_extend(fields, vec![VERSION_OF_PROOFS, KIND_REGISTER_BY_TOKEN])
+            }
+            Command::RevokeTokens(fields) => {
+                postcard::to_extend(fields, vec![VERSION_OF_REVOCATIONS, KIND_REVOKE_TOKENS])
+            }
+            Command::RenewPassword(fields) => {
+                postcard::to_extend(fields, vec![VERSION_OF_REVOCATIONS, KIND_RENEW_PASSWORD])
             }
         };
         Bytes::from(bytes.expect("a command has nothing that postcard cannot write"))
@@ -132,6 +165,8 @@ impl Command {
             (VERSION_OF_ACCOUNTS, KIND_REGISTER) => whole(fields).map(Command::Register),
             (VERSION_OF_PROOFS, KIND_SOLVE_CHALLENGE) => whole(fields).map(Command::SolveChallenge),
             (VERSION_OF_PROOFS, KIND_REGISTER_BY_TOKEN) => whole(fields).map(Command::RegisterByToken),
+            (VERSION_OF_REVOCATIONS, KIND_REVOKE_TOKENS) => whole(fields).map(Command::RevokeTokens),
+            (VERSION_OF_REVOCATIONS, KIND_RENEW_PASSWORD) => whole(fields).map(Command::RenewPassword),
             _ => Err(CommandCodecError::Damaged),
         }
     }
@@ -162,6 +197,14 @@ pub enum Outcome {
     GrantsFull,
     TokenExpired,
     TokenUsed,
+    /// Every token of before this entry is revoked.
+    Revoked,
+    NoSuchAccount,
+    /// As many revocations are remembered as may be. Nothing was changed; later there is room.
+    RevocationsFull,
+    Renewed,
+    /// The account has another hash than the one that was to be replaced.
+    NotRenewed,
 }
 
 impl Outcome {
@@ -186,11 +229,16 @@ impl Outcome {
             Outcome::GrantsFull => 9,
             Outcome::TokenExpired => 10,
             Outcome::TokenUsed => 11,
+            Outcome::Revoked => 12,
+            Outcome::NoSuchAccount => 13,
+            Outcome::RevocationsFull => 14,
+            Outcome::Renewed => 15,
+            Outcome::NotRenewed => 16,
         };
-        let version = if code <= 5 {
-            VERSION_OF_ACCOUNTS
-        } else {
-            VERSION_OF_PROOFS
+        let version = match code {
+            0..=5 => VERSION_OF_ACCOUNTS,
+            6..=11 => VERSION_OF_PROOFS,
+            _ => VERSION_OF_REVOCATIONS,
         };
         Bytes::copy_from_slice(&[version, code])
     }
@@ -213,6 +261,11 @@ impl Outcome {
             [VERSION_OF_PROOFS, 9] => Ok(Outcome::GrantsFull),
             [VERSION_OF_PROOFS, 10] => Ok(Outcome::TokenExpired),
             [VERSION_OF_PROOFS, 11] => Ok(Outcome::TokenUsed),
+            [VERSION_OF_REVOCATIONS, 12] => Ok(Outcome::Revoked),
+            [VERSION_OF_REVOCATIONS, 13] => Ok(Outcome::NoSuchAccount),
+            [VERSION_OF_REVOCATIONS, 14] => Ok(Outcome::RevocationsFull),
+            [VERSION_OF_REVOCATIONS, 15] => Ok(Outcome::Renewed),
+            [VERSION_OF_REVOCATIONS, 16] => Ok(Outcome::NotRenewed),
             [version, ..] if !(VERSION_OF_ACCOUNTS..=VERSION).contains(&version) => {
                 Err(CommandCodecError::UnknownVersion(version))
             }
@@ -229,7 +282,7 @@ mod tests {
     use crate::identity::account::tests::any_account;
 
     fn any_command() -> impl Strategy<Value = Command> {
-        (any_account(), 0u8..4, any::<[u8; 16]>()).prop_map(|(account, kind, nonce)| {
+        (any_account(), 0u8..6, any::<[u8; 16]>()).prop_map(|(account, kind, nonce)| {
             let by = account.registered_by.unwrap_or(VoterNumber(1));
             let nonce = Nonce(nonce);
             if kind == 0 {
@@ -254,6 +307,20 @@ mod tests {
                 return Command::CreateOperator(CreateOperator {
                     request: account.request,
                     username: account.username,
+                    password_hash: account.password_hash.unwrap_or_default(),
+                });
+            }
+            if kind == 3 {
+                return Command::RevokeTokens(RevokeTokens {
+                    voter: account.voter,
+                    lifetime_ms: account.registered_at.0,
+                    by_operator: account.email.is_none(),
+                });
+            }
+            if kind == 4 {
+                return Command::RenewPassword(RenewPassword {
+                    voter: account.voter,
+                    replaces: [nonce.0[0]; 32],
                     password_hash: account.password_hash.unwrap_or_default(),
                 });
             }
@@ -331,6 +398,19 @@ mod tests {
             Outcome::Granted(UnixMs(258)).encode(),
             &[2, 6, 2, 1, 0, 0, 0, 0, 0, 0][..]
         );
+        let revoke = Command::RevokeTokens(RevokeTokens {
+            voter: VoterNumber(300),
+            lifetime_ms: 3,
+            by_operator: true,
+        });
+        assert_eq!(revoke.encode(), &[3, 5, 0xac, 0x02, 3, 1][..]);
+        let renew = Command::RenewPassword(RenewPassword {
+            voter: VoterNumber(7),
+            replaces: [9; 32],
+            password_hash: "$h".to_owned(),
+        });
+        assert_eq!(renew.encode(), [&[3, 6, 7][..], &[9; 32], b"\x02$h"].concat());
+        assert_eq!(Outcome::Revoked.encode(), &[3, 12][..]);
     }
 
     #[test]
@@ -347,6 +427,11 @@ mod tests {
             Outcome::GrantsFull,
             Outcome::TokenExpired,
             Outcome::TokenUsed,
+            Outcome::Revoked,
+            Outcome::NoSuchAccount,
+            Outcome::RevocationsFull,
+            Outcome::Renewed,
+            Outcome::NotRenewed,
         ] {
             assert_eq!(Outcome::decode(&outcome.encode()), Ok(outcome));
         }
@@ -363,6 +448,8 @@ mod tests {
             &[2, 2],
             &[2, 6, 0],
             &[2, 12],
+            &[3, 11],
+            &[3, 17],
         ] {
             assert_eq!(Outcome::decode(damaged), Err(CommandCodecError::Damaged));
         }
@@ -371,8 +458,8 @@ mod tests {
     #[test]
     fn other_versions_and_sizes_are_refused() {
         assert_eq!(
-            Command::decode(&[3, 1]),
-            Err(CommandCodecError::UnknownVersion(3))
+            Command::decode(&[4, 1]),
+            Err(CommandCodecError::UnknownVersion(4))
         );
         assert_eq!(
             Command::decode(&[0, 1]),
@@ -397,7 +484,7 @@ mod tests {
         }
 
         #[test]
-        fn garbage_never_panics(version in 1u8..3, kind in 0u8..6, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn garbage_never_panics(version in 1u8..4, kind in 0u8..8, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _: Result<_, _> = Command::decode(&[&[version, kind], &bytes[..]].concat());
             let _: Result<_, _> = Outcome::decode(&bytes);
         }

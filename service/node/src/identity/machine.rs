@@ -1,30 +1,49 @@
 //! The machine behind identity's log: applies commands to the accounts, the same on every replica.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ostraka_core::{EntryMeta, LogIndex, RequestKey, VoterNumber};
 use ostraka_replication::{Machine, SnapshotImage};
 
-use super::account::{Account, Username};
+use super::account::{Account, Username, hash_digest};
 use super::command::{
-    Command, CommandCodecError, CreateOperator, Outcome, Register, RegisterByToken, SolveChallenge,
+    Command, CommandCodecError, CreateOperator, Outcome, Register, RegisterByToken, RenewPassword,
+    RevokeTokens, SolveChallenge,
 };
 use super::grants::{Grant, Nonce, NotGranted, NotSpent};
+use super::revocations::Full;
 use super::snapshot::{IdentityImage, read_accounts, read_head};
-use super::store::{AccountStore, Effects, Head};
+use super::store::{AccountStore, Effects, Head, Renewed};
+use crate::revoked::Revoked;
 use crate::token::Role;
 
 /// Accounts, driven by a log.
 pub struct IdentityMachine {
     store: Box<dyn AccountStore>,
+    /// What the store says of revocations, for whoever verifies tokens.
+    revoked: Arc<Revoked>,
 }
 
 impl IdentityMachine {
     pub fn new(store: impl AccountStore) -> IdentityMachine {
-        IdentityMachine {
+        let machine = IdentityMachine {
             store: Box::new(store),
-        }
+            revoked: Arc::default(),
+        };
+        machine.tell_all_revoked();
+        machine
+    }
+
+    /// Whose tokens are revoked, as far as this replica has applied the log.
+    pub fn revoked(&self) -> &Arc<Revoked> {
+        &self.revoked
+    }
+
+    fn tell_all_revoked(&self) {
+        let all = self.store.remembered().revocations.iter();
+        self.revoked.replace(all.map(|(voter, known)| (voter, known.at)));
     }
 
     pub fn account(&self, voter: VoterNumber) -> Option<Account> {
@@ -49,7 +68,7 @@ impl IdentityMachine {
 
     /// What is remembered of a solved challenge.
     pub fn grant(&self, nonce: &Nonce) -> Option<Grant> {
-        self.store.grants().get(nonce)
+        self.store.remembered().grants.get(nonce)
     }
 
     /// How many accounts there are.
@@ -64,11 +83,55 @@ impl IdentityMachine {
             Command::Register(command) => self.register(meta, command),
             Command::SolveChallenge(command) => self.solve_challenge(meta, command),
             Command::RegisterByToken(command) => self.register_by_token(meta, command),
+            Command::RevokeTokens(command) => self.revoke_tokens(meta, command),
+            Command::RenewPassword(command) => self.renew_password(command),
         }
     }
 
+    fn revoke_tokens(&self, meta: EntryMeta, command: RevokeTokens) -> (Outcome, Effects) {
+        let RevokeTokens {
+            voter,
+            lifetime_ms,
+            by_operator,
+        } = command;
+        if voter.0 == 0 || voter >= self.store.head().next_voter {
+            return (Outcome::NoSuchAccount, Effects::default());
+        }
+        let revoked = self
+            .store
+            .remembered()
+            .revocations
+            .revoke(meta, voter, lifetime_ms, by_operator);
+        match revoked {
+            Err(Full) => (Outcome::RevocationsFull, Effects::default()),
+            Ok(change) => {
+                let effects = Effects {
+                    revocations: Some(change),
+                    ..Effects::default()
+                };
+                (Outcome::Revoked, effects)
+            }
+        }
+    }
+
+    fn renew_password(&self, command: RenewPassword) -> (Outcome, Effects) {
+        let known = self.store.account(command.voter);
+        let stored = known.as_ref().and_then(|known| known.password_hash.as_deref());
+        if stored.map(hash_digest) != Some(command.replaces) {
+            return (Outcome::NotRenewed, Effects::default());
+        }
+        let effects = Effects {
+            renewed: Some(Renewed {
+                voter: command.voter,
+                password_hash: command.password_hash,
+            }),
+            ..Effects::default()
+        };
+        (Outcome::Renewed, effects)
+    }
+
     fn solve_challenge(&self, meta: EntryMeta, command: SolveChallenge) -> (Outcome, Effects) {
-        let (change, granted) = self.store.grants().grant(
+        let (change, granted) = self.store.remembered().grants.grant(
             meta.stamped_at,
             command.nonce,
             command.request,
@@ -82,8 +145,8 @@ impl IdentityMachine {
             Err(NotGranted::Full) => Outcome::GrantsFull,
         };
         let effects = Effects {
-            created: None,
             grants: Some(change),
+            ..Effects::default()
         };
         (outcome, effects)
     }
@@ -94,7 +157,12 @@ impl IdentityMachine {
         if let Some(created @ Outcome::Created(_)) = earlier {
             return (created, Effects::default());
         }
-        let spent = match self.store.grants().spend(meta.stamped_at, command.nonce) {
+        let spent = match self
+            .store
+            .remembered()
+            .grants
+            .spend(meta.stamped_at, command.nonce)
+        {
             Ok(change) => change,
             Err(NotSpent::Expired) => return (Outcome::TokenExpired, Effects::default()),
             Err(NotSpent::Used) => return (Outcome::TokenUsed, Effects::default()),
@@ -207,6 +275,15 @@ impl Machine for IdentityMachine {
             operator: old.operator.or(operator.map(|account| account.voter)),
         };
         self.store.commit(head, &effects);
+        if let Some(change) = &effects.revocations {
+            change
+                .forgotten
+                .iter()
+                .for_each(|voter| self.revoked.forget(*voter));
+            if let Some((voter, revocation)) = change.put {
+                self.revoked.put(voter, revocation.at);
+            }
+        }
         outcome.encode()
     }
 
@@ -237,9 +314,11 @@ impl Machine for IdentityMachine {
 
     /// The accounts go to the store one by one; no more than a few hundred are in memory at once.
     fn restore(&mut self, snapshot: &mut dyn Read) -> io::Result<()> {
-        let (head, grants) = read_head(snapshot)?;
+        let (head, remembered) = read_head(snapshot)?;
         self.store
-            .replace(head, grants, &mut read_accounts(snapshot, head))
+            .replace(head, remembered, &mut read_accounts(snapshot, head))?;
+        self.tell_all_revoked();
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ pub mod command;
 pub mod grants;
 pub mod machine;
 pub mod passwords;
+pub mod revocations;
 pub mod routes;
 pub mod service;
 pub(crate) mod snapshot;
@@ -23,4 +24,6 @@ pub use machine::IdentityMachine;
 pub use passwords::{PasswordCost, PasswordSettings};
 pub use routes::{api_document, router};
 pub use service::{IdentityParts, IdentityService, IdentitySettings};
-pub use store::{AccountStore, AccountsError, CheckedAccounts, Effects, MemoryAccounts, SledAccounts};
+pub use store::{
+    AccountStore, AccountsError, CheckedAccounts, Effects, MemoryAccounts, Remembered, SledAccounts,
+};

@@ -123,6 +123,19 @@ impl Passwords {
         .await
     }
 
+    /// Whether `stored` cost less to make than a hash costs today: by memory times passes, or by an older algorithm.
+    pub fn is_outdated(&self, stored: &str) -> bool {
+        let work = |params: &Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
+        let Ok(hash) = PasswordHash::new(stored) else {
+            return false;
+        };
+        let is_ours = hash.algorithm.as_str() == Algorithm::Argon2id.as_str();
+        match Params::try_from(&hash) {
+            Ok(params) => !is_ours || work(&params) < work(self.argon2.params()),
+            Err(_) => false,
+        }
+    }
+
     /// Runs `work` when its turn comes: other slow hashes than passwords share their bound.
     pub(super) async fn gated<T: Send + 'static>(
         &self,
@@ -223,16 +236,14 @@ mod tests {
             },
             ..settings(1, 0)
         };
-        let old = Passwords::new(settings(1, 0), &entropy)
-            .hash(secret("pass"), &entropy)
-            .await
-            .unwrap();
-        assert_eq!(
-            Passwords::new(dear, &entropy)
-                .verify(secret("pass"), Some(old))
-                .await,
-            Ok(true)
-        );
+        let cheap = Passwords::new(settings(1, 0), &entropy);
+        let old = cheap.hash(secret("pass"), &entropy).await.unwrap();
+        let dear = Passwords::new(dear, &entropy);
+        assert_eq!(dear.verify(secret("pass"), Some(old.clone())).await, Ok(true));
+        assert!(dear.is_outdated(&old) && !cheap.is_outdated(&old));
+        let new = dear.hash(secret("pass"), &entropy).await.unwrap();
+        assert!(!dear.is_outdated(&new) && !cheap.is_outdated(&new));
+        assert!(!dear.is_outdated("not a hash"));
     }
 
     #[test]

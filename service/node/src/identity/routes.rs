@@ -1,4 +1,4 @@
-//! `POST /v1/auth/challenge` and `…/solve`, `POST /v1/auth/login` and `POST /v1/auth/register`.
+//! `POST /v1/auth/challenge` and `…/solve`, `…/login`, `…/logout` and `…/register`.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use axum::{Extension, Router};
 use ostraka_api::{
     Challenge, ChallengeRequest, ErrorCode, LoginRequest, LoginResponse, ProblemBody, RegisterRequest,
@@ -14,11 +13,10 @@ use ostraka_api::{
 };
 use utoipa::OpenApi;
 
-use super::service::{IdentityService, IdentitySettings, LoginError, RegisterError, SolveError};
-use crate::http::auth::{TOKEN_COOKIE, bearer};
+use super::service::{IdentityService, IdentitySettings, LoginError, RegisterError, RevokeError, SolveError};
+use crate::http::auth::TOKEN_COOKIE;
 use crate::http::json::json_response;
-use crate::http::{Authenticator, JsonBody, Problem, RequestContext};
-use crate::token::Caller;
+use crate::http::{Admitted, Authenticator, JsonBody, Problem, Registrar, RequestContext, Route, Serve};
 
 #[derive(Clone)]
 struct IdentityState {
@@ -41,10 +39,11 @@ impl FromRef<IdentityState> for Authenticator {
 /// Identity's public routes.
 pub fn router(service: Arc<IdentityService>, authenticator: Authenticator) -> Router {
     Router::new()
-        .route("/v1/auth/challenge", post(challenge))
-        .route("/v1/auth/challenge/solve", post(solve))
-        .route("/v1/auth/login", post(login))
-        .route("/v1/auth/register", post(register))
+        .serve(Route::Challenge, challenge)
+        .serve(Route::Solve, solve)
+        .serve(Route::Login, login)
+        .serve(Route::Logout, logout)
+        .serve(Route::Register, register)
         .with_state(IdentityState {
             service,
             authenticator,
@@ -54,7 +53,7 @@ pub fn router(service: Arc<IdentityService>, authenticator: Authenticator) -> Ro
 /// What these routes say of themselves, for `/openapi.json`.
 pub fn api_document() -> utoipa::openapi::OpenApi {
     #[derive(OpenApi)]
-    #[openapi(paths(challenge, solve, login, register))]
+    #[openapi(paths(challenge, solve, login, logout, register))]
     struct Identity;
     Identity::openapi()
 }
@@ -81,6 +80,16 @@ impl From<RegisterError> for Problem {
 
 impl From<SolveError> for Problem {
     fn from(error: SolveError) -> Self {
+        let problem = Problem::new(error.code(), error.to_string());
+        Problem {
+            retry_after_s: error.retry_after_s(),
+            ..problem
+        }
+    }
+}
+
+impl From<RevokeError> for Problem {
+    fn from(error: RevokeError) -> Self {
         let problem = Problem::new(error.code(), error.to_string());
         Problem {
             retry_after_s: error.retry_after_s(),
@@ -168,13 +177,41 @@ async fn login(
 
 /// Scripts cannot read it, other sites cannot have it sent, and it ends when the token does.
 fn cookie(token: &str, settings: &IdentitySettings) -> HeaderValue {
-    let secure = if settings.cookie_secure { "; Secure" } else { "" };
     let max_age_s = settings.token_lifetime.as_secs();
+    cookie_for(token, max_age_s, settings)
+}
+
+fn cookie_for(token: &str, max_age_s: u64, settings: &IdentitySettings) -> HeaderValue {
+    let secure = if settings.cookie_secure { "; Secure" } else { "" };
     let cookie =
         format!("{TOKEN_COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/v1; Max-Age={max_age_s}{secure}");
     let mut value = HeaderValue::try_from(cookie).expect("a token is letters, digits, '-', '_' and '.'");
     value.set_sensitive(true);
     value
+}
+
+/// Log out everywhere: every token of this user that was given out until now is refused from now on, at every node within
+/// five seconds.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/logout",
+    tag = "auth",
+    security(("bearer" = [])),
+    responses(
+        (status = 204, description = "Done; the cookie is taken back as well"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+async fn logout(
+    State(service): State<Arc<IdentityService>>,
+    admitted: Admitted,
+) -> Result<Response, Problem> {
+    service.log_out(admitted.voter()).await?;
+    let cookie = cookie_for("", 0, service.settings());
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
 /// Register a user, with an operator's token or with the registration token that a solved challenge gave.
@@ -210,23 +247,6 @@ async fn register(
     };
     let response = json_response(&RegisterResponse { user_id });
     Ok((StatusCode::CREATED, response).into_response())
-}
-
-/// Who registers: a user, who must be an operator, or whoever has solved a challenge.
-enum Registrar {
-    User(Caller),
-    Token(String),
-}
-
-impl FromRequestParts<IdentityState> for Registrar {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &IdentityState) -> Result<Self, Problem> {
-        match bearer(&parts.headers) {
-            Some(token) if IdentityService::is_registration_token(token) => Ok(Self::Token(token.to_owned())),
-            _ => Caller::from_request_parts(parts, state).await.map(Self::User),
-        }
-    }
 }
 
 struct IdempotencyKey(Option<String>);

@@ -2,6 +2,8 @@
 
 mod errors;
 mod proofs;
+mod renewing;
+mod revoking;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,13 +14,14 @@ use ostraka_core::limits::{
     CHALLENGE_PER_ADDRESS_BURST, CHALLENGE_PER_ADDRESS_REFILL_MS, CHALLENGES_FORGET_MS, CHALLENGES_FREE,
     CHALLENGES_PER_PREFIX_FORGET_MS, CHALLENGES_PER_PREFIX_FREE, LOGIN_PER_ADDRESS_BURST,
     LOGIN_PER_ADDRESS_REFILL_MS, LOGIN_PER_NAME_AND_PREFIX_BURST, LOGIN_PER_NAME_AND_PREFIX_REFILL_MS,
-    LOGIN_PER_NAME_BURST, LOGIN_PER_NAME_REFILL_MS, LOGIN_SLOWED_MS, MINIMUM_AGE_YEARS, READ_BARRIER_MS_MAX,
-    REGISTER_BURST, REGISTER_PER_TOKEN_BURST, REGISTER_PER_TOKEN_REFILL_MS, REGISTER_REFILL_MS,
-    SUBMIT_MS_MAX, TOKEN_LIFETIME_S,
+    LOGIN_PER_NAME_BURST, LOGIN_PER_NAME_REFILL_MS, LOGIN_SLOWED_MS, LOGOUT_PER_CALLER_BURST,
+    LOGOUT_PER_CALLER_REFILL_MS, MINIMUM_AGE_YEARS, READ_BARRIER_MS_MAX, REGISTER_BURST,
+    REGISTER_PER_TOKEN_BURST, REGISTER_PER_TOKEN_REFILL_MS, REGISTER_REFILL_MS, SUBMIT_MS_MAX,
+    TOKEN_LIFETIME_S,
 };
-use ostraka_core::{RequestKey, VoterNumber};
+use ostraka_core::{LogIndex, RequestKey, VoterNumber};
 use ostraka_replication::env::SharedClock;
-use ostraka_replication::{SharedMachine, SubmitError};
+use ostraka_replication::{Machine as _, SharedMachine, SubmitError};
 use sha2::{Digest, Sha256};
 use time::{Date, OffsetDateTime};
 use zeroize::Zeroizing;
@@ -29,12 +32,13 @@ use super::command::{Command, Outcome, Register};
 use super::machine::IdentityMachine;
 use super::passwords::{Busy, PasswordSettings, Passwords};
 use crate::env::SharedEntropy;
+use crate::http::access::may_register;
 use crate::log::Log;
 use crate::pressure::{Calm, Pressure, network_prefix};
 use crate::rate::{Limiter, Rate};
 use crate::secrets::Secrets;
 use crate::token::{Caller, Role, Tokens};
-pub use errors::{LoginError, RegisterError, SolveError};
+pub use errors::{LoginError, RegisterError, RevokeError, SolveError};
 
 /// What an operator of the service may set.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +52,7 @@ pub struct IdentitySettings {
     /// Past it, logins of this name are slower.
     pub login_per_name: Rate,
     pub login_per_address: Rate,
+    pub logout_per_caller: Rate,
     pub register_per_caller: Rate,
     pub register_per_address: Rate,
     pub register_per_token: Rate,
@@ -69,6 +74,7 @@ impl Default for IdentitySettings {
             ),
             login_per_name: Rate::new(LOGIN_PER_NAME_BURST, LOGIN_PER_NAME_REFILL_MS),
             login_per_address: Rate::new(LOGIN_PER_ADDRESS_BURST, LOGIN_PER_ADDRESS_REFILL_MS),
+            logout_per_caller: Rate::new(LOGOUT_PER_CALLER_BURST, LOGOUT_PER_CALLER_REFILL_MS),
             register_per_caller: Rate::new(REGISTER_BURST, REGISTER_REFILL_MS),
             register_per_address: Rate::new(REGISTER_BURST, REGISTER_REFILL_MS),
             register_per_token: Rate::new(REGISTER_PER_TOKEN_BURST, REGISTER_PER_TOKEN_REFILL_MS),
@@ -99,10 +105,11 @@ pub struct IdentityParts {
 /// Logs in and registers.
 pub struct IdentityService {
     pub(super) parts: IdentityParts,
-    pub(super) passwords: Passwords,
+    pub(super) passwords: Arc<Passwords>,
     login_per_name_and_prefix: Limiter,
     login_per_name: Limiter,
     login_per_address: Limiter,
+    logout_per_caller: Limiter,
     register_per_caller: Limiter,
     register_per_address: Limiter,
     register_per_token: Limiter,
@@ -116,10 +123,11 @@ impl IdentityService {
     pub fn new(parts: IdentityParts) -> IdentityService {
         let limiter = |rate| Limiter::new(rate, Arc::clone(&parts.clock), &*parts.entropy);
         IdentityService {
-            passwords: Passwords::new(parts.settings.passwords, &*parts.entropy),
+            passwords: Arc::new(Passwords::new(parts.settings.passwords, &*parts.entropy)),
             login_per_name_and_prefix: limiter(parts.settings.login_per_name_and_prefix),
             login_per_name: limiter(parts.settings.login_per_name),
             login_per_address: limiter(parts.settings.login_per_address),
+            logout_per_caller: limiter(parts.settings.logout_per_caller),
             register_per_caller: limiter(parts.settings.register_per_caller),
             register_per_address: limiter(parts.settings.register_per_address),
             register_per_token: limiter(parts.settings.register_per_token),
@@ -157,18 +165,22 @@ impl IdentityService {
         self.slow_guessing(&username, client).await?;
         // For known users, too: were it for unknown ones only, the time taken would tell who has an account.
         self.catch_up().await;
-        let account = self.parts.machine.read().account_by_username(&username);
+        let (account, known_to) = {
+            let machine = self.parts.machine.read();
+            (machine.account_by_username(&username), machine.last_applied())
+        };
         let stored = account.as_ref().and_then(|account| account.password_hash.clone());
+        let outdated = stored.clone().filter(|stored| self.passwords.is_outdated(stored));
+        let renewal = outdated.map(|stored| (stored, password.clone()));
         let right = self.passwords.verify(password, stored).await?;
         match account {
             Some(Account { voter, role, .. }) if right => {
-                let now = self.parts.clock.now();
-                Ok((
-                    voter,
-                    self.parts
-                        .tokens
-                        .sign(voter, role, now, self.parts.settings.token_lifetime),
-                ))
+                if let Some((stored, password)) = renewal {
+                    self.renew_later(voter, &stored, password);
+                }
+                let (now, lifetime) = (self.parts.clock.now(), self.parts.settings.token_lifetime);
+                let token = self.parts.tokens.sign_at(voter, role, known_to, now, lifetime);
+                Ok((voter, token))
             }
             _ => Err(LoginError::WrongCredentials),
         }
@@ -201,7 +213,7 @@ impl IdentityService {
             .role_of(caller.voter)
             .await
             .ok_or(RegisterError::CallerGone)?;
-        if role != Role::Operator {
+        if !may_register(role) {
             return Err(RegisterError::NotPermitted);
         }
         self.check_fields(&request)?;
@@ -247,21 +259,32 @@ impl IdentityService {
             | Outcome::Granted(_)
             | Outcome::ChallengeExpired
             | Outcome::ChallengeUsed
-            | Outcome::GrantsFull => Err(RegisterError::Refused),
+            | Outcome::GrantsFull
+            | Outcome::Revoked
+            | Outcome::NoSuchAccount
+            | Outcome::RevocationsFull
+            | Outcome::Renewed
+            | Outcome::NotRenewed => Err(RegisterError::Refused),
         }
     }
 
     pub(super) async fn submit(&self, command: &Command) -> Result<Outcome, SubmitError> {
+        self.submit_at(command).await.map(|(_, outcome)| outcome)
+    }
+
+    /// What the log says, and at which entry.
+    async fn submit_at(&self, command: &Command) -> Result<(LogIndex, Outcome), SubmitError> {
         let submitted = self
             .parts
             .log
             .submit(command.encode(), Duration::from_millis(SUBMIT_MS_MAX))
             .await?;
         // A reply that this binary cannot read comes from a newer leader; what it says is then not known here.
-        Outcome::decode(&submitted.reply).map_err(|error| {
+        let outcome = Outcome::decode(&submitted.reply).map_err(|error| {
             tracing::error!(%error, index = submitted.index.0, "identity's log gave an answer that is not understood");
             SubmitError::Unknown
-        })
+        })?;
+        Ok((submitted.index, outcome))
     }
 
     /// Brings this replica up to what the cluster had acknowledged when this was called, or says that it could not in

@@ -236,3 +236,18 @@ pub(crate) fn second_node(bench: &Bench) -> IdentityService {
         settings: *bench.service.settings(),
     })
 }
+
+/// Another node of the same cluster with the same replica, whose hashes cost something else.
+pub(crate) fn dearer(bench: &Bench, cost: PasswordCost) -> IdentityService {
+    let mut settings = *bench.service.settings();
+    settings.passwords.cost = cost;
+    IdentityService::new(IdentityParts {
+        machine: Arc::clone(&bench.machine),
+        log: Arc::clone(&bench.log) as Arc<dyn Log>,
+        tokens: Arc::clone(&bench.tokens),
+        secrets: Secrets::derive(&[7; 32], &["k1".to_owned()]),
+        clock: Arc::clone(&bench.clock) as _,
+        entropy: Arc::new(SeededEntropy::new(3)),
+        settings,
+    })
+}

@@ -14,6 +14,7 @@ use ostraka_core::limits::STORAGE_RETRY_AFTER_S;
 use ostraka_replication::group::CopyError;
 
 use super::Operator;
+use crate::audit::{Action, Certainty};
 use crate::backup::take::TakeError;
 use crate::http::{Problem, RequestContext};
 
@@ -26,7 +27,10 @@ pub(super) async fn backup(
                         free space there, or ask another node";
         return Err(Problem::new(ErrorCode::StorageFull, sentence).retry_after_s(STORAGE_RETRY_AFTER_S));
     }
-    let taken = operator.backups.take(&operator.groups).await.map_err(refused)?;
+    let taken = operator.backups.take(&operator.groups).await.map_err(refused);
+    let certainty = Certainty::of(&taken);
+    operator.note(Action::BackupTaken, certainty).await;
+    let taken = taken?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_LENGTH, taken.size_bytes.to_string()),

@@ -17,6 +17,7 @@ use serde_json::json;
 use tracing::Instrument as _;
 
 use super::Operator;
+use crate::audit::{Action, Certainty};
 use crate::http::{JsonBody, Problem};
 
 const CATCH_UP_TIMEOUT: Duration = Duration::from_millis(CATCH_UP_MS_MAX);
@@ -144,6 +145,20 @@ async fn to_its_end(action: impl Future<Output = Done> + Send + 'static) -> Done
     done.unwrap_or_else(|ended| Err(Problem::new(ErrorCode::Internal, ended.to_string())))
 }
 
+/// The action and its line in the audit trail, both to their end.
+async fn noted<F>(operator: Arc<Operator>, action: impl FnOnce(Arc<Operator>) -> F, what: Action) -> Done
+where
+    F: Future<Output = Done> + Send + 'static,
+{
+    let acting = action(Arc::clone(&operator));
+    to_its_end(async move {
+        let done = acting.await;
+        operator.note(what, Certainty::of(&done)).await;
+        done
+    })
+    .await
+}
+
 pub(super) async fn status(State(operator): State<Arc<Operator>>) -> Json<ClusterStatus> {
     Json(ClusterStatus {
         groups: operator
@@ -156,7 +171,7 @@ pub(super) async fn status(State(operator): State<Arc<Operator>>) -> Json<Cluste
 
 /// Forms what is not formed yet, so that a crash between the logs can be made good.
 pub(super) async fn init(State(operator): State<Arc<Operator>>) -> Done {
-    to_its_end(form(operator)).await
+    noted(operator, form, Action::ClusterFormed).await
 }
 
 async fn form(operator: Arc<Operator>) -> Done {
@@ -179,7 +194,8 @@ async fn form(operator: Arc<Operator>) -> Done {
 
 /// All logs are asked about before any is changed, and a failure half-way is undone.
 pub(super) async fn add(State(operator): State<Arc<Operator>>, JsonBody(request): JsonBody<AddNode>) -> Done {
-    to_its_end(take_in(operator, request)).await
+    let action = Action::NodeAdded(request.node);
+    noted(operator, |operator| take_in(operator, request), action).await
 }
 
 async fn take_in(operator: Arc<Operator>, AddNode { node, peer, over }: AddNode) -> Done {
@@ -235,7 +251,8 @@ pub(super) async fn remove(
     State(operator): State<Arc<Operator>>,
     JsonBody(request): JsonBody<RemoveNode>,
 ) -> Done {
-    to_its_end(take_out(operator, request)).await
+    let action = Action::NodeRemoved(request.node);
+    noted(operator, |operator| take_out(operator, request), action).await
 }
 
 async fn take_out(operator: Arc<Operator>, RemoveNode { node, over }: RemoveNode) -> Done {
@@ -275,7 +292,8 @@ pub(super) async fn transfer_leader(
     State(operator): State<Arc<Operator>>,
     JsonBody(request): JsonBody<TransferLeader>,
 ) -> Done {
-    to_its_end(hand_over(operator, request)).await
+    let action = Action::LeadershipHandedTo(request.to);
+    noted(operator, |operator| hand_over(operator, request), action).await
 }
 
 async fn hand_over(operator: Arc<Operator>, TransferLeader { to }: TransferLeader) -> Done {

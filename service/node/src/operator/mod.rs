@@ -1,5 +1,6 @@
-//! The operator port: health, metrics, cluster membership and backups. Never on the public address.
+//! The operator port: health, metrics, cluster membership, accounts and backups. Never on the public address.
 
+mod accounts;
 mod backup;
 mod cluster;
 mod health;
@@ -16,8 +17,10 @@ use axum::routing::{get, post};
 use ostraka_api::ErrorCode;
 use ostraka_replication::{Group, PeerAddr};
 
+use crate::audit::{Action, Actor, Certainty, Trail};
 use crate::backup::take::Taker;
 use crate::http::Problem;
+use crate::identity::IdentityService;
 pub use cluster::{ClusterStatus, Memberships};
 pub use health::{Health, HealthReport};
 pub use metrics::metrics_of;
@@ -25,11 +28,23 @@ pub use metrics::metrics_of;
 /// What the operator port shows and steers.
 pub struct Operator {
     pub groups: Vec<Group>,
+    /// `None` on a node that runs the vote service only.
+    pub identity: Option<Arc<IdentityService>>,
+    pub audit: Trail,
     pub own_peer_addr: PeerAddr,
     pub health: Arc<Health>,
     pub backups: Taker,
     /// Renders the process's metrics in OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl Operator {
+    /// Notes what was done through this port, or may have been.
+    async fn note(&self, action: Action, certainty: Option<Certainty>) {
+        self.audit
+            .note(Actor::OperatorPort, action, certainty, None)
+            .await;
+    }
 }
 
 /// Routes of the operator port.
@@ -44,6 +59,7 @@ pub fn router(operator: Arc<Operator>) -> Router {
         .route("/v1/cluster/remove", post(cluster::remove))
         .route("/v1/cluster/transfer-leader", post(cluster::transfer_leader))
         .route("/v1/cluster/backup", post(backup::backup))
+        .route("/v1/accounts/revoke", post(accounts::revoke))
         .with_state(operator)
         .layer(axum::middleware::from_fn(refuse_pages))
 }

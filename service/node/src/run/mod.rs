@@ -25,12 +25,14 @@ use ostraka_replication::{Group, GroupError, Listener, PeerAddr};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::audit::{Trail, TrailError};
 use crate::backup::take::Taker;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::env::{Env, Storage};
 use crate::http::{Edge, Server};
 use crate::identity::AccountsError;
+use crate::identity::bootstrap::OPERATOR_USERNAME;
 use crate::operator::{Health, Operator};
 use crate::secrets::{Secrets, SecretsError};
 use crate::tls::TlsError;
@@ -65,11 +67,16 @@ pub enum RunError {
     Snapshots(#[from] SnapshotError),
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    #[error(transparent)]
+    Audit(#[from] TrailError),
     #[error("the {group} log does not start: {source}")]
     Group { group: &'static str, source: GroupError },
     #[error("this node does not start: {0}")]
     Bootstrap(GroupError),
-    #[error("OSTRAKA_OPERATOR_PASSWORD cannot be the operator's password: {0}")]
+    #[error(
+        "OSTRAKA_OPERATOR_PASSWORD cannot be the operator's password: {0} (only the first start of a cluster takes it: where \
+         there is an operator, leave it out)"
+    )]
     OperatorPassword(FieldError),
     /// The node found that it cannot go on without guessing.
     #[error("the node has stopped: {0}")]
@@ -159,7 +166,7 @@ pub async fn run(env: Env, config: Config, stop: impl Future<Output = ()>) -> Re
 impl Node {
     pub async fn start(env: Env, config: Config) -> Result<Self, RunError> {
         if let Some(password) = &config.operator_password {
-            validate::password(password).map_err(RunError::OperatorPassword)?;
+            validate::password(password, &[OPERATOR_USERNAME]).map_err(RunError::OperatorPassword)?;
         }
         // First, so that a node that cannot listen leaves no folder behind.
         let encryption = Encryption::read(&env, &config)?;
@@ -195,7 +202,8 @@ impl Node {
         tasks.extend(encryption.follow(&env));
         let is_new = groups::bootstrap(&all, &config, &own_peer_addr, may_have_lost_its_log).await?;
 
-        let (services, registry, edge) = Services::start(started, &env, &config, &secrets);
+        let audit = audit_trail(&env, &config, &secrets, folder.as_ref())?;
+        let (services, registry, edge) = Services::start(started, &env, &config, &secrets, &audit);
         let public = services
             .serve(encryption.before(ports.public), &edge)
             .map_err(RunError::Serve)?;
@@ -210,6 +218,8 @@ impl Node {
         tasks.extend(operator_account(&services, &env, &config, is_new).await?);
         let operator = Operator {
             groups: all.clone(),
+            identity: services.identity(),
+            audit,
             own_peer_addr,
             health: Arc::clone(&health),
             backups: Taker::new(secrets.fingerprint(), Arc::clone(&env.clock), env.offload),
@@ -327,6 +337,20 @@ fn secrets(env: &Env, config: &Config, folder: Option<&DataFolder>) -> Result<(S
         }
         (Storage::Disk, None) => unreachable!("a node on disk has opened its folder"),
     }
+}
+
+/// In the data folder; a simulated machine has none.
+fn audit_trail(
+    env: &Env,
+    config: &Config,
+    secrets: &Secrets,
+    folder: Option<&DataFolder>,
+) -> Result<Trail, TrailError> {
+    let Some(folder) = folder else {
+        return Ok(Trail::default());
+    };
+    let (key, clock) = (secrets.audit_key.clone(), Arc::clone(&env.clock));
+    Trail::open(folder.root(), key, config.node, clock, env.offload)
 }
 
 fn serve_operator(listener: Box<dyn Listener>, operator: Operator, edge: &Edge) -> io::Result<Server> {

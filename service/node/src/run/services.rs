@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use tokio::task::JoinHandle;
 
 use super::groups::Started;
+use crate::audit::Trail;
 use crate::config::Config;
 use crate::env::{Console, Env, Storage};
 use crate::http::{Authenticator, Edge, Express, HttpMetrics, Server, openapi};
@@ -29,11 +30,15 @@ impl Services {
         env: &Env,
         config: &Config,
         secrets: &Secrets,
+        audit: &Trail,
     ) -> (Self, Registry, Edge) {
         let mut registry = Registry::with_prefix("ostraka");
         let edge = Edge::new(env, HttpMetrics::register(&mut registry));
         let tokens = Arc::new(Tokens::new(secrets));
-        let authenticator = Authenticator::new(Arc::clone(&tokens), Arc::clone(&env.clock));
+        // A node without identity's log hears of no revocation.
+        let machine = started.identity.as_ref().map(|(_, machine)| machine.read());
+        let revoked = machine.map_or_else(Arc::default, |machine| Arc::clone(machine.revoked()));
+        let authenticator = Authenticator::new(Arc::clone(&tokens), revoked, Arc::clone(&env.clock));
         let identity = started.identity.map(|(group, machine)| {
             Arc::new(IdentityService::new(IdentityParts {
                 machine,
@@ -52,6 +57,7 @@ impl Services {
                 secrets,
                 authenticator: authenticator.clone(),
                 env,
+                audit: audit.clone(),
                 durability: durability(env),
                 registry: &mut registry,
             })
@@ -88,6 +94,10 @@ impl Services {
             edge.over_both(router, express),
             ostraka_core::limits::HTTP_CONNECTIONS_MAX,
         )
+    }
+
+    pub(super) fn identity(&self) -> Option<Arc<IdentityService>> {
+        self.identity.clone()
     }
 
     /// Makes the first operator's account where there is none.

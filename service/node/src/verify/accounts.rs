@@ -7,18 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use ostraka_core::limits::{GRANTS_FORGOTTEN_PER_ENTRY_MAX, GRANTS_MAX};
-use ostraka_core::{UnixMs, VoterNumber};
+use ostraka_core::{EntryMeta, LogIndex, UnixMs, VoterNumber};
 use ostraka_replication::log_store::record::{Record, RecordKind};
 use ostraka_replication::log_store::sled::OfflineLog;
 use ostraka_replication::snapshot_store::StoredSnapshot;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::revocations::RecountedRevocations;
 use super::{Snapshots, VerifyError};
-use crate::identity::account::Account;
+use crate::identity::account::{Account, hash_digest};
 use crate::identity::command::{Command, CommandCodecError, SolveChallenge};
-use crate::identity::grants::{Grant, Grants, Nonce};
+use crate::identity::grants::{Grant, Nonce};
 use crate::identity::snapshot::{read_accounts, read_head};
+use crate::identity::store::Remembered;
 use crate::identity::{AccountStore, SledAccounts};
 use crate::token::Role;
 
@@ -39,18 +41,22 @@ pub struct IdentityReport {
 /// Accounts as the log makes them.
 #[derive(Debug, Default)]
 struct Recount {
-    /// Of account 1, 2, …: the digest of its record.
-    records: Vec<[u8; 32]>,
+    /// Of account 1, 2, …: the digest of its record without the password's hash, and the digest of that.
+    records: Vec<Digests>,
     usernames: BTreeSet<String>,
     emails: BTreeSet<[u8; 32]>,
     operator: Option<VoterNumber>,
     grants: BTreeMap<Nonce, Grant>,
     /// The newest stamp of an entry that asked for grants.
     grants_now: UnixMs,
+    revocations: RecountedRevocations,
 }
 
+type Digests = ([u8; 32], Option<[u8; 32]>);
+
 impl Recount {
-    fn command(&mut self, stamped_at: UnixMs, command: Command) {
+    fn command(&mut self, meta: EntryMeta, command: Command) {
+        let stamped_at = meta.stamped_at;
         let voter = VoterNumber(self.records.len() as u32 + 1);
         match command {
             Command::SolveChallenge(solved) => self.solve(stamped_at, &solved),
@@ -95,6 +101,15 @@ impl Recount {
                     request: wanted.request,
                 };
                 self.create(stamped_at, &account, Some(wanted.nonce));
+            }
+            Command::RevokeTokens(wanted) => self.revocations.revoke(meta, &wanted, self.records.len()),
+            Command::RenewPassword(wanted) => {
+                let record = (wanted.voter.0 as usize)
+                    .checked_sub(1)
+                    .and_then(|place| self.records.get_mut(place));
+                if let Some((_, hash)) = record.filter(|(_, hash)| *hash == Some(wanted.replaces)) {
+                    *hash = Some(hash_digest(&wanted.password_hash));
+                }
             }
         }
     }
@@ -159,7 +174,7 @@ impl Recount {
     }
 
     fn take(&mut self, account: &Account) {
-        self.records.push(digest(account));
+        self.records.push(digests(account));
         self.usernames.insert(account.username.key.clone());
         self.emails
             .extend(account.email.as_ref().map(|email| email.key.0));
@@ -173,15 +188,19 @@ impl Recount {
         &self,
         what: &str,
         operator: Option<VoterNumber>,
-        grants: &Grants,
+        remembered: &Remembered,
         stored: impl Iterator<Item = io::Result<Account>>,
     ) -> Vec<String> {
         let mut differences = Vec::new();
+        let grants = &remembered.grants;
         let same_grants = grants
             .iter()
             .eq(self.grants.iter().map(|(nonce, grant)| (*nonce, *grant)));
         if grants.now() != self.grants_now || !same_grants {
             differences.push(format!("{what}: other solved challenges than in the log"));
+        }
+        if !self.revocations.are(&remembered.revocations) {
+            differences.push(format!("{what}: other revoked tokens than in the log"));
         }
         if operator != self.operator {
             differences.push(format!("{what}: another first operator than in the log"));
@@ -194,7 +213,7 @@ impl Recount {
                     differences.push(format!("{what}: account {number} cannot be read ({error})"));
                     return differences;
                 }
-                Ok(account) if self.records.get(found) != Some(&digest(&account)) => {
+                Ok(account) if self.records.get(found) != Some(&digests(&account)) => {
                     differences.push(format!(
                         "{what}: account {number} is not the one that the log makes"
                     ));
@@ -213,8 +232,13 @@ impl Recount {
     }
 }
 
-fn digest(account: &Account) -> [u8; 32] {
-    Sha256::digest(account.encode()).into()
+fn digests(account: &Account) -> Digests {
+    let hash = account.password_hash.as_deref().map(hash_digest);
+    let without = Account {
+        password_hash: None,
+        ..account.clone()
+    };
+    (Sha256::digest(without.encode()).into(), hash)
 }
 
 /// The walk along identity's log.
@@ -262,9 +286,10 @@ pub(super) fn audit(
 impl Audit {
     fn begin(&mut self, beginning: Option<StoredSnapshot>) -> Result<(), VerifyError> {
         if let Some(oldest) = &beginning {
-            read(oldest, |_, grants, accounts| {
-                self.recount.grants = grants.iter().collect();
-                self.recount.grants_now = grants.now();
+            read(oldest, |_, remembered, accounts| {
+                self.recount.grants = remembered.grants.iter().collect();
+                self.recount.grants_now = remembered.grants.now();
+                self.recount.revocations = RecountedRevocations::of(&remembered.revocations);
                 for account in accounts {
                     self.recount.take(&account?);
                 }
@@ -281,7 +306,13 @@ impl Audit {
         let index = record.log_id.index;
         if record.kind == RecordKind::Normal {
             match Command::decode(&record.body) {
-                Ok(command) => self.recount.command(record.stamped_at, command),
+                Ok(command) => {
+                    let meta = EntryMeta {
+                        index: LogIndex(index),
+                        stamped_at: record.stamped_at,
+                    };
+                    self.recount.command(meta, command);
+                }
                 // Every replica refuses these alike.
                 Err(CommandCodecError::Damaged) => {}
                 Err(error) => self
@@ -300,15 +331,15 @@ impl Audit {
             let what = format!("the accounts at entry {index}");
             let found =
                 self.recount
-                    .differences(&what, image.head().operator, image.grants(), image.accounts());
+                    .differences(&what, image.head().operator, image.remembered(), image.accounts());
             self.disagreements.extend(found);
             self.disagreements.extend(wrong_names(&accounts, &what));
         }
         let due = self.snapshots.extract_if(.., |stored| stored.index() == index);
         for stored in due.collect::<Vec<_>>() {
             let what = format!("identity's snapshot at entry {index}");
-            let found = read(&stored, |operator, grants, accounts| {
-                Ok(self.recount.differences(&what, operator, grants, accounts))
+            let found = read(&stored, |operator, remembered, accounts| {
+                Ok(self.recount.differences(&what, operator, remembered, accounts))
             })?;
             self.disagreements.extend(found);
             self.report.snapshots_compared.push(index);
@@ -361,7 +392,7 @@ fn read<T>(
     stored: &StoredSnapshot,
     with: impl FnOnce(
         Option<VoterNumber>,
-        &Grants,
+        &Remembered,
         &mut dyn Iterator<Item = io::Result<Account>>,
     ) -> io::Result<T>,
 ) -> Result<T, VerifyError> {
@@ -370,7 +401,7 @@ fn read<T>(
         what,
     };
     let mut reader = stored.open().map_err(|error| broken(error.to_string()))?;
-    let (head, grants) = read_head(&mut reader).map_err(|error| broken(error.to_string()))?;
-    let read = with(head.operator, &grants, &mut read_accounts(&mut reader, head));
+    let (head, remembered) = read_head(&mut reader).map_err(|error| broken(error.to_string()))?;
+    let read = with(head.operator, &remembered, &mut read_accounts(&mut reader, head));
     read.map_err(|error| broken(error.to_string()))
 }

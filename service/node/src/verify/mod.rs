@@ -7,6 +7,7 @@
 
 mod accounts;
 mod recount;
+mod revocations;
 
 use std::io::{self, Write};
 use std::path::Path;

@@ -10,8 +10,8 @@ use ostraka_core::limits::{
 };
 
 use crate::env::Env;
+use crate::http::Admitted;
 use crate::rate::{Limiter, Rate, TooOften};
-use crate::token::{Caller, Role};
 
 pub(super) struct CreationLimits {
     per_caller: Limiter,
@@ -30,12 +30,12 @@ impl CreationLimits {
     }
 
     /// Counts one more creation, if it is allowed now. Operators are not counted: they bring whole programmes.
-    pub(super) fn check(&self, caller: &Caller, address: IpAddr) -> Result<(), TooOften> {
-        if caller.role == Role::Operator {
+    pub(super) fn check(&self, admitted: &Admitted, address: IpAddr) -> Result<(), TooOften> {
+        if !admitted.is_limited() {
             return Ok(());
         }
         // In this order, so that one caller who does not stop uses up nothing of what the address's others share.
-        self.per_caller.check(&caller.voter.0.to_be_bytes())?;
+        self.per_caller.check(&admitted.voter().0.to_be_bytes())?;
         self.per_address.check_address(address)
     }
 }

@@ -7,22 +7,22 @@ mod votes;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
 use utoipa::OpenApi;
 
 use super::service::VoteService;
+use crate::http::{Route, Serve};
 
 /// All routes of the service. They are to be served behind [`crate::http::Edge`].
 pub fn router(service: Arc<VoteService>) -> Router {
     Router::new()
-        .route("/v1/vote/submit", post(votes::submit))
-        .route("/v1/vote/{vote_id}/status", get(votes::status))
-        .route("/v1/event/create", post(events::create))
-        .route("/v1/event/{event_id}/open", post(events::open))
-        .route("/v1/event/{event_id}/close", post(events::close))
-        .route("/v1/event/{event_id}/leaderboard", get(events::leaderboard))
-        .route("/v1/event/{event_id}/stream", get(events::stream))
-        .route("/v1/contestants/{event_id}", get(events::contestants))
+        .serve(Route::VoteSubmit, votes::submit)
+        .serve(Route::VoteStatus, votes::status)
+        .serve(Route::EventCreate, events::create)
+        .serve(Route::EventOpen, events::open)
+        .serve(Route::EventClose, events::close)
+        .serve(Route::Leaderboard, events::leaderboard)
+        .serve(Route::EventStream, events::stream)
+        .serve(Route::Contestants, events::contestants)
         .with_state(service)
 }
 

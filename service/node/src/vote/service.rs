@@ -22,6 +22,7 @@ use super::metrics::VoteMetrics;
 use super::schedule;
 use super::submission::SubmissionKeys;
 use super::vote_id::VoteIds;
+use crate::audit::Trail;
 use crate::env::{Env, SharedEntropy};
 use crate::http::{Authenticator, Problem};
 use crate::log::Log;
@@ -36,6 +37,7 @@ pub struct VoteParts<'a> {
     pub secrets: &'a Secrets,
     pub authenticator: Authenticator,
     pub env: &'a Env,
+    pub audit: Trail,
     /// What an acknowledgement promises, which the log's store decides.
     pub durability: Durability,
     pub registry: &'a mut Registry,
@@ -52,6 +54,7 @@ pub struct VoteService {
     pub(super) entropy: SharedEntropy,
     pub(super) durability: Durability,
     pub(super) metrics: VoteMetrics,
+    pub(super) audit: Trail,
     leaving: CancellationToken,
     /// Cancelled, and replaced, when this node is cut off: there is more to see elsewhere.
     moving: Arc<Mutex<CancellationToken>>,
@@ -74,6 +77,7 @@ impl VoteService {
             secrets,
             authenticator,
             env,
+            audit,
             durability,
             registry,
         } = parts;
@@ -100,6 +104,7 @@ impl VoteService {
             entropy: Arc::clone(&env.entropy),
             durability,
             metrics,
+            audit,
             leaving,
             moving,
             authenticator,

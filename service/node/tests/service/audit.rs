@@ -28,6 +28,8 @@ fn stopped_with_accounts() -> tempfile::TempDir {
             assert_eq!(stage.send(&call).status, status);
         }
     }
+    let logout = Call::post("/v1/auth/logout", &json!({})).token(&stage.issuer.voter(3));
+    assert_eq!(stage.send(&logout).status, 204);
     let (node, dir) = (stage.node, stage.dir);
     assert!(node.stop().1.success());
     dir
@@ -90,7 +92,7 @@ fn accounts_that_the_log_does_not_make_are_found() {
             .collect();
         all.last_mut().unwrap().email = Some(Email::new("mallory@example.org"));
         accounts
-            .replace(head, accounts.grants().clone(), &mut all.into_iter().map(Ok))
+            .replace(head, accounts.remembered().clone(), &mut all.into_iter().map(Ok))
             .unwrap();
     });
     let (agrees, report) = verify(&data_dir);

@@ -6,7 +6,9 @@
     reason = "a table is as long as the contract it checks"
 )]
 
+mod access;
 mod audit;
+mod audit_trail;
 mod backup;
 mod contract;
 mod crash;
@@ -20,6 +22,7 @@ mod logs;
 mod membership;
 mod open_files;
 mod registration;
+mod revocation;
 mod support;
 mod syscalls;
 mod tls;

@@ -1,11 +1,14 @@
 //! The machine against a naive model, over both stores, across crashes and snapshots.
 
+mod naive;
+
 use ostraka_core::UnixMs;
 use proptest::prelude::*;
 
 use super::*;
 use crate::identity::account::Email;
 use crate::identity::store::{MemoryAccounts, SledAccounts};
+use naive::Naive;
 
 fn meta(index: u64) -> EntryMeta {
     EntryMeta {
@@ -53,6 +56,22 @@ fn by_token(request: u128, nonce: u8, name: &str, email: &str) -> Command {
     })
 }
 
+fn revoke(voter: u32, by_operator: bool) -> Command {
+    Command::RevokeTokens(RevokeTokens {
+        voter: VoterNumber(voter),
+        lifetime_ms: 20_000,
+        by_operator,
+    })
+}
+
+fn renew(voter: u32, replaces: &str, password_hash: &str) -> Command {
+    Command::RenewPassword(RenewPassword {
+        voter: VoterNumber(voter),
+        replaces: hash_digest(replaces),
+        password_hash: password_hash.to_owned(),
+    })
+}
+
 fn apply(machine: &mut IdentityMachine, index: u64, command: &Command) -> Outcome {
     Outcome::decode(&machine.apply(meta(index), &command.encode())).unwrap()
 }
@@ -69,86 +88,22 @@ fn snapshot(machine: &IdentityMachine) -> Vec<u8> {
 
 /// Few names, addresses and keys, so that collisions and resubmissions are the rule.
 fn any_command() -> impl Strategy<Value = Command> {
-    (0..8u8, 0..8u8, 0..8u8, 0..12u128, any::<bool>()).prop_map(|(kind, name, email, request, upper)| {
+    (0..10u8, 0..8u8, 0..8u8, 0..12u128, any::<bool>()).prop_map(|(kind, name, email, request, upper)| {
         let name = format!("{}{name}", if upper { "USER" } else { "user" });
         match kind {
             0 => operator(request, &name),
             1 => solve(request, email % 4, 10_000 + 5_000 * u64::from(email % 4)),
+            8 => revoke(u32::from(email), upper),
+            // Of an operator's account, one hash after the other.
+            9 => renew(
+                u32::from(email),
+                &format!("$hash of {request}"),
+                &format!("$hash of {}", request / 2),
+            ),
             2 | 3 => by_token(request, email % 4, &name, &format!("m{email}@example.org")),
             _ => register(request, &name, &format!("m{email}@example.org")),
         }
     })
-}
-
-/// What the rules say, in the most obvious way: a list, searched from the front.
-#[derive(Default)]
-struct Naive(Vec<(String, Option<String>, u128, bool)>, Vec<NaiveGrant>);
-
-/// Nonce, request, expiry, whether it is spent. Never forgotten: that must make no difference.
-type NaiveGrant = (Nonce, RequestKey, u64, bool);
-
-impl Naive {
-    fn solve(&mut self, now: u64, wanted: &SolveChallenge) -> Outcome {
-        let known = self.1.iter().find(|grant| grant.0 == wanted.nonce);
-        match known {
-            // What is over is forgotten, and then its challenge is over, too.
-            Some(grant) if now >= grant.2 => Outcome::ChallengeExpired,
-            Some(grant) if grant.1 == wanted.request => Outcome::Granted(UnixMs(grant.2)),
-            Some(_) => Outcome::ChallengeUsed,
-            None if now >= wanted.challenge_expires_at.0 => Outcome::ChallengeExpired,
-            None => {
-                let until = (now + wanted.lifetime_ms).max(wanted.challenge_expires_at.0);
-                self.1.push((wanted.nonce, wanted.request, until, false));
-                Outcome::Granted(UnixMs(until))
-            }
-        }
-    }
-
-    fn apply(&mut self, now: u64, command: &Command) -> Outcome {
-        let mut token = None;
-        let (name, email, request, operator) = match command {
-            Command::CreateOperator(c) => (c.username.shown.to_lowercase(), None, c.request.0, true),
-            Command::Register(c) => (
-                c.username.shown.to_lowercase(),
-                Some(c.email.shown.clone()),
-                c.request.0,
-                false,
-            ),
-            Command::SolveChallenge(wanted) => return self.solve(now, wanted),
-            Command::RegisterByToken(c) => {
-                token = Some(c.nonce);
-                let name = c.username.shown.to_lowercase();
-                (name, Some(c.email.shown.clone()), c.request.0, false)
-            }
-        };
-        for (position, known) in self.0.iter().enumerate() {
-            if known.0 == name && known.2 == request {
-                return Outcome::Created(VoterNumber(position as u32 + 1));
-            }
-        }
-        if let Some(nonce) = token {
-            match self.1.iter().find(|grant| grant.0 == nonce) {
-                Some(grant) if now >= grant.2 => return Outcome::TokenExpired,
-                Some(grant) if grant.3 => return Outcome::TokenUsed,
-                Some(_) => {}
-                None => return Outcome::TokenExpired,
-            }
-        }
-        if operator && self.0.iter().any(|known| known.3) {
-            return Outcome::OperatorExists;
-        }
-        if self.0.iter().any(|known| known.0 == name) {
-            return Outcome::UsernameTaken;
-        }
-        if email.is_some() && self.0.iter().any(|known| known.1 == email) {
-            return Outcome::EmailTaken;
-        }
-        self.0.push((name, email, request, operator));
-        for grant in self.1.iter_mut().filter(|grant| Some(grant.0) == token) {
-            grant.3 = true;
-        }
-        Outcome::Created(VoterNumber(self.0.len() as u32))
-    }
 }
 
 #[test]
@@ -253,6 +208,59 @@ fn a_challenge_registers_one_and_a_snapshot_remembers_it() {
     );
 }
 
+#[test]
+fn a_revocation_is_published_and_a_snapshot_remembers_it() {
+    let mut machine = memory();
+    let ann = VoterNumber(1);
+    assert_eq!(apply(&mut machine, 1, &revoke(1, false)), Outcome::NoSuchAccount);
+    apply(&mut machine, 2, &register(1, "ann", "ann@example.org"));
+    assert_eq!(apply(&mut machine, 3, &revoke(1, false)), Outcome::Revoked);
+    let published = Arc::clone(machine.revoked());
+    assert!(published.is_revoked(ann, LogIndex(2)) && !published.is_revoked(ann, LogIndex(3)));
+    assert_eq!(apply(&mut machine, 4, &revoke(1, true)), Outcome::Revoked);
+    assert!(
+        published.is_revoked(ann, LogIndex(3)),
+        "those who look see it change"
+    );
+    assert_eq!(apply(&mut machine, 5, &revoke(2, true)), Outcome::NoSuchAccount);
+
+    let mut restored = memory();
+    let published = Arc::clone(restored.revoked());
+    restored.restore(&mut &snapshot(&machine)[..]).unwrap();
+    assert!(published.is_revoked(ann, LogIndex(3)) && !published.is_revoked(ann, LogIndex(4)));
+
+    // And so does the disk.
+    let folder = tempfile::tempdir().unwrap();
+    let mut disk = IdentityMachine::new(SledAccounts::open(folder.path()).unwrap());
+    disk.restore(&mut &snapshot(&machine)[..]).unwrap();
+    drop(disk);
+    let opened = IdentityMachine::new(SledAccounts::open(folder.path()).unwrap());
+    assert!(opened.revoked().is_revoked(ann, LogIndex(3)));
+}
+
+#[test]
+fn only_the_hash_that_was_verified_is_renewed() {
+    let mut machine = memory();
+    apply(&mut machine, 1, &operator(1, "operator"));
+    apply(&mut machine, 2, &register(2, "ann", "ann@example.org"));
+    for (index, (voter, replaces, expected)) in [
+        (1, "$another", Outcome::NotRenewed),
+        (2, "$hash of 1", Outcome::NotRenewed),
+        (3, "$hash of 1", Outcome::NotRenewed),
+        (0, "$hash of 1", Outcome::NotRenewed),
+        (1, "$hash of 1", Outcome::Renewed),
+        (1, "$hash of 1", Outcome::NotRenewed),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let renewal = renew(voter, replaces, "$dearer");
+        assert_eq!(apply(&mut machine, index as u64 + 3, &renewal), expected);
+    }
+    let hash_of = |voter| machine.account(VoterNumber(voter)).unwrap().password_hash;
+    assert_eq!((hash_of(1).as_deref(), hash_of(2)), (Some("$dearer"), None));
+}
+
 /// Snapshots of releases before there were challenges stay readable.
 #[test]
 fn an_older_snapshot_is_read() {
@@ -283,7 +291,7 @@ fn damaged_commands_are_refused_and_blank_entries_pass() {
 #[test]
 #[should_panic(expected = "newer ostraka")]
 fn a_newer_command_stops_the_replica() {
-    memory().apply(meta(1), &[3, 1, 0]);
+    memory().apply(meta(1), &[4, 1, 0]);
 }
 
 #[test]
@@ -304,7 +312,7 @@ fn a_damaged_snapshot_is_refused() {
     for length in 0..good.len() {
         assert!(memory().restore(&mut &good[..length]).is_err(), "cut at {length}");
     }
-    for (position, byte) in [(0, 3), (9, 0), (13, 7), (25, 0xff), (29, 0xff), (34, 9)] {
+    for (position, byte) in [(0, 4), (9, 0), (13, 7), (25, 0xff), (29, 0xff), (34, 9)] {
         let mut bad = good.clone();
         bad[position] = byte;
         let mut target = memory();

@@ -19,12 +19,17 @@ use crate::token::Role;
 
 async fn ready() -> (Bench, Router) {
     let bench = bench(|_| {});
-    ensure_operator(&bench.service, Some("operator's".to_owned()), |_| {})
+    ensure_operator(&bench.service, Some("steady hand".to_owned()), |_| {})
         .await
         .unwrap();
-    let authenticator = Authenticator::new(Arc::clone(&bench.tokens), Arc::clone(&bench.clock) as _);
+    let authenticator = authenticator_of(&bench);
     let router = router(Arc::clone(&bench.service), authenticator);
     (bench, router)
+}
+
+fn authenticator_of(bench: &Bench) -> Authenticator {
+    let revoked = Arc::clone(bench.machine.read().revoked());
+    Authenticator::new(Arc::clone(&bench.tokens), revoked, Arc::clone(&bench.clock) as _)
 }
 
 async fn post_to(router: &Router, path: &str, token: Option<&str>, body: Value) -> (Response, Value) {
@@ -57,7 +62,7 @@ fn ann() -> Value {
 #[tokio::test]
 async fn login_answers_with_user_id_token_and_cookie() {
     let (bench, router) = ready().await;
-    let credentials = json!({"username": "operator", "password": "operator's"});
+    let credentials = json!({"username": "operator", "password": "steady hand"});
     let (response, body) = post_to(&router, "/v1/auth/login", None, credentials).await;
     assert_eq!(response.status(), 200);
     assert_eq!(body["userId"], "u1");
@@ -140,7 +145,7 @@ async fn every_row_of_login() {
     let path = "/v1/auth/login";
     let body = |username: &str, password: &str| json!({"username": username, "password": password});
     let mut rows = vec![
-        (None, body("operator", "operator's"), 200),
+        (None, body("operator", "steady hand"), 200),
         (None, json!({"username": "operator"}), 400),
         (None, json!({"username": "operator", "password": 7}), 400),
         (None, body("operator", ""), 400),
@@ -212,7 +217,7 @@ async fn every_row_of_challenge_and_solve() {
         (Some(token), other, 401),
     ];
     check(&router, "/v1/auth/register", rows).await;
-    let access = Authenticator::new(Arc::clone(&bench.tokens), Arc::clone(&bench.clock) as _);
+    let access = authenticator_of(&bench);
     assert!(access.verify(token).is_err(), "it opens nothing else");
 }
 

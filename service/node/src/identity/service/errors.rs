@@ -261,3 +261,71 @@ impl From<Busy> for SolveError {
         SolveError::Overloaded(busy.to_string())
     }
 }
+
+/// Why no tokens are revoked, or why it is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RevokeError {
+    /// Terminal.
+    #[error("There is no such user.")]
+    NoSuchAccount,
+    /// Retryable.
+    #[error("There were too many logouts; try again in {retry_after_s} s.")]
+    TooOften { retry_after_s: u32 },
+    /// Retryable: the tokens still count.
+    #[error("The service revokes no more tokens at this moment ({0}); try again shortly.")]
+    Overloaded(String),
+    /// Retryable: the tokens still count.
+    #[error("The leader's disk is nearly full, so nothing is recorded until space is freed.")]
+    StorageFull,
+    /// Retryable: the tokens still count.
+    #[error("No leader could be reached; the tokens still count. Try again shortly.")]
+    NoLeader,
+    /// Retryable, at another node: the tokens still count.
+    #[error("This node is shutting down; the tokens still count.")]
+    Stopped,
+    /// Unknown: revoked or not. To ask again does no harm.
+    #[error("It was not answered in time whether the tokens are revoked; ask again.")]
+    Unknown,
+    /// Terminal: nodes disagree about commands. An operator must look.
+    #[error("The revocation was refused by the log ({0:?}).")]
+    Refused(Outcome),
+}
+
+impl RevokeError {
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            RevokeError::NoSuchAccount => ErrorCode::UserGone,
+            RevokeError::TooOften { .. } => ErrorCode::TooManyRequests,
+            RevokeError::Overloaded(_) => ErrorCode::Overloaded,
+            RevokeError::StorageFull => ErrorCode::StorageFull,
+            RevokeError::NoLeader => ErrorCode::NoLeader,
+            RevokeError::Stopped => ErrorCode::Draining,
+            RevokeError::Unknown => ErrorCode::OutcomeUnknown,
+            RevokeError::Refused(_) => ErrorCode::Internal,
+        }
+    }
+
+    pub fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            RevokeError::TooOften { retry_after_s } => Some(*retry_after_s),
+            RevokeError::Overloaded(_)
+            | RevokeError::StorageFull
+            | RevokeError::NoLeader
+            | RevokeError::Stopped
+            | RevokeError::Unknown => Some(1),
+            RevokeError::NoSuchAccount | RevokeError::Refused(_) => None,
+        }
+    }
+}
+
+impl From<SubmitError> for RevokeError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::NoLeader => RevokeError::NoLeader,
+            SubmitError::Unknown => RevokeError::Unknown,
+            SubmitError::Refused(Refusal::StorageFull) => RevokeError::StorageFull,
+            SubmitError::Refused(why) => RevokeError::Overloaded(why.to_string()),
+            SubmitError::Stopped(_) => RevokeError::Stopped,
+        }
+    }
+}

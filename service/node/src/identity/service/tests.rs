@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 
-use ostraka_core::UnixMs;
+use ostraka_core::{LogIndex, UnixMs};
 use ostraka_replication::Clock;
 
 use ostraka_api::FieldError;
@@ -21,6 +21,7 @@ fn operator() -> Caller {
         voter: VoterNumber(1),
         role: Role::Operator,
         expires_at: UnixMs(u64::MAX),
+        known_to: LogIndex(0),
     }
 }
 
@@ -35,7 +36,7 @@ fn request(name: &str, password: Option<&str>) -> RegisterRequest {
 
 async fn ready(change: impl FnOnce(&mut IdentitySettings)) -> Bench {
     let bench = bench(change);
-    ensure_operator(&bench.service, Some("operator's".to_owned()), |_| {
+    ensure_operator(&bench.service, Some("steady hand".to_owned()), |_| {
         panic!("a given password is not printed")
     })
     .await
@@ -77,7 +78,7 @@ async fn who_is_registered_can_log_in_through_a_replica_that_lags() {
         caller.expires_at,
         UnixMs(bench.clock.now().0 + TOKEN_LIFETIME_S * 1_000)
     );
-    let (voter, token) = login(&bench, "operator", "operator's").await.unwrap();
+    let (voter, token) = login(&bench, "operator", "steady hand").await.unwrap();
     assert_eq!(
         bench.tokens.verify(&token, bench.clock.now()).unwrap().role,
         Role::Operator
@@ -130,6 +131,7 @@ async fn only_operators_that_exist_register() {
         voter: VoterNumber(voter),
         role,
         expires_at: UnixMs(u64::MAX),
+        known_to: LogIndex(0),
     };
     let by = |caller| bench.service.register(caller, request("bob", None), None, HOME);
     assert_eq!(

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use ostraka_core::VoterNumber;
 
-use super::{AccountStore, AccountsImage, Effects, Head, assert_follows};
+use super::{AccountStore, AccountsImage, Effects, Head, Remembered, assert_follows};
 use crate::identity::account::{Account, EmailKey};
-use crate::identity::grants::Grants;
 
 /// Forgets everything when dropped: the log brings it back.
 pub struct MemoryAccounts {
@@ -17,7 +16,7 @@ pub struct MemoryAccounts {
     accounts: Vec<Arc<Account>>,
     by_username: BTreeMap<String, VoterNumber>,
     by_email: BTreeMap<EmailKey, VoterNumber>,
-    grants: Grants,
+    remembered: Remembered,
 }
 
 impl Default for MemoryAccounts {
@@ -27,7 +26,7 @@ impl Default for MemoryAccounts {
             accounts: Vec::new(),
             by_username: BTreeMap::new(),
             by_email: BTreeMap::new(),
-            grants: Grants::default(),
+            remembered: Remembered::default(),
         }
     }
 }
@@ -61,8 +60,8 @@ impl AccountStore for MemoryAccounts {
         self.by_email.get(email_key).copied()
     }
 
-    fn grants(&self) -> &Grants {
-        &self.grants
+    fn remembered(&self) -> &Remembered {
+        &self.remembered
     }
 
     fn commit(&mut self, head: Head, effects: &Effects) {
@@ -70,16 +69,21 @@ impl AccountStore for MemoryAccounts {
         if let Some(account) = &effects.created {
             self.add(account.clone());
         }
-        if let Some(change) = &effects.grants {
-            self.grants.change(change);
+        if let Some(renewed) = &effects.renewed {
+            // An image has the one that there was.
+            let place = &mut self.accounts[renewed.voter.0 as usize - 1];
+            let mut account = Account::clone(place);
+            account.password_hash = Some(renewed.password_hash.clone());
+            *place = Arc::new(account);
         }
+        self.remembered.change(effects);
         self.head = head;
     }
 
     fn image(&self) -> Box<dyn AccountsImage> {
         Box::new(MemoryImage {
             head: self.head,
-            grants: self.grants.clone(),
+            remembered: self.remembered.clone(),
             accounts: self.accounts.clone(),
         })
     }
@@ -87,12 +91,12 @@ impl AccountStore for MemoryAccounts {
     fn replace(
         &mut self,
         head: Head,
-        grants: Grants,
+        remembered: Remembered,
         accounts: &mut dyn Iterator<Item = io::Result<Account>>,
     ) -> io::Result<()> {
         let mut fresh = MemoryAccounts {
             head,
-            grants,
+            remembered,
             ..MemoryAccounts::default()
         };
         for account in accounts {
@@ -105,7 +109,7 @@ impl AccountStore for MemoryAccounts {
 
 struct MemoryImage {
     head: Head,
-    grants: Grants,
+    remembered: Remembered,
     accounts: Vec<Arc<Account>>,
 }
 
@@ -114,8 +118,8 @@ impl AccountsImage for MemoryImage {
         self.head
     }
 
-    fn grants(&self) -> &Grants {
-        &self.grants
+    fn remembered(&self) -> &Remembered {
+        &self.remembered
     }
 
     fn accounts(&self) -> Box<dyn Iterator<Item = io::Result<Account>> + '_> {

@@ -12,6 +12,7 @@ pub use sled_store::{AccountsError, CheckedAccounts, SledAccounts};
 
 use super::account::{Account, EmailKey};
 use super::grants::{Grants, GrantsChange};
+use super::revocations::{Revocations, RevocationsChange};
 
 /// What a store holds besides the accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,44 @@ impl Head {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     pub created: Option<Account>,
+    pub renewed: Option<Renewed>,
     pub grants: Option<GrantsChange>,
+    pub revocations: Option<RevocationsChange>,
+}
+
+/// A password's new hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Renewed {
+    pub voter: VoterNumber,
+    /// PHC string.
+    pub password_hash: String,
+}
+
+// Written by hand, so that no log line carries a person's data.
+impl std::fmt::Debug for Renewed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Renewed")
+            .field("voter", &self.voter)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is remembered besides the accounts: some of each, and only for a while.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    pub grants: Grants,
+    pub revocations: Revocations,
+}
+
+impl Remembered {
+    fn change(&mut self, effects: &Effects) {
+        if let Some(change) = &effects.grants {
+            self.grants.change(change);
+        }
+        if let Some(change) = &effects.revocations {
+            self.revocations.change(change);
+        }
+    }
 }
 
 impl Effects {
@@ -44,15 +82,16 @@ impl Effects {
     pub fn created(account: Account) -> Effects {
         Effects {
             created: Some(account),
-            grants: None,
+            ..Effects::default()
         }
     }
 }
 
 /// Accounts by number, username and email, with the log index up to which they are complete.
 ///
-/// Accounts are only ever added, with consecutive numbers, and never changed. That makes an image cheap (all accounts
-/// below a number, whenever they are read), and every implementation may rely on it.
+/// Accounts are only ever added, with consecutive numbers, and of an account nothing but its password's hash is changed, which
+/// is rare. That makes an image cheap: all accounts below a number, whenever they are read, and aside the few that were
+/// changed since, as they were.
 ///
 /// # Panics
 /// A store that cannot read or write panics with a sentence that names it: the replica cannot keep its state and stops.
@@ -65,8 +104,8 @@ pub trait AccountStore: Send + Sync + 'static {
 
     fn voter_by_email(&self, email_key: &EmailKey) -> Option<VoterNumber>;
 
-    /// Challenges that were solved, and the tokens that came of them.
-    fn grants(&self) -> &Grants;
+    /// Solved challenges and revoked tokens.
+    fn remembered(&self) -> &Remembered;
 
     /// Takes over an entry's effects and the new head: after a crash there are both or neither.
     fn commit(&mut self, head: Head, effects: &Effects);
@@ -74,12 +113,12 @@ pub trait AccountStore: Send + Sync + 'static {
     /// The accounts as they are now, to be read later and while more are added.
     fn image(&self) -> Box<dyn AccountsImage>;
 
-    /// Replaces everything by `grants` and `accounts` (1 up to `head.next_voter`, in order). A crash or an error in the middle
+    /// Replaces everything by `remembered` and `accounts` (1 up to `head.next_voter`, in order). A crash or an error in the middle
     /// leaves what was there before; images taken before stay readable.
     fn replace(
         &mut self,
         head: Head,
-        grants: Grants,
+        remembered: Remembered,
         accounts: &mut dyn Iterator<Item = io::Result<Account>>,
     ) -> io::Result<()>;
 }
@@ -88,7 +127,7 @@ pub trait AccountStore: Send + Sync + 'static {
 pub trait AccountsImage: Send {
     fn head(&self) -> Head;
 
-    fn grants(&self) -> &Grants;
+    fn remembered(&self) -> &Remembered;
 
     /// All accounts below `head().next_voter`, by number. An account that is missing is an error.
     fn accounts(&self) -> Box<dyn Iterator<Item = io::Result<Account>> + '_>;

@@ -6,6 +6,7 @@ use super::sled_store::in_our_words;
 use super::*;
 use crate::identity::account::{Email, Username};
 use crate::identity::grants::{Grant, Nonce};
+use crate::identity::revocations::Revocation;
 use crate::token::Role;
 
 fn account(number: u32) -> Account {
@@ -48,8 +49,10 @@ fn read(image: &dyn AccountsImage) -> Vec<Account> {
 /// Everything a store promises that needs no restart.
 fn conforms(store: &mut dyn AccountStore) {
     finds_what_was_put(store);
-    grants_are_kept(store);
+    what_is_remembered_is_kept(store);
     images_and_replacements(store);
+    fill(store, 5_000, 3..=300);
+    a_renewed_hash_changes_no_image_of_before(store);
 }
 
 fn finds_what_was_put(store: &mut dyn AccountStore) {
@@ -83,7 +86,7 @@ fn finds_what_was_put(store: &mut dyn AccountStore) {
     );
 }
 
-fn grants_are_kept(store: &mut dyn AccountStore) {
+fn what_is_remembered_is_kept(store: &mut dyn AccountStore) {
     let granted = GrantsChange {
         now: UnixMs(5),
         put: Some((
@@ -96,27 +99,79 @@ fn grants_are_kept(store: &mut dyn AccountStore) {
         )),
         forgotten: Vec::new(),
     };
-    let grants = Effects {
-        created: None,
-        grants: Some(granted),
+    let revocation = Revocation {
+        at: LogIndex(311),
+        forget_at: UnixMs(8),
     };
-    store.commit(
-        Head {
-            applied: LogIndex(311),
-            ..store.head()
+    let revoked = RevocationsChange {
+        now: UnixMs(6),
+        put: Some((VoterNumber(7), revocation)),
+        forgotten: Vec::new(),
+    };
+    let effects = Effects {
+        grants: Some(granted),
+        revocations: Some(revoked),
+        ..Effects::default()
+    };
+    let next = Head {
+        applied: LogIndex(311),
+        ..store.head()
+    };
+    store.commit(next, &effects);
+    let Remembered { grants, revocations } = store.remembered();
+    assert_eq!((grants.now(), grants.iter().len()), (UnixMs(5), 1));
+    assert_eq!(revocations.now(), UnixMs(6));
+    assert!(revocations.iter().eq([(VoterNumber(7), revocation)]));
+}
+
+/// The next entry renews the hash of this account.
+fn renew(store: &mut dyn AccountStore, voter: u32, password_hash: &str) {
+    let head = store.head();
+    let next = Head {
+        applied: LogIndex(head.applied.0 + 1),
+        ..head
+    };
+    let renewed = Renewed {
+        voter: VoterNumber(voter),
+        password_hash: password_hash.to_owned(),
+    };
+    let effects = Effects {
+        renewed: Some(renewed),
+        ..Effects::default()
+    };
+    store.commit(next, &effects);
+}
+
+fn a_renewed_hash_changes_no_image_of_before(store: &mut dyn AccountStore) {
+    let before = store.image();
+    renew(store, 7, "$first");
+    let between = store.image();
+    renew(store, 7, "$second");
+    renew(store, 300, "$other");
+    let hash_in = |image: &dyn AccountsImage, number: usize| read(image)[number - 1].password_hash.clone();
+    assert_eq!(hash_in(&*before, 7), None);
+    assert_eq!(hash_in(&*between, 7).as_deref(), Some("$first"));
+    assert_eq!(hash_in(&*between, 300), None);
+    assert_eq!(hash_in(&*store.image(), 7).as_deref(), Some("$second"));
+    let renewed = store.account(VoterNumber(7)).unwrap();
+    assert_eq!(renewed.password_hash.as_deref(), Some("$second"));
+    assert_eq!(
+        Account {
+            password_hash: None,
+            ..renewed
         },
-        &grants,
+        account(7),
+        "nothing else is changed"
     );
-    let kept = store.grants();
-    assert_eq!((kept.now(), kept.iter().len()), (UnixMs(5), 1));
+    assert_eq!(store.voter_by_username("user7"), Some(VoterNumber(7)));
 }
 
 fn images_and_replacements(store: &mut dyn AccountStore) {
-    let kept = store.grants().clone();
+    let kept = store.remembered().clone();
     let image = store.image();
     fill(store, 11, 301..=600);
     assert_eq!(image.head(), head(311, 301));
-    assert_eq!(image.grants(), &kept);
+    assert_eq!(image.remembered(), &kept);
     assert_eq!(
         read(&*image),
         (1..=300).map(account).collect::<Vec<_>>(),
@@ -132,7 +187,7 @@ fn images_and_replacements(store: &mut dyn AccountStore) {
     });
     assert!(
         store
-            .replace(head(1_000, 281), Grants::default(), &mut failing.into_iter())
+            .replace(head(1_000, 281), Remembered::default(), &mut failing.into_iter())
             .is_err()
     );
     assert_eq!(
@@ -145,12 +200,12 @@ fn images_and_replacements(store: &mut dyn AccountStore) {
     store
         .replace(
             head(2_000, 271),
-            Grants::default(),
+            Remembered::default(),
             &mut (1..=270).map(|number| Ok(account(number))),
         )
         .unwrap();
     assert_eq!(store.head(), head(2_000, 271));
-    assert_eq!(store.grants().iter().len(), 0);
+    assert_eq!(store.remembered(), &Remembered::default());
     assert_eq!(store.account(VoterNumber(270)), Some(account(270)));
     assert!(store.account(VoterNumber(271)).is_none());
     assert!(store.voter_by_username("user271").is_none() && store.voter_by_username("user270").is_some());
@@ -176,13 +231,16 @@ fn sled_conforms_and_keeps_what_it_has() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = SledAccounts::open(folder.path()).unwrap();
     conforms(&mut store);
-    let (at_the_end, grants) = (store.head(), store.grants().clone());
-    assert_eq!(grants.iter().len(), 1);
+    let (at_the_end, remembered) = (store.head(), store.remembered().clone());
+    let accounts = read(&*store.image());
+    assert_eq!(remembered.grants.iter().len(), 1);
+    assert_eq!(remembered.revocations.iter().len(), 1);
     drop(store);
     let store = SledAccounts::open(folder.path()).unwrap();
-    assert_eq!(store.grants(), &grants);
+    assert_eq!(store.remembered(), &remembered);
     assert_eq!(store.head(), at_the_end);
-    assert_eq!(read(&*store.image()), [account(1), account(2)]);
+    assert_eq!(read(&*store.image()), accounts);
+    assert_eq!(accounts.len(), 300);
 }
 
 /// What a killed process leaves: the files as they are while the store is still open.
@@ -252,7 +310,7 @@ fn a_crash_while_a_snapshot_is_read_leaves_what_was_there() {
         Ok(account(number))
     });
     store
-        .replace(head(9_000, 5_001), Grants::default(), &mut accounts)
+        .replace(head(9_000, 5_001), Remembered::default(), &mut accounts)
         .unwrap();
     drop(accounts);
     assert_eq!(copies.len(), 5);

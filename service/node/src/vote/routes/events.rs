@@ -16,10 +16,10 @@ use ostraka_core::{
 };
 
 use super::extract::{Context, Creator, EventPath, IdempotencyKey, ResumeFrom};
-use crate::http::auth::StreamCaller;
+use crate::audit::{Action, Actor, Certainty};
+use crate::http::access::Steering;
 use crate::http::json::json_response;
-use crate::http::{JsonBody, Problem};
-use crate::token::{Caller, Role};
+use crate::http::{Admitted, JsonBody, Problem};
 use crate::vote::feed::visible_totals;
 use crate::vote::service::VoteService;
 use crate::vote::stream::{self, StreamParts};
@@ -44,29 +44,21 @@ use crate::vote::stream::{self, StreamParts};
 )]
 pub(super) async fn create(
     State(service): State<Arc<VoteService>>,
-    Creator(caller): Creator,
+    Creator(admitted, context): Creator,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     JsonBody(request): JsonBody<CreateEventRequest, EVENT_BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     request
         .validate()
         .map_err(|error| Problem::new(ErrorCode::InvalidField, format!("{error}.")))?;
-    if request.user_id != caller.voter {
-        return Err(Problem::new(
-            ErrorCode::NotTokenUser,
-            "An event can be created for the token's own user only.",
-        ));
-    }
-    if request.canary && caller.role != Role::Operator {
-        return Err(Problem::new(
-            ErrorCode::NotPermitted,
-            "Only an operator creates canary events.",
-        ));
+    admitted.speaks_for(request.user_id)?;
+    if request.canary {
+        admitted.creates_canaries()?;
     }
     let key = match &idempotency_key {
         Some(key) => service
             .submission_keys
-            .event_by_idempotency_key(caller.voter, key.as_bytes()),
+            .event_by_idempotency_key(admitted.voter(), key.as_bytes()),
         None => RequestKey(service.entropy.u128()),
     };
     let event = new_event(request, key);
@@ -75,7 +67,13 @@ pub(super) async fn create(
         return Err(refused(refusal));
     }
     match service.submit(Command::CreateEvent(Box::new(event))).await? {
-        Outcome::EventCreated(event) => created(&service, event).await,
+        Outcome::EventCreated(event) => {
+            let (who, trace) = (Actor::User(admitted.voter()), context.trace.context.trace_id);
+            let action = Action::EventCreated(event);
+            let certainty = Some(Certainty::Done);
+            service.audit.note(who, action, certainty, Some(trace)).await;
+            created(&service, event).await
+        }
         Outcome::EventRefused(refusal) => Err(refused(refusal)),
         other => Err(wrong_kind(other)),
     }
@@ -137,20 +135,22 @@ async fn created(service: &VoteService, event_id: EventId) -> Result<Response, P
 )]
 pub(super) async fn open(
     State(service): State<Arc<VoteService>>,
-    caller: Caller,
+    admitted: Admitted,
     EventPath(event): EventPath,
+    Context(context): Context,
 ) -> Result<Response, Problem> {
-    let by_operator = caller.role == Role::Operator;
-    set_status(
-        &service,
+    let Steering { by, by_operator } = admitted.steering();
+    let command = Command::OpenEvent {
         event,
-        Command::OpenEvent {
-            event,
-            by: caller.voter,
-            by_operator,
-        },
-    )
-    .await
+        by,
+        by_operator,
+    };
+    let answer = set_status(&service, event, command).await;
+    let (who, trace) = (Actor::User(by), context.trace.context.trace_id);
+    let certainty = Certainty::of(&answer);
+    let action = Action::EventOpened(event);
+    service.audit.note(who, action, certainty, Some(trace)).await;
+    answer
 }
 
 /// Closes an event for good: no vote after this record in the log counts. Its owner may, and operators.
@@ -171,20 +171,22 @@ pub(super) async fn open(
 )]
 pub(super) async fn close(
     State(service): State<Arc<VoteService>>,
-    caller: Caller,
+    admitted: Admitted,
     EventPath(event): EventPath,
+    Context(context): Context,
 ) -> Result<Response, Problem> {
-    let by_operator = caller.role == Role::Operator;
-    set_status(
-        &service,
+    let Steering { by, by_operator } = admitted.steering();
+    let command = Command::CloseEvent {
         event,
-        Command::CloseEvent {
-            event,
-            by: caller.voter,
-            by_operator,
-        },
-    )
-    .await
+        by,
+        by_operator,
+    };
+    let answer = set_status(&service, event, command).await;
+    let (who, trace) = (Actor::User(by), context.trace.context.trace_id);
+    let certainty = Certainty::of(&answer);
+    let action = Action::EventClosed(event);
+    service.audit.note(who, action, certainty, Some(trace)).await;
+    answer
 }
 
 async fn set_status(service: &VoteService, event: EventId, command: Command) -> Result<Response, Problem> {
@@ -217,7 +219,7 @@ async fn set_status(service: &VoteService, event: EventId, command: Command) -> 
 )]
 pub(super) async fn leaderboard(
     State(service): State<Arc<VoteService>>,
-    _: Caller,
+    _: Admitted,
     EventPath(event): EventPath,
 ) -> Result<Response, Problem> {
     read_event(&service, event, |event, consistency| {
@@ -264,7 +266,7 @@ fn standings(event: &Event, consistency: Consistency) -> LeaderboardResponse {
 )]
 pub(super) async fn contestants(
     State(service): State<Arc<VoteService>>,
-    _: Caller,
+    _: Admitted,
     EventPath(event): EventPath,
 ) -> Result<Response, Problem> {
     let answer = |event: &Event, _| {
@@ -307,7 +309,7 @@ pub(super) async fn contestants(
 )]
 pub(super) async fn stream(
     State(service): State<Arc<VoteService>>,
-    StreamCaller(_): StreamCaller,
+    _: Admitted,
     EventPath(event): EventPath,
     ResumeFrom(resume_from): ResumeFrom,
     Context(context): Context,

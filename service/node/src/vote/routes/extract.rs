@@ -8,9 +8,8 @@ use axum::http::request::Parts;
 use ostraka_api::{ErrorCode, ResumeToken, validate};
 use ostraka_core::{EventId, LogIndex};
 
-use crate::http::{Problem, RequestContext};
+use crate::http::{Admitted, Problem, RequestContext};
 use crate::rate::TooOften;
-use crate::token::Caller;
 use crate::vote::service::VoteService;
 
 /// The event that the path names.
@@ -31,7 +30,7 @@ pub(super) struct Context(pub(super) RequestContext);
 
 /// The caller, who may create one more event now. Counted before the body is read: what comes too often should not even
 /// cost that.
-pub(super) struct Creator(pub(super) Caller);
+pub(super) struct Creator(pub(super) Admitted, pub(super) RequestContext);
 
 async fn path_text<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
     match Path::<String>::from_request_parts(parts, state).await {
@@ -117,10 +116,10 @@ impl FromRequestParts<Arc<VoteService>> for Creator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, service: &Arc<VoteService>) -> Result<Self, Problem> {
-        let caller = Caller::from_request_parts(parts, service).await?;
+        let admitted = Admitted::from_request_parts(parts, service).await?;
         let Context(context) = Context::from_request_parts(parts, service).await?;
-        match service.creation_limits.check(&caller, context.progress.peer()) {
-            Ok(()) => Ok(Self(caller)),
+        match service.creation_limits.check(&admitted, context.progress.peer()) {
+            Ok(()) => Ok(Self(admitted, context)),
             Err(TooOften { retry_after_s }) => Err(Problem::new(
                 ErrorCode::TooManyRequests,
                 format!("Too many events are created; try again in {retry_after_s} s."),

@@ -18,6 +18,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::audit::Trail;
 use crate::http::edge::Served;
 use crate::http::{Authenticator, Edge, HttpMetrics};
 use crate::log::Log;
@@ -47,8 +48,9 @@ impl App {
             log: Arc::clone(&log) as Arc<dyn Log>,
             machine: Arc::clone(&log.machine),
             secrets: &secrets,
-            authenticator: Authenticator::new(Arc::clone(&tokens), Arc::clone(&env.clock)),
+            authenticator: Authenticator::new(Arc::clone(&tokens), Arc::default(), Arc::clone(&env.clock)),
             env: &env,
+            audit: Trail::default(),
             durability: Durability::Volatile,
             registry: &mut registry,
         });

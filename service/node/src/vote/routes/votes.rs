@@ -18,8 +18,7 @@ use tokio::time::Instant;
 use super::extract::{Context, IdempotencyKey, VoteIdPath};
 use crate::http::json::{json_body, json_body_response, json_response};
 use crate::http::trace::client_trace;
-use crate::http::{Express, ExpressAnswer, ExpressRequest, JsonBody, Problem};
-use crate::token::Caller;
+use crate::http::{Admitted, Express, ExpressAnswer, ExpressRequest, JsonBody, Problem, Route};
 use crate::vote::service::VoteService;
 use crate::vote::vote_id::VoteIdError;
 
@@ -54,13 +53,13 @@ struct SubmitAnswer<'a> {
 )]
 pub(super) async fn submit(
     State(service): State<Arc<VoteService>>,
-    caller: Caller,
+    admitted: Admitted,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     Context(context): Context,
     JsonBody(request): JsonBody<SubmitVoteRequest>,
 ) -> Result<Response, Problem> {
     let idempotency_key = idempotency_key.as_ref().map(HeaderValue::as_bytes);
-    let record = record(&service, caller, idempotency_key, &context.trace, &request)?;
+    let record = record(&service, admitted, idempotency_key, &context.trace, &request)?;
     // tokio's clock, which a simulator controls.
     let taken_in_at = Instant::now();
     let outcome = service.submit(Command::CastVote(record)).await;
@@ -70,17 +69,20 @@ pub(super) async fn submit(
 /// The same without the router, for what has nothing to be refused for: see [`crate::http::lane`].
 impl Express for VoteService {
     fn target(&self) -> &'static str {
-        "/v1/vote/submit"
+        Route::VoteSubmit.path()
     }
 
     fn begin(self: Arc<Self>, request: &ExpressRequest<'_>) -> Option<ExpressAnswer> {
-        let caller = self.authenticator().verify(request.bearer).ok()?;
+        let admitted = self
+            .authenticator()
+            .admit_bearer(Route::VoteSubmit, request.bearer)
+            .ok()?;
         if let Some(key) = request.idempotency_key {
             validate::idempotency_key(key).ok()?;
         }
         let idempotency_key = request.idempotency_key.map(str::as_bytes);
         let vote: SubmitVoteRequest = parse_object(request.body).ok()?;
-        let record = record(&self, caller, idempotency_key, &request.trace, &vote).ok()?;
+        let record = record(&self, admitted, idempotency_key, &request.trace, &vote).ok()?;
         let taken_in_at = Instant::now();
         // Here and not in the future: votes that were sent one behind the other belong into one batch.
         let outcome = self.enqueue(Command::CastVote(record));
@@ -97,7 +99,7 @@ impl Express for VoteService {
 /// The vote that is asked for, or why it is none.
 fn record(
     service: &VoteService,
-    caller: Caller,
+    admitted: Admitted,
     idempotency_key: Option<&[u8]>,
     trace: &IncomingTrace,
     request: &SubmitVoteRequest,
@@ -105,12 +107,7 @@ fn record(
     request
         .validate()
         .map_err(|error| Problem::new(ErrorCode::InvalidField, format!("{error}.")))?;
-    if request.user_id != caller.voter {
-        return Err(Problem::new(
-            ErrorCode::NotTokenUser,
-            "A vote can be cast for the token's own user only.",
-        ));
-    }
+    admitted.speaks_for(request.user_id)?;
     if request.contestant_id.event != request.event_id {
         return Err(contestant_not_found());
     }
@@ -123,7 +120,7 @@ fn record(
     };
     let trace = client_trace(trace);
     Ok(VoteRecord {
-        voter: caller.voter,
+        voter: admitted.voter(),
         event: request.event_id,
         contestant,
         key,
@@ -205,7 +202,7 @@ fn contestant_not_found() -> Problem {
 )]
 pub(super) async fn status(
     State(service): State<Arc<VoteService>>,
-    caller: Caller,
+    admitted: Admitted,
     VoteIdPath(vote_id): VoteIdPath,
 ) -> Result<Response, Problem> {
     let not_found = || Problem::new(ErrorCode::VoteNotFound, "There is no such vote of this user.");
@@ -220,7 +217,7 @@ pub(super) async fn status(
     let found = {
         let machine = service.machine.read();
         let state = machine.state();
-        let verdict = state.vote_verdict(event, caller.voter, position);
+        let verdict = state.vote_verdict(event, admitted.voter(), position);
         verdict.zip(state.event(event).map(|event| event.name().to_owned()))
     };
     let (verdict, event_name) = found.ok_or_else(not_found)?;

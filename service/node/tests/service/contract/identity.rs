@@ -101,6 +101,60 @@ fn too_many_logins() {
     );
 }
 
+#[test]
+fn logout() {
+    let stage = Stage::new();
+    let ada = registration("ada");
+    stage.send(&Call::post("/v1/auth/register", &ada).token(&stage.operator_token));
+    let log_in = || crate::support::stage::login(stage.public(), "ada", "a long enough password");
+    let (token, other) = (log_in(), log_in());
+    let call = || Call::post("/v1/auth/logout", &json!({}));
+    let look = || Call::get("/v1/contestants/e1");
+    let (nobody, cookie) = (stage.issuer.voter(4_000_000), format!("ostraka_token={token}"));
+    run(
+        &stage,
+        &[
+            row("no token", call(), 401, "unauthenticated"),
+            row("bad token", call().token("x.y.z"), 401, "unauthenticated"),
+            row(
+                "expired",
+                call().token(&stage.issuer.expired(2)),
+                401,
+                "unauthenticated",
+            ),
+            row(
+                "by cookie",
+                call().header("cookie", &cookie),
+                401,
+                "unauthenticated",
+            ),
+            row("user gone", call().token(&nobody), 404, "user-gone"),
+            row(
+                "wrong method",
+                Call::get("/v1/auth/logout"),
+                405,
+                "method-not-allowed",
+            ),
+            row("still in", look().token(&token), 404, "event-not-found"),
+            row("right", call().token(&token), 204, ""),
+            row("again", call().token(&token), 401, "unauthenticated"),
+            row("the other token", look().token(&other), 401, "unauthenticated"),
+        ],
+    );
+    let token = log_in();
+    assert_eq!(stage.send(&look().token(&token)).status, 404, "logged in anew");
+    let cookie = stage.send(&call().token(&token));
+    let cookie = cookie.header("set-cookie").unwrap();
+    assert!(
+        cookie.starts_with("ostraka_token=;") && cookie.contains("Max-Age=0"),
+        "{cookie}"
+    );
+    let again = call().token(&stage.issuer.never_revoked(2));
+    let logouts = || stage.send(&again).status;
+    let refused = (0..20).map(|_| logouts()).find(|status| *status != 204);
+    assert_eq!(refused, Some(429));
+}
+
 fn registration(username: &str) -> Value {
     json!({
         "username": username,
@@ -173,6 +227,18 @@ fn register() {
             row(
                 "short password",
                 with(&changed("password", "short".into())),
+                400,
+                "invalid-field",
+            ),
+            row(
+                "common password",
+                with(&changed("password", "Password123".into())),
+                400,
+                "invalid-field",
+            ),
+            row(
+                "the username in the password",
+                with(&changed("password", "changed-2026".into())),
                 400,
                 "invalid-field",
             ),

@@ -110,6 +110,7 @@ fn operator_port_and_openapi() {
         "/v1/auth/challenge",
         "/v1/auth/challenge/solve",
         "/v1/auth/login",
+        "/v1/auth/logout",
         "/v1/auth/register",
         "/v1/event/create",
         "/v1/event/{event_id}/leaderboard",

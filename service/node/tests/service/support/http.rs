@@ -122,6 +122,21 @@ impl Call {
             .unwrap_or_else(|error| panic!("{} {}: {error}", self.method, self.path))
     }
 
+    /// Sends it and reads the answer's head only: a stream has no end.
+    pub(crate) fn send_for_head(&self, addr: &str) -> Answer {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(CALL_TIMEOUT)).unwrap();
+        stream.write_all(&self.render(addr)).unwrap();
+        let mut bytes = Vec::new();
+        let mut piece = [0; 1_024];
+        while !bytes.windows(4).any(|window| window == b"\r\n\r\n") {
+            let count = stream.read(&mut piece).unwrap();
+            assert!(count > 0, "the answer has no head");
+            bytes.extend_from_slice(&piece[..count]);
+        }
+        parse(&bytes).unwrap()
+    }
+
     pub(crate) fn try_send(&self, addr: &str) -> std::io::Result<Answer> {
         let mut stream = TcpStream::connect(addr)?;
         stream.set_read_timeout(Some(CALL_TIMEOUT))?;

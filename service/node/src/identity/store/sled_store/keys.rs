@@ -1,9 +1,10 @@
 //! What stands where in the accounts' tree, and how a change to it is put in one batch.
 
-use ostraka_core::{RequestKey, UnixMs, VoterNumber};
+use ostraka_core::{LogIndex, RequestKey, UnixMs, VoterNumber};
 
 use crate::identity::account::{Account, EmailKey};
 use crate::identity::grants::{Grant, GrantsChange, Nonce};
+use crate::identity::revocations::{Revocation, RevocationsChange};
 use crate::identity::store::Head;
 
 pub(super) const KEY_APPLIED: &[u8] = b"m/applied";
@@ -12,6 +13,9 @@ pub(super) const KEY_OPERATOR: &[u8] = b"m/operator";
 
 pub(super) const KEY_GRANTS_NOW: &[u8] = b"m/grants_now";
 pub(super) const GRANT_PREFIX: &[u8] = b"g/";
+
+pub(super) const KEY_REVOCATIONS_NOW: &[u8] = b"m/revocations_now";
+pub(super) const REVOCATION_PREFIX: &[u8] = b"r/";
 
 pub(super) fn account_key(voter: VoterNumber) -> [u8; 6] {
     let [a, b, c, d] = voter.0.to_be_bytes();
@@ -86,4 +90,62 @@ pub(super) fn grant_of(key: &[u8], value: &[u8]) -> Option<(Nonce, Grant)> {
         spent,
     };
     Some((nonce, grant))
+}
+
+pub(super) fn put_revocations(batch: &mut sled::Batch, change: &RevocationsChange) {
+    batch.insert(KEY_REVOCATIONS_NOW, &change.now.0.to_be_bytes());
+    for voter in &change.forgotten {
+        batch.remove(revocation_key(*voter));
+    }
+    if let Some((voter, revocation)) = change.put {
+        batch.insert(revocation_key(voter), revocation_value(revocation));
+    }
+}
+
+fn revocation_key(VoterNumber(voter): VoterNumber) -> Vec<u8> {
+    [REVOCATION_PREFIX, &voter.to_be_bytes()].concat()
+}
+
+/// The entry that revoked (8 bytes), until when it is remembered (8).
+fn revocation_value(revocation: Revocation) -> Vec<u8> {
+    let mut value = revocation.at.0.to_be_bytes().to_vec();
+    value.extend_from_slice(&revocation.forget_at.0.to_be_bytes());
+    value
+}
+
+/// `None` if that is no revocation.
+pub(super) fn revocation_of(key: &[u8], value: &[u8]) -> Option<(VoterNumber, Revocation)> {
+    let voter = key.strip_prefix(REVOCATION_PREFIX)?.try_into().ok()?;
+    let (at, rest) = value.split_first_chunk()?;
+    let revocation = Revocation {
+        at: LogIndex(u64::from_be_bytes(*at)),
+        forget_at: UnixMs(u64::from_be_bytes(rest.try_into().ok()?)),
+    };
+    Some((VoterNumber(u32::from_be_bytes(voter)), revocation))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_remembered_is_read_back(voter: u32, at: u64, until: u64, nonce: [u8; 16], request: u128, spent: bool) {
+            let revocation = Revocation { at: LogIndex(at), forget_at: UnixMs(until) };
+            let (key, value) = (revocation_key(VoterNumber(voter)), revocation_value(revocation));
+            prop_assert_eq!(revocation_of(&key, &value), Some((VoterNumber(voter), revocation)));
+            let grant = Grant { request: RequestKey(request), expires_at: UnixMs(until), spent };
+            let (key, value) = (grant_key(Nonce(nonce)), grant_value(grant));
+            prop_assert_eq!(grant_of(&key, &value), Some((Nonce(nonce), grant)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(prefix in "[rg]/", key in proptest::collection::vec(any::<u8>(), 0..20), value in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let key = [prefix.as_bytes(), &key[..]].concat();
+            prop_assert!(revocation_of(&key, &value).is_none() || (key.len(), value.len()) == (6, 16));
+            prop_assert!(grant_of(&key, &value).is_none() || (key.len(), value.len()) == (18, 25));
+        }
+    }
 }

@@ -11,6 +11,8 @@
 //! | in use | `n/` + unique form of the username | voter number |
 //! | in use | `e/` + SHA-256 of the unique form of the email | voter number |
 //! | in use | `m/grants_now` | the log's time of the grants, 8 bytes big-endian |
+//! | in use | `m/revocations_now` | the log's time of the revocations, 8 bytes big-endian |
+//! | in use | `r/` + voter number, 4 bytes big-endian | the entry that revoked (8 bytes), until when it is remembered (8) |
 //! | in use | `g/` + a solved challenge's nonce, 16 bytes | expiry (8 bytes), request key (16), spent (1) |
 //!
 //! **Durability.** Nothing here waits for the disk, and nothing acknowledged hangs on it: an entry is acknowledged because
@@ -28,6 +30,7 @@
 //! Until then the old tree is untouched, so a crash in the middle costs the work, not the state. The old tree goes
 //! when the last image of it does, or at the next start.
 
+mod image;
 mod keys;
 mod stored;
 
@@ -41,11 +44,17 @@ use ostraka_core::VoterNumber;
 use ostraka_core::limits::ACCOUNT_CACHE_BYTES_MAX;
 use ostraka_replication::sled_folder::{self, RehearsalError};
 
-use super::{AccountStore, AccountsImage, Effects, Head, assert_follows};
+use super::{AccountStore, AccountsImage, Effects, Head, Remembered, Renewed, assert_follows};
 use crate::identity::account::{Account, EmailKey};
-use crate::identity::grants::{Grants, GrantsChange};
-use keys::{account_key, email_key, put_account, put_grants, put_head, username_key, voter_of_key};
-use stored::{read_grants, read_head};
+use crate::identity::grants::GrantsChange;
+use crate::identity::revocations::RevocationsChange;
+#[cfg(test)]
+pub(super) use image::in_our_words;
+use image::{Images, SledImage};
+use keys::{
+    account_key, email_key, put_account, put_grants, put_head, put_revocations, username_key, voter_of_key,
+};
+use stored::{read_head, read_remembered};
 
 /// Newest format that this binary writes and reads.
 const FORMAT: u32 = 1;
@@ -94,7 +103,8 @@ pub struct SledAccounts {
     db: sled::Db,
     generation: Arc<Generation>,
     head: Head,
-    grants: Grants,
+    remembered: Remembered,
+    images: Images,
 }
 
 /// One tree of accounts. Images share it; superseded, it is removed with the last of them.
@@ -161,7 +171,7 @@ impl SledAccounts {
         remove_leftovers(&db, number)?;
         let tree = db.open_tree(tree_name(number))?;
         let head = read_head(&tree)?;
-        let grants = read_grants(&tree)?;
+        let remembered = read_remembered(&tree)?;
         let last = tree.scan_prefix(b"a/").keys().next_back().transpose()?;
         if last.as_deref().and_then(voter_of_key).map_or(0, |voter| voter.0) + 1 != head.next_voter.0 {
             return Err(Trouble::Damaged(format!(
@@ -180,7 +190,8 @@ impl SledAccounts {
             db,
             generation,
             head,
-            grants,
+            remembered,
+            images: Images::default(),
         })
     }
 
@@ -193,6 +204,16 @@ impl SledAccounts {
                 self.folder.display()
             ),
         }
+    }
+
+    /// The images have the record as it was before the tree has the new one.
+    fn put_renewed(&self, batch: &mut sled::Batch, renewed: &Renewed) {
+        let mut account = self
+            .account(renewed.voter)
+            .expect("the machine has looked at the account that it renews");
+        self.images.keep(&account);
+        account.password_hash = Some(renewed.password_hash.clone());
+        batch.insert(&account_key(renewed.voter), account.encode());
     }
 
     fn voter_at(&self, key: &[u8]) -> Option<VoterNumber> {
@@ -350,8 +371,8 @@ impl AccountStore for SledAccounts {
         self.voter_at(&email_key(key))
     }
 
-    fn grants(&self) -> &Grants {
-        &self.grants
+    fn remembered(&self) -> &Remembered {
+        &self.remembered
     }
 
     fn commit(&mut self, head: Head, effects: &Effects) {
@@ -361,13 +382,17 @@ impl AccountStore for SledAccounts {
         if let Some(account) = &effects.created {
             put_account(&mut batch, account);
         }
+        if let Some(renewed) = &effects.renewed {
+            self.put_renewed(&mut batch, renewed);
+        }
         if let Some(change) = &effects.grants {
             put_grants(&mut batch, change);
         }
-        self.must(self.generation.tree.apply_batch(batch));
-        if let Some(change) = &effects.grants {
-            self.grants.change(change);
+        if let Some(change) = &effects.revocations {
+            put_revocations(&mut batch, change);
         }
+        self.must(self.generation.tree.apply_batch(batch));
+        self.remembered.change(effects);
         self.head = head;
     }
 
@@ -377,15 +402,16 @@ impl AccountStore for SledAccounts {
         self.must(self.db.flush());
         Box::new(SledImage {
             head: self.head,
-            grants: self.grants.clone(),
+            remembered: self.remembered.clone(),
             generation: Arc::clone(&self.generation),
+            aside: self.images.add(self.head.next_voter),
         })
     }
 
     fn replace(
         &mut self,
         head: Head,
-        grants: Grants,
+        remembered: Remembered,
         accounts: &mut dyn Iterator<Item = io::Result<Account>>,
     ) -> io::Result<()> {
         let number = self.generation.number + 1;
@@ -399,14 +425,7 @@ impl AccountStore for SledAccounts {
                 tree.apply_batch(std::mem::take(&mut batch))?;
             }
         }
-        for put in grants.iter() {
-            let change = GrantsChange {
-                now: grants.now(),
-                put: Some(put),
-                forgotten: Vec::new(),
-            };
-            put_grants(&mut batch, &change);
-        }
+        put_remembered(&mut batch, &remembered);
         put_head(&mut batch, head);
         tree.apply_batch(batch)?;
         self.db.flush()?;
@@ -420,49 +439,32 @@ impl AccountStore for SledAccounts {
         };
         let old = std::mem::replace(&mut self.generation, Arc::new(fresh));
         old.superseded.store(true, Ordering::Release);
+        // Those of the old tree, which changes no more.
+        self.images = Images::default();
         self.head = head;
-        self.grants = grants;
+        self.remembered = remembered;
         Ok(())
     }
 }
 
-/// What reading an image failed with; the engine's own text would go out with the error otherwise.
-pub(super) fn in_our_words(error: sled::Error) -> io::Error {
-    match error {
-        sled::Error::Io(source) => source,
-        damaged => io::Error::new(io::ErrorKind::InvalidData, sled_folder::explain(&damaged)),
+fn put_remembered(batch: &mut sled::Batch, remembered: &Remembered) {
+    let now = remembered.grants.now();
+    for put in remembered.grants.iter() {
+        let change = GrantsChange {
+            now,
+            put: Some(put),
+            forgotten: Vec::new(),
+        };
+        put_grants(batch, &change);
     }
-}
-
-struct SledImage {
-    head: Head,
-    grants: Grants,
-    generation: Arc<Generation>,
-}
-
-impl AccountsImage for SledImage {
-    fn head(&self) -> Head {
-        self.head
-    }
-
-    fn grants(&self) -> &Grants {
-        &self.grants
-    }
-
-    fn accounts(&self) -> Box<dyn Iterator<Item = io::Result<Account>> + '_> {
-        let range = account_key(VoterNumber(1))..account_key(self.head.next_voter);
-        let mut stored = self.generation.tree.range(range);
-        Box::new((1..self.head.next_voter.0).map(move |number| {
-            let next = stored.next().unwrap_or_else(|| Ok(Default::default()));
-            let (key, record) = next.map_err(in_our_words)?;
-            if voter_of_key(&key) != Some(VoterNumber(number)) {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("account {number} is missing"),
-                ));
-            }
-            Account::decode(&record).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-        }))
+    let now = remembered.revocations.now();
+    for put in remembered.revocations.iter() {
+        let change = RevocationsChange {
+            now,
+            put: Some(put),
+            forgotten: Vec::new(),
+        };
+        put_revocations(batch, &change);
     }
 }
 

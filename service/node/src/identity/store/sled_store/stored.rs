@@ -3,9 +3,13 @@
 use ostraka_core::{LogIndex, UnixMs, VoterNumber};
 
 use super::Trouble;
-use super::keys::{GRANT_PREFIX, KEY_APPLIED, KEY_GRANTS_NOW, KEY_NEXT_VOTER, KEY_OPERATOR, grant_of};
+use super::keys::{
+    GRANT_PREFIX, KEY_APPLIED, KEY_GRANTS_NOW, KEY_NEXT_VOTER, KEY_OPERATOR, KEY_REVOCATIONS_NOW,
+    REVOCATION_PREFIX, grant_of, revocation_of,
+};
 use crate::identity::grants::Grants;
-use crate::identity::store::Head;
+use crate::identity::revocations::Revocations;
+use crate::identity::store::{Head, Remembered};
 
 pub(super) fn read_head(tree: &sled::Tree) -> Result<Head, Trouble> {
     let wrong = |_| Trouble::Damaged("a number in the accounts' head has the wrong length".to_owned());
@@ -28,19 +32,33 @@ pub(super) fn read_head(tree: &sled::Tree) -> Result<Head, Trouble> {
     })
 }
 
-/// All of them come into memory: they are few, and needed for any solution.
-pub(super) fn read_grants(tree: &sled::Tree) -> Result<Grants, Trouble> {
-    let damaged = || Trouble::Damaged("a solved challenge is damaged".to_owned());
-    let now = match tree.get(KEY_GRANTS_NOW)? {
-        Some(value) => u64::from_be_bytes(value.as_ref().try_into().map_err(|_| damaged())?),
-        None => 0,
-    };
-    let all: Result<Vec<_>, Trouble> = tree
-        .scan_prefix(GRANT_PREFIX)
+/// All of them come into memory: they are few, and needed for any solution and for any token.
+pub(super) fn read_remembered(tree: &sled::Tree) -> Result<Remembered, Trouble> {
+    let grants = all(tree, GRANT_PREFIX, grant_of, "a solved challenge")?;
+    let revocations = all(tree, REVOCATION_PREFIX, revocation_of, "a revocation")?;
+    Ok(Remembered {
+        grants: Grants::stored(moment(tree, KEY_GRANTS_NOW)?, grants),
+        revocations: Revocations::stored(moment(tree, KEY_REVOCATIONS_NOW)?, revocations),
+    })
+}
+
+fn moment(tree: &sled::Tree, key: &[u8]) -> Result<UnixMs, Trouble> {
+    let damaged = |_| Trouble::Damaged("a moment in the accounts has the wrong length".to_owned());
+    let value = tree.get(key)?;
+    let bytes = value.map(|value| value.as_ref().try_into().map_err(damaged));
+    Ok(UnixMs(bytes.transpose()?.map_or(0, u64::from_be_bytes)))
+}
+
+fn all<T>(
+    tree: &sled::Tree,
+    prefix: &[u8],
+    decode: impl Fn(&[u8], &[u8]) -> Option<T>,
+    what: &str,
+) -> Result<Vec<T>, Trouble> {
+    tree.scan_prefix(prefix)
         .map(|pair| {
             let (key, value) = pair?;
-            grant_of(&key, &value).ok_or_else(damaged)
+            decode(&key, &value).ok_or_else(|| Trouble::Damaged(format!("{what} is damaged")))
         })
-        .collect();
-    Ok(Grants::stored(UnixMs(now), all?))
+        .collect()
 }
