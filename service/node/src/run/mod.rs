@@ -177,12 +177,8 @@ impl Node {
             Storage::Memory(_) => None,
         };
         let (secrets, may_have_lost_its_log) = secrets(&env, &config, folder.as_ref())?;
-        let own_peer_addr = PeerAddr(
-            config
-                .peer_advertise
-                .clone()
-                .unwrap_or_else(|| addresses.peer.to_string()),
-        );
+        let advertised = config.peer_advertise.clone();
+        let own_peer_addr = PeerAddr(advertised.unwrap_or_else(|| addresses.peer.to_string()));
 
         let health = Arc::new(Health::default());
         let started = groups::start(
