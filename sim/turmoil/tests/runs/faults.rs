@@ -8,7 +8,7 @@ use ostraka_sim_model::plan::{FaultKind, Target};
 
 use crate::child::{Ran, run};
 use crate::plans::{SLOT, plan};
-use crate::quiet::boards;
+use crate::quiet::{boards, sum};
 
 const STORM_MS: u64 = 2_500;
 const AT_MS: u64 = 600;
@@ -37,7 +37,7 @@ fn assert_healed(ran: &Ran, what: &str) {
         } => (*status == VoteStatus::Processed).then_some(()),
         _ => None,
     });
-    let counted: u64 = boards[0][0].totals.iter().flatten().sum();
+    let counted = sum(&boards[0]);
     assert!(acked.len() > 3, "{what}: {} votes were acknowledged", acked.len());
     assert!(
         counted >= acked.len() as u64,

@@ -1,4 +1,5 @@
-//! Small plans: one event, a vote every so often through each node in turn, one viewer.
+//! Small plans: one event, a vote every so often through each node in turn, one viewer; and a second event for what a healed
+//! cluster must answer.
 
 use ostraka_core::VoterNumber;
 use ostraka_sim_model::ids::{
@@ -9,6 +10,8 @@ use ostraka_sim_model::plan::{
 };
 
 pub(crate) const SLOT: EventSlot = EventSlot(0);
+/// The event that is made when all faults are over.
+const FRESH: EventSlot = EventSlot(1);
 /// Between two votes of the storm.
 const VOTE_EVERY_MS: u64 = 40;
 /// The last client asks what a healed cluster must answer.
@@ -16,7 +19,7 @@ const CLIENTS: u16 = 8;
 
 pub(crate) fn plan(nodes: u8, storm_ms: u64, faults: Vec<(u64, u64, FaultKind)>) -> Plan {
     let mut operations = Operations(Vec::new());
-    operations.add(50, 0, NodeIndex(0), creation());
+    operations.add(50, 0, NodeIndex(0), creation(SLOT));
     let mut voter = 100;
     for at in (200..storm_ms - 100).step_by(VOTE_EVERY_MS as usize) {
         let client = voter as u16 % (CLIENTS - 1);
@@ -24,13 +27,15 @@ pub(crate) fn plan(nodes: u8, storm_ms: u64, faults: Vec<(u64, u64, FaultKind)>)
             at,
             client,
             NodeIndex((voter % u32::from(nodes)) as u8),
-            vote(voter),
+            vote(SLOT, voter),
         );
         voter += 1;
     }
+    let fresh_ms = storm_ms + 2_000;
+    operations.add(fresh_ms, CLIENTS - 1, NodeIndex(0), creation(FRESH));
     for node in 0..nodes {
-        let at = storm_ms + 2_000 + u64::from(node) * 50;
-        operations.add(at, CLIENTS - 1, NodeIndex(node), vote(voter));
+        let at = fresh_ms + 50 + u64::from(node) * 50;
+        operations.add(at, CLIENTS - 1, NodeIndex(node), vote(FRESH, voter));
         voter += 1;
     }
     Plan {
@@ -77,9 +82,9 @@ fn knobs(nodes: u8, storm_ms: u64) -> Knobs {
     }
 }
 
-fn creation() -> Action {
+fn creation(slot: EventSlot) -> Action {
     Action::CreateEvent {
-        slot: SLOT,
+        slot,
         contestants: 3,
         opens_at_ms: None,
         closes_at_ms: None,
@@ -87,9 +92,9 @@ fn creation() -> Action {
     }
 }
 
-fn vote(voter: u32) -> Action {
+fn vote(slot: EventSlot, voter: u32) -> Action {
     Action::Submit {
-        slot: SLOT,
+        slot,
         voter: VoterNumber(voter),
         contestant: (voter % 3) as u16,
         tag: SubmissionTag(voter),

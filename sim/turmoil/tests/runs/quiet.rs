@@ -33,8 +33,9 @@ pub(crate) fn boards(ran: &Ran) -> Vec<Vec<Standings>> {
     })
 }
 
-fn sum(board: &Standings) -> u64 {
-    board.totals.iter().flatten().sum()
+pub(crate) fn sum(boards: &[Standings]) -> u64 {
+    let totals = boards.iter().flat_map(|board| &board.totals);
+    totals.flatten().sum()
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn every_vote_is_counted_on_every_node_and_seen() {
         assert_eq!(boards.len(), usize::from(nodes));
         for board in &boards {
             assert_eq!(board, &boards[0], "all nodes show the same");
-            assert_eq!(sum(&board[0]), votes as u64);
+            assert_eq!(sum(board), votes as u64);
         }
         let last_seen = ran
             .all(|what| match what {
