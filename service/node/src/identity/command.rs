@@ -398,6 +398,10 @@ mod tests {
             Outcome::Granted(UnixMs(258)).encode(),
             &[2, 6, 2, 1, 0, 0, 0, 0, 0, 0][..]
         );
+    }
+
+    #[test]
+    fn commands_and_outcomes_of_version_3_are_these_bytes() {
         let revoke = Command::RevokeTokens(RevokeTokens {
             voter: VoterNumber(300),
             lifetime_ms: 3,
