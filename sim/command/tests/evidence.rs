@@ -49,7 +49,7 @@ fn plan_that_proves_nothing(folder: &Path) {
     plan.knobs.clock_skew_ms.truncate(1);
     plan.knobs.clock_drift_ppm.truncate(1);
     plan.knobs.storm_ms = SimMs(1_000);
-    plan.knobs.heal_ms = SimMs(3_000);
+    plan.knobs.heal_ms = SimMs(5_000);
     fs::write(folder.join("a plan.json"), plan.to_json()).expect("it can be written");
 }
 
