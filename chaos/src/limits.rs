@@ -21,6 +21,9 @@ pub const OPERATOR_CALL_WAIT: Duration = Duration::from_secs(3);
 /// What failed while a disk was sick may end its node a moment later than it is well again.
 pub const EXCUSE_GRACE: Duration = Duration::from_secs(2);
 
+/// A process that was started less long ago may not have come to hear SIGTERM yet, and dies of it.
+pub const NODE_HEARS_AFTER: Duration = Duration::from_secs(2);
+
 /// A node's guard looks at its disk every 200 ms; before that nobody refuses votes for a disk that was filled at once.
 pub const FULL_DISK_GUARD_WAIT: Duration = Duration::from_millis(500);
 

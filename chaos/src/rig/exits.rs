@@ -11,7 +11,7 @@ use ostraka_sim_model::ids::NodeIndex;
 use rustix::process::Signal;
 
 use super::Rig;
-use crate::limits::{EXCUSE_GRACE, FULL_DISK_GUARD_WAIT};
+use crate::limits::{EXCUSE_GRACE, FULL_DISK_GUARD_WAIT, NODE_HEARS_AFTER};
 use crate::{Trouble, Verdict};
 
 /// Why a node may stop: what a nemesis does to its disk.
@@ -112,6 +112,7 @@ struct Standing {
 pub(super) struct Exits {
     node: NodeIndex,
     excused: Option<Standing>,
+    started: Option<Instant>,
     seen: Vec<Departure>,
 }
 
@@ -120,6 +121,7 @@ impl Exits {
         Self {
             node,
             excused: None,
+            started: None,
             seen: Vec::new(),
         }
     }
@@ -137,6 +139,7 @@ impl Exits {
 
     /// A process that is started when the excuse is over has none.
     pub(super) fn started(&mut self) {
+        self.started = Some(Instant::now());
         if self
             .excused
             .as_ref()
@@ -162,9 +165,15 @@ impl Exits {
     pub(super) fn told(&mut self, status: Option<ExitStatus>, said: impl FnOnce() -> Vec<String>) {
         match status {
             Some(status) if status.success() => {}
+            Some(status) if status.signal() == Some(Signal::TERM.as_raw()) && self.is_young() => {}
             Some(status) => self.saw(End::Told(status), said()),
             None => self.saw(End::Lingered, said()),
         }
+    }
+
+    fn is_young(&self) -> bool {
+        self.started
+            .is_some_and(|started| started.elapsed() < NODE_HEARS_AFTER)
     }
 
     fn saw(&mut self, end: End, said: Vec<String>) {
@@ -360,5 +369,11 @@ mod tests {
             assert!(told.contains(words), "{told} does not say {words}");
         }
         assert_eq!(owed(&exits, false).len(), 4);
+        // Told before it could hear: only who has just been started is excused.
+        exits.told(Some(ExitStatus::from_raw(15)), || said("?"));
+        assert_eq!(owed(&exits, false).len(), 5);
+        exits.started();
+        exits.told(Some(ExitStatus::from_raw(15)), || said("?"));
+        assert_eq!(owed(&exits, false).len(), 5);
     }
 }
