@@ -26,21 +26,34 @@ impl Spawned {
         label: &str,
         mut command: Command,
     ) -> Result<Self, Trouble> {
+        Self::marked(bag, label, &mut command, |command| {
+            namespace.inside(|| command.spawn())
+        })
+    }
+
+    fn marked(
+        bag: &Bag,
+        label: &str,
+        command: &mut Command,
+        spawn: impl FnOnce(&mut Command) -> Result<std::io::Result<Child>, Trouble>,
+    ) -> Result<Self, Trouble> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let mark = format!("{}-{label}-{number}", bag.run());
         command.env(CHILD_VARIABLE, &mark);
         let tool = command.get_program().to_string_lossy().into_owned();
-        let spawn = || {
-            namespace
-                .inside(|| command.spawn())?
-                .map_err(|error| tools::not_there(&tool, &error))
-        };
+        let spawn = || spawn(command)?.map_err(|error| tools::not_there(&tool, &error));
         let (id, child) = bag.make(Litter::Child { mark }, spawn)?;
         Ok(Self {
             child,
             bag: bag.clone(),
             id,
         })
+    }
+
+    /// In the harness's own namespace, for which nobody needs a right.
+    #[cfg(test)]
+    pub(crate) fn here(bag: &Bag, label: &str, mut command: Command) -> Result<Self, Trouble> {
+        Self::marked(bag, label, &mut command, |command| Ok(command.spawn()))
     }
 
     pub(crate) fn pid(&self) -> ProcessId {
@@ -50,6 +63,12 @@ impl Spawned {
     /// Its exit status where it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
+    }
+
+    /// SIGKILL. How it ended: a process that was quicker has an end of its own.
+    pub(crate) fn kill(&mut self) -> Option<ExitStatus> {
+        let _ = self.child.kill();
+        self.child.wait().ok()
     }
 
     /// False where it still runs after `patience`.

@@ -18,6 +18,15 @@ pub const PROCESS_GONE_WAIT: Duration = Duration::from_secs(10);
 /// How long one request to an operator port may take. Longer than an election.
 pub const OPERATOR_CALL_WAIT: Duration = Duration::from_secs(3);
 
+/// What failed while a disk was sick may end its node a moment later than it is well again.
+pub const EXCUSE_GRACE: Duration = Duration::from_secs(2);
+
+/// A process that was started less long ago may not have come to hear SIGTERM yet, and dies of it.
+pub const NODE_HEARS_AFTER: Duration = Duration::from_secs(2);
+
+/// A node's guard looks at its disk every 200 ms; before that nobody refuses votes for a disk that was filled at once.
+pub const FULL_DISK_GUARD_WAIT: Duration = Duration::from_millis(500);
+
 /// Pause between two looks at something that is waited for.
 pub const POLL_PAUSE: Duration = Duration::from_millis(50);
 

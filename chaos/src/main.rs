@@ -15,7 +15,11 @@ use clap::{Args, Parser, Subcommand};
 /// Where runs have their folders.
 const RUNS: &str = "target/chaos";
 
-/// Real processes under real faults. Exit codes: 0 held, 1 did not, 2 could not be tested.
+/// As `sysexits.h` has it. Not 2: what nobody could have tested is no excuse for what nobody asked for rightly.
+const EXIT_USAGE: u8 = 64;
+
+/// Real processes under real faults. Exit codes: 0 held, 1 did not, 2 could not be tested, 64 asked for what makes no
+/// sense.
 #[derive(Parser)]
 #[command(name = "chaos", version)]
 struct Arguments {
@@ -66,7 +70,14 @@ struct Chosen {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => {
+            // Nobody is left to tell that it cannot be printed.
+            let _ = told.print();
+            return ExitCode::from(if told.use_stderr() { EXIT_USAGE } else { 0 });
+        }
+    };
     let done = match &arguments.command {
         Command::Check => check_machine(&arguments),
         Command::Clean => clean(&arguments.runs),
@@ -86,6 +97,10 @@ fn main() -> ExitCode {
     litter::leave_to_signals();
     match done {
         Ok(verdict) => verdict.into(),
+        Err(Trouble::Usage(sentence)) => {
+            eprintln!("{sentence}");
+            ExitCode::from(EXIT_USAGE)
+        }
         Err(trouble) => {
             let verdict = trouble.verdict();
             println!("{verdict}: {trouble}");
@@ -163,10 +178,7 @@ fn clean(runs: &Path) -> Result<Verdict, Trouble> {
 }
 
 fn try_nemesis(arguments: &Arguments, name: &str, chosen: Chosen) -> Result<Verdict, Trouble> {
-    let Some(kind) = nemesis::named(name) else {
-        println!("INCONCLUSIVE: there is no nemesis {name}; `chaos nemesis` lists them");
-        return Ok(Verdict::Inconclusive);
-    };
+    let kind = nemesis::asked_for(name)?;
     let trial = Trial {
         kind,
         nodes: chosen.nodes,

@@ -16,7 +16,7 @@ use crate::books::{self, Board, Finding, Findings, Truth};
 use crate::limits::{SETTLED_WAIT, STATUS_ASKED_AT_ONCE};
 use crate::load::{Ballot, Fate, Load, Polls, Sent, SharedLedger, Tallied};
 use crate::proc::wait_until;
-use crate::rig::Rig;
+use crate::rig::{Departure, Rig};
 use crate::{Trouble, tools};
 
 /// What the recount came to.
@@ -44,6 +44,14 @@ pub(crate) fn reckon(
     polls: &Arc<Polls>,
     load: Load,
 ) -> Result<Reckoned, Trouble> {
+    let mut reckoned = compared(runtime, rig, polls, load).map_err(|trouble| rig.blamed_for(trouble))?;
+    for sentence in rig.owed(Departure::led_when_filled) {
+        reckoned.findings.add(Finding::NodeStopped, sentence);
+    }
+    Ok(reckoned)
+}
+
+fn compared(runtime: &Runtime, rig: &Rig, polls: &Arc<Polls>, load: Load) -> Result<Reckoned, Trouble> {
     let shared = load.ledger();
     let mut reckoned = Reckoned {
         sent: runtime.block_on(load.end()),

@@ -44,10 +44,14 @@ impl Trial {
         let sample = Sample::begin(&rig)?;
         let trickle = sample.trickle(&rig);
         std::thread::sleep(SAMPLE_WARM_UP);
+        let blamed = |trouble| rig.blamed_for(trouble);
         let mut nemesis = self.kind.make(sample.stream());
-        println!("{name} begins: {}", nemesis.begin(&rig, self.kind.target)?);
+        println!(
+            "{name} begins: {}",
+            nemesis.begin(&rig, self.kind.target).map_err(blamed)?
+        );
         std::thread::sleep(self.lasts.unwrap_or(self.kind.lasts));
-        let felt = nemesis.end(&rig)?;
+        let felt = nemesis.end(&rig).map_err(blamed)?;
         println!("{name} bit: {felt}");
         let answered = trickle.finish();
         println!(
@@ -66,7 +70,13 @@ impl Trial {
 
 fn judge(name: &str, felt: &Felt, rig: &Rig, sample: &Sample) -> Verdict {
     let is_up = rig.all_up().map_err(|trouble| trouble.to_string());
-    match is_up.and_then(|()| sample.answers_again(rig)) {
+    let stood = rig.nobody_stopped().map_err(|trouble| trouble.to_string());
+    let answers = is_up.and_then(|()| sample.answers_again(rig));
+    if let Err(sentence) = stood {
+        println!("BROKEN: {sentence}");
+        return Verdict::Broken;
+    }
+    match answers {
         Ok(took) if felt.bit() => {
             println!(
                 "the cluster answers again through every node ({} ms)",

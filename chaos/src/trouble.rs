@@ -14,6 +14,9 @@ pub enum Trouble {
     /// It should have worked here and did not; the text is a sentence that says what was tried and what came of it.
     #[error("{0}")]
     Failed(String),
+    /// What was asked for makes no sense; the text is a sentence that says why.
+    #[error("{0}")]
+    Usage(String),
     /// It could be tested, and the service did not do what it owes: it did not come back, say, or does not vouch for its own
     /// folder. A finding, and no excuse.
     #[error("{0}")]
@@ -29,6 +32,10 @@ impl Trouble {
         Self::Failed(sentence.into())
     }
 
+    pub fn usage(sentence: impl Into<String>) -> Self {
+        Self::Usage(sentence.into())
+    }
+
     pub(crate) fn service(sentence: impl Into<String>) -> Self {
         Self::Service(sentence.into())
     }
@@ -36,7 +43,7 @@ impl Trouble {
     /// What a command that ends with it came to.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Missing(_) | Self::Failed(_) => Verdict::Inconclusive,
+            Self::Missing(_) | Self::Failed(_) | Self::Usage(_) => Verdict::Inconclusive,
             Self::Service(_) => Verdict::Broken,
         }
     }

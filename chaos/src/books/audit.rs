@@ -41,6 +41,8 @@ pub enum Finding {
     NotReopened,
     /// `ostraka verify` or `ostraka export` refuses a stopped node's folder.
     AuditFailed,
+    /// A node stopped by itself, or badly when it was told to.
+    NodeStopped,
 }
 
 impl fmt::Display for Finding {

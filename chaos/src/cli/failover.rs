@@ -35,7 +35,7 @@ pub(crate) struct Wanted {
     window_s: u64,
     #[arg(long, default_value_t = FAILOVER_VOTES_PER_S, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     votes_per_s: u32,
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=9))]
     nodes: u8,
     /// What the nodes' data folders lie on: xfs, ext4 or host.
     #[arg(long, default_value = "xfs")]
@@ -52,19 +52,19 @@ pub(crate) struct Wanted {
 }
 
 pub(crate) fn run(runs: &Path, binary: PathBuf, wanted: &Wanted) -> Result<Verdict, Trouble> {
-    let name = &wanted.nemesis;
-    let kind = nemesis::named(name)
-        .ok_or_else(|| Trouble::failed(format!("there is no nemesis {name}; `chaos nemesis` lists them")))?;
+    let kind = nemesis::asked_for(&wanted.nemesis)?;
     kind.check_possible(wanted.fs, None)?;
-    let campaign = Campaign {
-        fault: Fault {
-            kind,
-            target: match wanted.target {
-                Whom::Leader => Target::Leader,
-                Whom::Follower => Target::Follower,
-            },
-            lasts: wanted.fault_s.map_or(kind.lasts, Duration::from_secs),
+    let fault = Fault {
+        kind,
+        target: match wanted.target {
+            Whom::Leader => Target::Leader,
+            Whom::Follower => Target::Follower,
         },
+        lasts: wanted.fault_s.map_or(kind.lasts, Duration::from_secs),
+    };
+    fault.check()?;
+    let campaign = Campaign {
+        fault,
         rounds: wanted.rounds,
         window: Duration::from_secs(wanted.window_s),
         votes_per_s: wanted.votes_per_s,

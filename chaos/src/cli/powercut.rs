@@ -41,8 +41,8 @@ impl Wanted {
             (Some(1), _) => Ok(Mix::Only(Stage::Alone)),
             (Some(3), false) => Ok(Mix::Only(Stage::OneOfThree)),
             (Some(3) | None, true) => Ok(Mix::Only(Stage::AllOfThree)),
-            (Some(_), _) => Err(Trouble::Missing(
-                "a power-cut campaign has clusters of 1 or 3 nodes".to_owned(),
+            (Some(_), _) => Err(Trouble::usage(
+                "a power-cut campaign has clusters of 1 or 3 nodes",
             )),
         }
     }

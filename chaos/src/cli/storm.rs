@@ -52,9 +52,7 @@ impl Wanted {
     fn plans(&self) -> Result<Vec<StormPlan>, Trouble> {
         let seed = Seed(self.seed);
         let single = |name: &String| {
-            let kind = nemesis::named(name).ok_or_else(|| {
-                Trouble::failed(format!("there is no nemesis {name}; `chaos nemesis` lists them"))
-            })?;
+            let kind = nemesis::asked_for(name)?;
             Ok(storm::single(kind, seed, self.nodes, self.fs))
         };
         let mut plans = if let Some(path) = &self.plan {
@@ -90,13 +88,22 @@ impl Wanted {
 /// Where the plans or the folder of the runs are of no use.
 pub(crate) fn run(runs: &Path, binary: &Path, wanted: &Wanted) -> Result<Verdict, Trouble> {
     let plans = wanted.plans()?;
+    Ok(each(plans, |plan| one(runs, binary, plan, wanted)))
+}
+
+/// The worst of all. A storm that could not be begun takes nothing back of what the others found.
+fn each(plans: Vec<StormPlan>, one: impl Fn(StormPlan) -> Result<Verdict, Trouble>) -> Verdict {
     let mut verdicts = Vec::new();
     let all = plans.len();
     for (place, plan) in plans.into_iter().enumerate() {
         let names: Vec<&str> = plan.faults.iter().map(|fault| fault.nemesis.as_str()).collect();
         let title = format!("[{}/{all}] seed {}: {}", place + 1, plan.seed.0, names.join(", "));
         println!("{title}");
-        verdicts.push(one(runs, binary, plan, wanted)?);
+        verdicts.push(one(plan).unwrap_or_else(|trouble| {
+            let verdict = trouble.verdict();
+            println!("{verdict}: {trouble}");
+            verdict
+        }));
     }
     let count = |verdict| verdicts.iter().filter(|one| **one == verdict).count();
     println!(
@@ -105,11 +112,11 @@ pub(crate) fn run(runs: &Path, binary: &Path, wanted: &Wanted) -> Result<Verdict
         count(Verdict::Broken),
         count(Verdict::Inconclusive)
     );
-    Ok(match (count(Verdict::Broken), count(Verdict::Inconclusive)) {
+    match (count(Verdict::Broken), count(Verdict::Inconclusive)) {
         (0, 0) => Verdict::Held,
         (0, _) => Verdict::Inconclusive,
         _ => Verdict::Broken,
-    })
+    }
 }
 
 fn one(runs: &Path, binary: &Path, plan: StormPlan, wanted: &Wanted) -> Result<Verdict, Trouble> {
@@ -218,4 +225,34 @@ fn leave(folder: &Path, binary: &Path, ran: &storm::Ran) -> Result<PathBuf, Trou
         beside("history.json", serde_json::to_string(&ran.history))?;
     }
     Ok(page_path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn what_one_storm_found_stays_found_when_the_next_cannot_be_begun() {
+        let plans = || {
+            (1..=3)
+                .map(|seed| storm::composition(Seed(seed), 3, Fs::Host))
+                .collect()
+        };
+        let after = |outcomes: [Result<Verdict, Trouble>; 3]| {
+            let outcomes = RefCell::new(outcomes.into_iter());
+            let verdict = each(plans(), |_| outcomes.borrow_mut().next().expect("three plans"));
+            assert!(
+                outcomes.borrow_mut().next().is_none(),
+                "the others are run all the same"
+            );
+            verdict
+        };
+        let no_folder = || Err(Trouble::failed("no space left"));
+        let (held, broken) = (|| Ok(Verdict::Held), || Ok(Verdict::Broken));
+        assert_eq!(after([broken(), no_folder(), held()]), Verdict::Broken);
+        assert_eq!(after([held(), no_folder(), held()]), Verdict::Inconclusive);
+        assert_eq!(after([held(), held(), held()]), Verdict::Held);
+    }
 }

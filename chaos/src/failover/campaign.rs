@@ -179,7 +179,9 @@ impl Campaign {
                 polls: &polls,
                 load: &load,
             };
-            let round = ground.round(&self.fault, self.window)?;
+            let round = ground
+                .round(&self.fault, self.window)
+                .map_err(|trouble| rig.blamed_for(trouble))?;
             say(figures.rounds.len() + 1, self.rounds, &round);
             figures.round(round);
         }

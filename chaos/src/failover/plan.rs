@@ -5,6 +5,7 @@ use std::time::Duration;
 use ostraka_sim_model::plan::Target;
 use serde::Serialize;
 
+use crate::Trouble;
 use crate::limits::{FAILOVER_BETWEEN_S, FAILOVER_LEAD_DIVISOR, FAILOVER_LEAD_MAX, FAILOVER_LOSS_PER_MILLE};
 use crate::nemesis::{Kind, Loss, Nemesis, StreamOf};
 
@@ -46,6 +47,20 @@ impl Fault {
         } else {
             Expects::Failover
         }
+    }
+
+    /// # Errors
+    /// [`Trouble::Usage`] for faults under which writes stand still by design, so that the objectives do not speak of them.
+    pub fn check(&self) -> Result<(), Trouble> {
+        let why = match (self.kind.name, self.target) {
+            ("blackout", _) => "takes the power from all nodes",
+            ("disk-full", Target::Leader) => "leaves the leader in office, who refuses votes",
+            _ => return Ok(()),
+        };
+        let name = self.kind.name;
+        Err(Trouble::usage(format!(
+            "{name} {why}: nothing fails over, so no objective of this command is about it; `chaos run --nemesis {name}` judges it"
+        )))
     }
 
     /// As the catalogue makes it, but with the objective's share of lost packets.
@@ -92,6 +107,19 @@ mod tests {
         for name in LEADS_ON {
             assert!(nemesis::named(name).is_some(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_stops_writes_by_design_is_no_failover() {
+        let refused = |name, target| {
+            let kind = nemesis::named(name).unwrap();
+            let lasts = kind.lasts;
+            Fault { kind, target, lasts }.check().is_err()
+        };
+        assert!(refused("blackout", Target::Follower));
+        assert!(refused("disk-full", Target::Leader));
+        assert!(!refused("disk-full", Target::Follower));
+        assert!(!refused("kill", Target::Leader));
     }
 
     #[test]

@@ -30,9 +30,18 @@ const RESUME: Objective = Objective {
     is_of_a_minute: false,
     broken: |round| {
         let most = u64::try_from(FAILOVER_RESUME_MAX.as_millis()).unwrap_or(u64::MAX);
-        (round.resume_ms > most).then(|| format!("after {} ms, not {most}", round.resume_ms))
+        (round.resume_ms > most.saturating_add(own_silence_ms(round)))
+            .then(|| format!("after {} ms, not {most}", round.resume_ms))
     },
 };
+
+/// For how long a load that was late itself may have been silent by its own doing; one that was on time was not.
+fn own_silence_ms(round: &RoundFigures) -> u64 {
+    match round.load.too_late() {
+        Some(_) => round.load.latest_ms,
+        None => 0,
+    }
+}
 
 const ERRORS: Objective = Objective {
     name: "no error besides 503",
@@ -113,11 +122,16 @@ fn objectives(expects: Expects) -> &'static [Objective] {
     }
 }
 
-/// Why a round shows nothing of what a fault does, if so.
-fn untested(round: &RoundFigures, expects: Expects) -> Option<String> {
+/// Why a round shows nothing at all, if so.
+fn unharmed(round: &RoundFigures) -> Option<String> {
     if round.bites == 0 {
         return Some("the fault did not bite".to_owned());
     }
+    (round.window.votes.sent == 0).then(|| "no vote was sent".to_owned())
+}
+
+/// Why a round in which a fault bit holds no objective, if so. What it breaks is broken all the same.
+fn untested(round: &RoundFigures, expects: Expects) -> Option<String> {
     if let Some(sentence) = round.load.too_late() {
         return Some(sentence);
     }
@@ -193,12 +207,15 @@ fn weigh(rounds: &[RoundFigures], asked: Asked<'_>) -> Weighed {
     let is_minute = asked.window.as_secs() >= FAILOVER_WINDOW_S;
     for (number, round) in (1..).zip(rounds) {
         let mut doubt = |sentence: &str| weighed.doubts.push(format!("round {number}: {sentence}"));
-        if let Some(sentence) = untested(round, asked.expects) {
+        if let Some(sentence) = unharmed(round) {
             doubt(&sentence);
             continue;
         }
-        weighed.resumes.push(Duration::from_millis(round.resume_ms));
-        let untold = untold(round, asked.expects);
+        let untested = untested(round, asked.expects);
+        if untested.is_none() || (RESUME.broken)(round).is_some() {
+            weighed.resumes.push(Duration::from_millis(round.resume_ms));
+        }
+        let untold = untested.clone().or_else(|| untold(round, asked.expects));
         untold.iter().for_each(|sentence| doubt(sentence));
         for objective in objectives(asked.expects) {
             let name = objective.name;
@@ -206,6 +223,7 @@ fn weigh(rounds: &[RoundFigures], asked: Asked<'_>) -> Weighed {
                 continue;
             }
             match (objective.broken)(round) {
+                None if untested.is_some() => {}
                 None => *weighed.held.entry(name).or_default() += 1,
                 Some(sentence) if objective.is_of_a_minute && !is_minute => {
                     let seconds = asked.window.as_secs();
@@ -287,202 +305,5 @@ fn held(figures: &Figures, asked: Asked<'_>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::figures::tests::{ms, round};
-    use super::*;
-    use crate::books::Finding;
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    fn of(rounds: Vec<RoundFigures>, expects: Expects) -> (Verdict, String, Figures) {
-        let mut figures = Figures::default();
-        let asked = Asked {
-            expects,
-            rounds: u32::try_from(rounds.len()).unwrap(),
-            window: MINUTE,
-            what: "kill",
-        };
-        rounds.into_iter().for_each(|round| figures.round(round));
-        let (verdict, sentence) = decide(&mut figures, asked);
-        (verdict, sentence, figures)
-    }
-
-    fn slow(millis: u64) -> Spread {
-        // Two of a hundred are so slow: the p99, and not the p95.
-        let mut took = vec![ms(10); 98];
-        took.extend([ms(millis); 2]);
-        Spread::of(took, 0)
-    }
-
-    #[test]
-    fn rounds_that_hold_pass_and_say_what_they_were() {
-        let (verdict, sentence, figures) = of(vec![round(700), round(900)], Expects::Failover);
-        assert_eq!(verdict, Verdict::Held, "{sentence}");
-        assert!(
-            sentence.contains("900 ms in the median, 900 at worst"),
-            "{sentence}"
-        );
-        assert_eq!(figures.rounds_that_held["writes resume"], 2);
-        assert_eq!(of(vec![round(700)], Expects::Undisturbed).0, Verdict::Held);
-    }
-
-    #[test]
-    fn each_objective_that_does_not_hold_is_named_with_its_figure() {
-        let broken = |change: fn(&mut RoundFigures), expects, words: &str| {
-            let mut worse = round(700);
-            change(&mut worse);
-            let (verdict, sentence, _) = of(vec![round(700), worse, round(700)], expects);
-            assert_eq!(verdict, Verdict::Broken, "{words}");
-            assert!(sentence.contains(words), "{sentence} does not say {words}");
-        };
-        let (failover, undisturbed) = (Expects::Failover, Expects::Undisturbed);
-        broken(
-            |round| round.resume_ms = 2_001,
-            failover,
-            "first in round 2: after 2001 ms",
-        );
-        broken(
-            |round| round.window.to_screen = slow(1_200),
-            failover,
-            "vote to screen p99: not in 1 of 3 rounds",
-        );
-        broken(
-            |round| {
-                round.answers.insert(500, 3);
-            },
-            failover,
-            "no error besides 503",
-        );
-        broken(
-            |round| round.window.ack = slow(60),
-            undisturbed,
-            "ack p99: not in 1 of 3 rounds, first in round 2: 60.0 ms",
-        );
-        let never =
-            |round: &mut RoundFigures| round.window.to_screen = Spread::of(vec![Duration::ZERO; 90], 10);
-        broken(never, undisturbed, "10 of 100 never happened");
-        broken(
-            |round| round.window.votes.acked = 998,
-            undisturbed,
-            "availability",
-        );
-    }
-
-    #[test]
-    fn the_median_has_a_limit_of_its_own() {
-        let (verdict, sentence, _) = of(vec![round(1_100), round(1_200), round(500)], Expects::Failover);
-        assert_eq!(verdict, Verdict::Broken);
-        assert!(sentence.contains("1100 ms in the median"), "{sentence}");
-    }
-
-    /// A load that began its votes late makes a silence of its own.
-    #[test]
-    fn rounds_that_tested_nothing_have_no_part_in_the_median() {
-        let mut late = round(9_000);
-        late.load.late = 500;
-        let (verdict, sentence, figures) = of(vec![round(700), late, round(800)], Expects::Failover);
-        assert_eq!(verdict, Verdict::Inconclusive, "{sentence}");
-        assert!(
-            sentence.contains("round 2: the load was late itself"),
-            "{sentence}"
-        );
-        assert_eq!(
-            (figures.resume_ms_median, figures.resume_ms_worst),
-            (Some(800), Some(800))
-        );
-    }
-
-    #[test]
-    fn what_tested_nothing_or_cannot_be_told_is_inconclusive() {
-        let doubtful = |change: fn(&mut RoundFigures), expects, words: &str| {
-            let mut worse = round(700);
-            change(&mut worse);
-            let (verdict, sentence, _) = of(vec![worse], expects);
-            assert_eq!(verdict, Verdict::Inconclusive, "{sentence}");
-            assert!(sentence.contains(words), "{sentence} does not say {words}");
-        };
-        let (failover, undisturbed) = (Expects::Failover, Expects::Undisturbed);
-        doubtful(|round| round.bites = 0, failover, "did not bite");
-        doubtful(
-            |round| round.another_leader_ms = None,
-            failover,
-            "no other leader",
-        );
-        doubtful(|round| round.window.votes.acked = 0, failover, "no vote");
-        let unsent = |round: &mut RoundFigures| {
-            round.load.unsent = 5;
-            round.window.to_screen = slow(5_000);
-        };
-        doubtful(unsent, failover, "5 of 1000 votes were not sent");
-        doubtful(
-            |round| round.steady.to_screen = slow(1_500),
-            failover,
-            "before the fault already",
-        );
-        doubtful(
-            |round| round.steady.ack = slow(60),
-            undisturbed,
-            "before the fault already",
-        );
-        doubtful(
-            |round| round.window.load_late = slow(30),
-            undisturbed,
-            "late itself",
-        );
-        let (verdict, sentence, _) = of(Vec::new(), failover);
-        assert_eq!(verdict, Verdict::Held, "nothing was asked for: {sentence}");
-    }
-
-    #[test]
-    fn what_is_seen_without_latencies_is_judged_whatever_the_load_did() {
-        let mut worse = round(5_000);
-        worse.load.unsent = 5;
-        assert_eq!(of(vec![worse], Expects::Failover).0, Verdict::Broken);
-        let mut figures = Figures::default();
-        figures.findings.add(Finding::Lost, "voter 1");
-        let asked = Asked {
-            expects: Expects::Failover,
-            rounds: 9,
-            window: MINUTE,
-            what: "kill",
-        };
-        let (verdict, sentence) = decide(&mut figures, asked);
-        assert_eq!((verdict, sentence.as_str()), (Verdict::Broken, "kill: 1 lost"));
-    }
-
-    #[test]
-    fn fewer_rounds_than_asked_for_are_inconclusive() {
-        let mut figures = Figures::default();
-        figures.round(round(700));
-        let asked = Asked {
-            expects: Expects::Failover,
-            rounds: 2,
-            window: MINUTE,
-            what: "kill",
-        };
-        let (verdict, sentence) = decide(&mut figures, asked);
-        assert_eq!(verdict, Verdict::Inconclusive);
-        assert!(sentence.contains("only 1 of 2"), "{sentence}");
-    }
-
-    #[test]
-    fn what_is_stated_for_a_minute_cannot_be_broken_in_less() {
-        let judged = |window| {
-            let mut worse = round(700);
-            worse.window.to_screen = slow(1_900);
-            let mut figures = Figures::default();
-            figures.round(worse);
-            let asked = Asked {
-                expects: Expects::Failover,
-                rounds: 1,
-                window,
-                what: "isolate",
-            };
-            decide(&mut figures, asked)
-        };
-        assert_eq!(judged(MINUTE).0, Verdict::Broken);
-        let (verdict, sentence) = judged(Duration::from_secs(12));
-        assert_eq!(verdict, Verdict::Inconclusive);
-        assert!(sentence.contains("1900.0 ms, not 1000, over 12 s"), "{sentence}");
-    }
-}
+#[path = "verdict_tests.rs"]
+mod tests;

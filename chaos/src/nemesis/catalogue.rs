@@ -211,6 +211,15 @@ pub fn named(name: &str) -> Option<&'static Kind> {
     ALL.iter().find(|kind| kind.name == name)
 }
 
+/// One that somebody asked for.
+///
+/// # Errors
+/// [`Trouble::Usage`] where there is none of that name.
+pub fn asked_for(name: &str) -> Result<&'static Kind, Trouble> {
+    named(name)
+        .ok_or_else(|| Trouble::usage(format!("there is no nemesis {name}; `chaos nemesis` lists them")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use ostraka_sim_model::ids::NodeIndex;
 use crate::Trouble;
 use crate::limits::NODE_READY_WAIT;
 use crate::proc::wait_until;
-use crate::rig::Rig;
+use crate::rig::{Excuse, Excused, Rig};
 
 /// What was there before.
 pub(super) struct Undo {
@@ -41,18 +41,25 @@ pub(super) struct Damaged {
     pub(super) index: NodeIndex,
     undo: Undo,
     refused: bool,
+    excused: Excused,
 }
 
 impl Damaged {
     /// Starts the node on its damaged folder.
     pub(super) fn start(rig: &Rig, index: NodeIndex, undo: Undo) -> Result<Self, Trouble> {
+        let excused = rig.excuse(index, Excuse::Disk)?;
         rig.launch(index)?;
         let mut refused = false;
         wait_until(NODE_READY_WAIT, || {
             refused = rig.pid(index).is_ok_and(|pid| pid.is_none());
             refused || rig.is_ready(index)
         });
-        Ok(Self { index, undo, refused })
+        Ok(Self {
+            index,
+            undo,
+            refused,
+            excused,
+        })
     }
 
     pub(super) fn note(&self, rig: &Rig) -> String {
@@ -75,6 +82,7 @@ impl Damaged {
             rig.kill(self.index)?;
             self.undo.apply()?;
         }
+        drop(self.excused);
         rig.launch(self.index)
     }
 }

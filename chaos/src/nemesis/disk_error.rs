@@ -6,7 +6,7 @@ use ostraka_sim_model::plan::Target;
 use super::injection::{Injection, Tampering};
 use super::{Felt, Nemesis, not_begun};
 use crate::Trouble;
-use crate::rig::Rig;
+use crate::rig::{Excuse, Excused, Rig};
 
 const OF: &str = "system calls that failed with EIO";
 
@@ -21,7 +21,7 @@ pub enum On {
 
 pub struct DiskError {
     pub on: On,
-    injected: Option<(NodeIndex, Injection)>,
+    injected: Option<(NodeIndex, Injection, Excused)>,
 }
 
 impl DiskError {
@@ -47,16 +47,19 @@ impl Nemesis for DiskError {
                 ..Tampering::fails("write,pwrite64,writev,pwritev,pwritev2")
             },
         };
+        let excused = rig.excuse(index, Excuse::Disk)?;
         let injection = Injection::begin(rig, index, self.name(), &what)?;
         let felt = Felt::new(injection.bites(), OF).noting(format!("node {index}"));
-        self.injected = Some((index, injection));
+        self.injected = Some((index, injection, excused));
         Ok(felt)
     }
 
     fn end(&mut self, rig: &Rig) -> Result<Felt, Trouble> {
-        let (index, injection) = self.injected.take().ok_or_else(|| not_begun(self.name()))?;
+        let (index, injection, excused) = self.injected.take().ok_or_else(|| not_begun(self.name()))?;
         let bites = injection.end()?;
         let stopped = rig.pid(index)?.is_none();
+        // Whoever is started from here on has a sound disk.
+        drop(excused);
         rig.launch(index)?;
         let what = if stopped { "stopped by itself" } else { "went on" };
         Ok(Felt::new(bites, OF).noting(format!("node {index} {what}")))

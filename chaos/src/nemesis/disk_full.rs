@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use ostraka_sim_model::ids::NodeIndex;
 use ostraka_sim_model::plan::Target;
@@ -11,7 +12,7 @@ use serde::Deserialize;
 use super::{Felt, Nemesis, not_begun};
 use crate::Trouble;
 use crate::limits::{FULL_DISK_LEFT_BYTES, POLL_PAUSE};
-use crate::rig::{Answer, Rig};
+use crate::rig::{Answer, Excuse, Excused, Rig};
 
 const OF: &str = "looks at which the node said that its disk is nearly full";
 /// What `/readyz` says then. A node may be not ready for reasons enough of its own.
@@ -30,6 +31,8 @@ struct Full {
     index: NodeIndex,
     ballast: PathBuf,
     felt: Felt,
+    /// Stands until the space is given back.
+    _excused: Excused,
 }
 
 impl Drop for Full {
@@ -83,10 +86,14 @@ impl Nemesis for DiskFull {
         let index = rig.resolve(target)?;
         rig.running(index)?;
         let (ballast, free_bytes) = rig.with_disk(index, |disk| Ok((disk.ballast()?, disk.free_bytes()?)))?;
+        let leader = rig.status(index).ok().and_then(|status| status.vote()?.leader());
+        let since = Instant::now();
+        let led = leader == Some(index);
         let mut full = Full {
             index,
             ballast,
             felt: Felt::new(0, OF),
+            _excused: rig.excuse(index, Excuse::FullDisk { since, led })?,
         };
         fill(&full.ballast, free_bytes.saturating_sub(self.left_bytes))?;
         let left_bytes = rig.with_disk(index, |disk| disk.free_bytes())?;
@@ -106,7 +113,8 @@ impl Nemesis for DiskFull {
         let index = full.index;
         full.felt.bites += look(rig, index);
         std::fs::remove_file(&full.ballast).map_err(Trouble::with_file(&full.ballast))?;
-        // A node whose own write met the end of the disk has stopped by itself.
+        // A leader goes on by itself. A follower whose own write met the end of the disk has stopped, and is started as its operator
+        // would; whether it may have stopped is judged by whoever judges the run.
         if rig.pid(index)?.is_none() {
             full.felt.note += "; it had stopped";
             rig.launch(index)?;

@@ -39,7 +39,7 @@ use serde::Serialize;
 
 pub use bandwidth::Bandwidth;
 pub use bit_flip::BitFlip;
-pub use catalogue::{ALL, Kind, Needs, StreamOf, named};
+pub use catalogue::{ALL, Kind, Needs, StreamOf, asked_for, named};
 pub use clock_jump::ClockJump;
 pub use clock_skew::ClockSkew;
 pub use connection_flood::ConnectionFlood;

@@ -19,7 +19,7 @@ use super::{Felt, Nemesis, not_begun, pause};
 use crate::Trouble;
 use crate::limits::CUT_COMPARES_BYTES_MAX;
 use crate::proc::{self, ProcessId};
-use crate::rig::{Fs, Rig};
+use crate::rig::{Excuse, Fs, Rig};
 
 const OF: &str = "disks cut off with their processes";
 /// The size of a page of memory and of a block of both file systems.
@@ -89,7 +89,10 @@ impl Cut {
 
     fn disks_first(rig: &Rig, nodes: &[NodeIndex]) -> Result<Self, Trouble> {
         let mut were_up = 0;
+        // A process whose disk is gone may end before it is killed.
+        let mut excused = Vec::new();
         for index in nodes {
+            excused.push(rig.excuse(*index, Excuse::NoPower)?);
             were_up += u64::from(rig.pid(*index)?.is_some());
         }
         // At one moment, as nearly as threads are.

@@ -5,6 +5,7 @@
 
 mod clock;
 mod disk;
+mod exits;
 mod http;
 pub(crate) mod namespace;
 mod network;
@@ -20,6 +21,7 @@ use ostraka_sim_model::plan::Target;
 
 pub use clock::shim as clock_shim;
 pub use disk::{Disk, Fs};
+pub(crate) use exits::{Departure, Excuse, Excused};
 pub use http::Answer;
 pub use namespace::Namespace;
 pub(crate) use network::INNER_LINK;

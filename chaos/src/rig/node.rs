@@ -8,6 +8,7 @@ use ostraka_sim_model::ids::NodeIndex;
 use rustix::process::Signal;
 
 use super::clock::{self, Clock};
+use super::exits::Exits;
 use super::{Disk, OPERATOR_PASSWORD, Place, RigOptions};
 use crate::Trouble;
 use crate::children::Spawned;
@@ -25,6 +26,9 @@ pub enum Exit {
     /// It did not end in time and was killed.
     Killed,
 }
+
+/// Lines of a node's log that are looked through when it has ended.
+const LAST_LINES: usize = 20;
 
 /// Where things are in a node's data folder (`docs/data-stores.md`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +65,7 @@ pub(super) struct Node {
     clock: Option<Clock>,
     bag: Bag,
     process: Option<Spawned>,
+    exits: Exits,
 }
 
 impl Node {
@@ -86,6 +91,7 @@ impl Node {
             clock: clock.transpose()?,
             bag: bag.clone(),
             process: None,
+            exits: Exits::of(index),
         })
     }
 
@@ -138,6 +144,7 @@ impl Node {
         if self.pid().is_some() {
             return Ok(());
         }
+        self.exits.started();
         let label = format!("n{}", self.index);
         self.process = Some(Spawned::start(
             &self.bag,
@@ -150,15 +157,21 @@ impl Node {
 
     /// `None` where it is down, and where it has ended by itself.
     pub(super) fn pid(&mut self) -> Option<ProcessId> {
-        if self.process.as_mut()?.ended().is_some() {
+        if let Some(status) = self.process.as_mut()?.ended() {
             self.process = None;
+            let said = self.last_lines();
+            self.exits.by_itself(status, said);
         }
         self.process.as_ref().map(Spawned::pid)
     }
 
     pub(super) fn kill(&mut self) -> bool {
         let was_up = self.pid().is_some();
-        self.process = None;
+        if let Some(mut process) = self.process.take() {
+            let status = process.kill();
+            let said = || last_lines_of(&self.log_path);
+            self.exits.killed(status, said);
+        }
         was_up
     }
 
@@ -170,11 +183,22 @@ impl Node {
         let Some(mut process) = self.process.take() else {
             return Exit::WasDown;
         };
+        let said = || last_lines_of(&self.log_path);
         if process.wait_ended(NODE_STOP_WAIT) {
-            Exit::Ended(process.ended().and_then(|status| status.code()))
+            let status = process.ended();
+            self.exits.told(status, said);
+            Exit::Ended(status.and_then(|status| status.code()))
         } else {
+            // One that another fault holds cannot hear it.
+            if !proc::is_stopped(pid) {
+                self.exits.told(None, said);
+            }
             Exit::Killed
         }
+    }
+
+    pub(super) fn exits(&mut self) -> &mut Exits {
+        &mut self.exits
     }
 
     pub(super) fn data(&self) -> DataFolder {
@@ -202,8 +226,85 @@ impl Node {
     }
 
     pub(super) fn last_words(&self) -> String {
-        let log = self.log();
-        let lines: Vec<_> = log.lines().collect();
+        let lines = self.last_lines();
         lines[lines.len().saturating_sub(5)..].join(" | ")
+    }
+
+    fn last_lines(&self) -> Vec<String> {
+        last_lines_of(&self.log_path)
+    }
+}
+
+/// As many as hold what a node says when it ends.
+fn last_lines_of(log: &Path) -> Vec<String> {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<_> = text.lines().collect();
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    last.iter().map(|line| (*line).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Fs, Namespace};
+    use super::*;
+
+    /// A node whose process is this line of a shell's.
+    fn node(bag: &Bag, line: &str) -> Node {
+        let index = NodeIndex(1);
+        let options = RigOptions::new(3, Fs::Host, "/nowhere/ostraka".into());
+        let disk = Disk::make(bag, index, Fs::Host, 0).unwrap();
+        let place = Place {
+            namespace: Namespace("none".to_owned()),
+            address: std::net::Ipv4Addr::LOCALHOST,
+        };
+        let mut node = Node::new(index, &options, bag, disk, place).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).stdout(Stdio::null());
+        node.process = Some(Spawned::here(bag, "test", command).unwrap());
+        node
+    }
+
+    fn owed(node: &mut Node) -> Vec<String> {
+        let seen = node.exits().seen().iter();
+        seen.filter_map(|departure| departure.owed(false)).collect()
+    }
+
+    /// Real processes, of which the harness kills or stops some and others end by themselves.
+    #[test]
+    fn a_node_that_goes_down_by_itself_is_not_forgotten() {
+        let runs = tempfile::tempdir().unwrap();
+        let with = |line: &str, act: fn(&mut Node)| {
+            let bag = Bag::open(runs.path()).unwrap();
+            let mut node = node(&bag, line);
+            act(&mut node);
+            owed(&mut node)
+        };
+        let gone = |node: &mut Node| {
+            assert!(proc::wait_until(NODE_STOP_WAIT, || node.pid().is_none()));
+        };
+        let died = with("exit 3", gone);
+        assert_eq!(died.len(), 1, "{died:?}");
+        assert!(
+            died[0].contains("node 1") || died[0].contains("node 2"),
+            "{died:?}"
+        );
+        assert!(died[0].contains("ended by itself (exit status: 3)"), "{died:?}");
+        assert_eq!(with("exec sleep 60", |node| assert!(node.kill())), [""; 0]);
+        // Said before it is told to stop, so that the trap is there.
+        let trapped = "trap 'exit 7' TERM; : >\"$0\"; while :; do sleep 0.05; done";
+        let line = |exit: &str| {
+            let ready = runs.path().join(format!("ready-{exit}"));
+            let line = trapped.replace("exit 7", exit);
+            (line.replace("$0", &ready.display().to_string()), ready)
+        };
+        for (exit, owed_count) in [("exit 7", 1), ("exit 0", 0)] {
+            let bag = Bag::open(runs.path()).unwrap();
+            let (line, ready) = line(exit);
+            let mut node = node(&bag, &line);
+            assert!(proc::wait_until(NODE_STOP_WAIT, || ready.exists()));
+            node.stop();
+            assert_eq!(owed(&mut node).len(), owed_count, "{exit}");
+        }
     }
 }

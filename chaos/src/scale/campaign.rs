@@ -18,6 +18,7 @@ use super::ground::Ground;
 use super::restart::{Restart, load_of};
 use super::stock::{Stock, polls_of};
 use super::verdict::decide;
+use crate::books::Finding;
 use crate::campaign::{
     client_runtime, conclude, evidence_of, now_s, open_bag, unless_short, unless_stopped, write_evidence,
 };
@@ -28,7 +29,7 @@ use crate::limits::{
 };
 use crate::litter::{Bag, Litter};
 use crate::load::{LoadOptions, Polls, PollsOptions};
-use crate::rig::{Fs, Rig, RigOptions};
+use crate::rig::{Departure, Fs, Rig, RigOptions};
 use crate::{Trouble, Verdict, tools};
 
 /// What is to be measured.
@@ -126,7 +127,12 @@ impl Campaign {
         let catch_up = ground.catch_up(load_of(self.load(), &cast), &mut cast)?;
         say_catch_up(&catch_up);
         figures.catch_up = Some(catch_up);
-        let books = ground.close_books(cast)?;
+        let mut books = ground
+            .close_books(cast)
+            .map_err(|trouble| rig.blamed_for(trouble))?;
+        for sentence in rig.owed(Departure::led_when_filled) {
+            books.findings.add(Finding::NodeStopped, sentence);
+        }
         println!(
             "books: {} acknowledged, {} in doubt; shown {:?}; verified {:?}; {} snapshots compared; {:?}",
             books.acked,

@@ -11,6 +11,7 @@ use super::progress::{Progress, stamped};
 use super::spans::FaultSpan;
 use super::stage::SharedStage;
 use super::{StormFault, StormPlan, likeness};
+use crate::Trouble;
 use crate::nemesis::{self, StreamOf};
 use crate::rig::Rig;
 
@@ -40,7 +41,7 @@ pub(super) fn run(
             .map(|(thread, fault)| {
                 thread
                     .join()
-                    .unwrap_or_else(|_| FaultSpan::broken(fault, "its thread panicked"))
+                    .unwrap_or_else(|_| FaultSpan::broken(fault, &Trouble::failed("its thread panicked")))
             })
             .collect()
     })
@@ -86,12 +87,12 @@ fn one(
     say: &dyn Fn(String),
 ) -> FaultSpan {
     let Some(kind) = nemesis::named(&fault.nemesis) else {
-        return FaultSpan::broken(fault, "there is no such nemesis");
+        return FaultSpan::broken(fault, &Trouble::usage("there is no such nemesis"));
     };
     sleep_until(stage, fault.at_ms);
     let node = match rig.resolve(fault.target) {
         Ok(node) => node,
-        Err(trouble) => return FaultSpan::broken(fault, trouble),
+        Err(trouble) => return FaultSpan::broken(fault, &trouble),
     };
     let mut nemesis = kind.make(stream.clone());
     let mut span = FaultSpan::new(fault, node, stage.now());
@@ -104,7 +105,7 @@ fn one(
     match nemesis.begin(rig, Target::Node(node)) {
         Err(trouble) => {
             span.node = None;
-            span.trouble = Some(trouble.to_string());
+            span.went_wrong(&trouble, "");
         }
         Ok(_) => {
             sleep_until(stage, fault.ends_at());
@@ -113,7 +114,7 @@ fn one(
                     span.bites = felt.bites;
                     span.felt = felt.to_string();
                 }
-                Err(trouble) => span.trouble = Some(format!("at its end: {trouble}")),
+                Err(trouble) => span.went_wrong(&trouble, "at its end: "),
             }
         }
     }

@@ -4,6 +4,10 @@
 //! requests that are in it were sent and before anybody was told of it, its leader's clock stamped it, and entries come in the order of their
 //! indexes. Each entry is put at its stamp, moved into these bounds. Where they contradict each other (told before it was sent), the
 //! checkers get to see it.
+//!
+//! So an entry is never put after the first word of it, and at the same moment on every node that has it. That it was durable before it was
+//! acknowledged holds by this and not by what a disk did: of durability such a history tells only that the entry is in the logs of a
+//! quorum in the end. What is known beyond that comes from power cuts, after which every acknowledged vote is asked for.
 
 use std::collections::BTreeMap;
 

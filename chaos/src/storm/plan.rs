@@ -76,7 +76,7 @@ impl StormPlan {
     /// # Errors
     /// With the first thing in it that cannot be done.
     pub fn check(&self) -> Result<(), Trouble> {
-        let refuse = |sentence: String| Err(Trouble::failed(format!("this plan cannot be run: {sentence}")));
+        let refuse = |sentence: String| Err(Trouble::usage(format!("this plan cannot be run: {sentence}")));
         if self.format != FORMAT {
             return refuse(format!(
                 "it has format {}, this program reads {FORMAT}",
@@ -153,7 +153,7 @@ impl StormPlan {
     pub fn read(path: &Path) -> Result<Self, Trouble> {
         let text = std::fs::read_to_string(path).map_err(Trouble::with_file(path))?;
         let plan: Self = serde_json::from_str(&text)
-            .map_err(|error| Trouble::failed(format!("{} is no storm's plan: {error}", path.display())))?;
+            .map_err(|error| Trouble::usage(format!("{} is no storm's plan: {error}", path.display())))?;
         plan.check()?;
         Ok(plan)
     }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::crowd::{self, Kept};
 use super::evidence::{Evidence, Strays};
 use super::progress::Progress;
-use super::spans::FaultSpan;
+use super::spans::{FaultSpan, Leading};
 use super::stage::{SharedStage, Stage};
 use super::watch::{Sample, Watchers};
 use super::{StormPlan, audience, faults, journal, measures, settle, told, workload};
@@ -99,10 +99,12 @@ pub fn run(storm: &Storm, bag: Bag, say: &dyn Fn(&str)) -> Result<Ran, Trouble> 
     let rig = Rig::new(storm.options(), bag)?;
     let runtime = client_runtime(2)?;
     let stage = Stage::begin(workload::of(&storm.plan), &rig)?;
-    let mut seen = weather(storm, &rig, &runtime, &stage, say)?;
+    let mut seen = weather(storm, &rig, &runtime, &stage, say).map_err(|trouble| rig.blamed_for(trouble))?;
     say("stopping the nodes and reading their logs");
-    let logs = logs(&rig, &mut seen.owed)?;
+    let logs = logs(&rig, &mut seen.owed).map_err(|trouble| rig.blamed_for(trouble))?;
     let leaders = measures::leaders(&seen.samples);
+    seen.owed
+        .extend(rig.owed(|departure| led(&leaders, departure.node(), stage.time_of(departure.at))));
     let led = leaders.iter().map(|leading| Record {
         at: leading.at,
         what: Happening::Node {
@@ -253,6 +255,12 @@ fn is_owed<T>(done: Result<T, Trouble>, owed: &mut Vec<String>) -> Result<Option
     }
 }
 
+/// Whether this node was the last that anybody had named as the leader.
+fn led(leaders: &[Leading], node: NodeIndex, at: SimMicros) -> bool {
+    let last = leaders.iter().rev().find(|leading| leading.at <= at);
+    last.is_some_and(|leading| leading.node == node)
+}
+
 fn evidence(storm: &Storm, stage: &SharedStage, seen: Seen, judgement: Judgement) -> Evidence {
     let plan = &stage.plan;
     let storm_over = seen
@@ -333,6 +341,7 @@ fn decide(evidence: &mut Evidence, noisy: bool) {
     }
     for span in &evidence.faults {
         match &span.trouble {
+            Some(trouble) if span.is_service_trouble => broken.push(format!("{}: {trouble}", span.nemesis)),
             Some(trouble) => empty.push(format!("{} could not be had: {trouble}", span.nemesis)),
             None if span.bites == 0 => empty.push(format!("{} never bit", span.nemesis)),
             None => {}
@@ -431,6 +440,35 @@ mod tests {
         );
         let missing = is_owed::<()>(Err(Trouble::missing("no nft")), &mut Vec::new());
         assert!(missing.is_err(), "the harness's own trouble is no finding");
+    }
+
+    #[test]
+    fn the_services_own_failure_within_a_fault_is_a_finding_and_the_harness_s_is_not() {
+        let within = |trouble: Trouble| {
+            let mut evidence = testing::empty();
+            let mut span = testing::fault(0, "rolling-restart", 1, (6, 9), None);
+            span.went_wrong(&trouble, "at its end: ");
+            evidence.faults.push(span);
+            decide(&mut evidence, false);
+            (evidence.verdict, evidence.reasons)
+        };
+        let (verdict, reasons) = within(Trouble::service("node 2 does not get ready"));
+        assert_eq!(verdict, Verdict::Broken);
+        assert_eq!(
+            reasons[0],
+            "rolling-restart: at its end: node 2 does not get ready"
+        );
+        assert_eq!(within(Trouble::failed("no strace")).0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn who_led_is_who_was_named_last() {
+        let leaders = [testing::leading(0, 0, 1), testing::leading(640, 1, 2)];
+        let at = |ms: u64| SimMicros(ms * 1_000);
+        assert!(led(&leaders, NodeIndex(0), at(600)));
+        assert!(!led(&leaders, NodeIndex(0), at(700)));
+        assert!(led(&leaders, NodeIndex(1), at(640)));
+        assert!(!led(&[], NodeIndex(0), at(1)));
     }
 
     #[test]

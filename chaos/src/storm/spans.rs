@@ -4,6 +4,7 @@ use ostraka_sim_model::ids::{FaultId, NodeIndex, SimMicros};
 use serde::{Deserialize, Serialize};
 
 use super::StormFault;
+use crate::Trouble;
 
 /// One fault, as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct FaultSpan {
     pub felt: String,
     /// Why it could not be had, or not be undone.
     pub trouble: Option<String>,
+    /// The trouble is the service's own: a finding.
+    #[serde(default)]
+    pub is_service_trouble: bool,
     /// From its beginning to the first request that failed or to which nobody answered, if one did while it lasted.
     pub detected_ms: Option<u64>,
     /// From its beginning until another node led, or the same in a later term, if one did while it lasted or soon after.
@@ -39,6 +43,7 @@ impl FaultSpan {
             bites: 0,
             felt: String::new(),
             trouble: None,
+            is_service_trouble: false,
             detected_ms: None,
             failed_over_ms: None,
             silence_ms: 0,
@@ -47,12 +52,17 @@ impl FaultSpan {
     }
 
     /// One that never was.
-    pub(super) fn broken(fault: &StormFault, why: impl std::fmt::Display) -> Self {
-        Self {
-            node: None,
-            trouble: Some(why.to_string()),
-            ..Self::new(fault, NodeIndex(0), fault.at_ms.micros())
-        }
+    pub(super) fn broken(fault: &StormFault, why: &Trouble) -> Self {
+        let mut span = Self::new(fault, NodeIndex(0), fault.at_ms.micros());
+        span.node = None;
+        span.went_wrong(why, "");
+        span
+    }
+
+    /// `when`: what stands before the trouble's sentence.
+    pub(super) fn went_wrong(&mut self, trouble: &Trouble, when: &str) {
+        self.trouble = Some(format!("{when}{trouble}"));
+        self.is_service_trouble = matches!(trouble, Trouble::Service(_));
     }
 }
 

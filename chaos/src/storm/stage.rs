@@ -54,6 +54,12 @@ impl Stage {
         SimMicros(u64::try_from(self.formed.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
+    /// What the plan's time was at a moment that something else noted.
+    pub(super) fn time_of(&self, moment: std::time::Instant) -> SimMicros {
+        let since = moment.saturating_duration_since(self.formed.into_std());
+        SimMicros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    }
+
     /// When the plan's time is `at`.
     pub(super) fn moment(&self, at: SimMs) -> Instant {
         self.formed + Duration::from_millis(at.0)

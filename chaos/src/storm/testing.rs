@@ -104,6 +104,7 @@ pub(crate) fn fault(
         bites: 1_234,
         felt: "1234 packets dropped".to_owned(),
         trouble: None,
+        is_service_trouble: false,
         detected_ms: Some(35),
         failed_over_ms,
         silence_ms: 2_110,

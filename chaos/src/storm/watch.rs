@@ -85,6 +85,8 @@ impl Drop for Watchers {
 }
 
 fn look(stage: &SharedStage, rig: &Rig, node: NodeIndex) -> Sample {
+    // So that an end is written down when it comes, and not when somebody needs the node.
+    rig.notice(node);
     let status = rig.status(node).ok();
     let vote = status.as_ref().and_then(|status| status.vote());
     let vote = vote.map(|vote| VoteView {
