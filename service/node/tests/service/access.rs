@@ -3,6 +3,7 @@
 //! What is expected is written here once more, by hand, and not taken from the table that the node goes by.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use ostraka_node::http::Route;
 use ostraka_node::http::route::Verb;
@@ -170,7 +171,12 @@ impl Scene {
 
     /// What is wrong with the answer, if anything.
     fn judge(&self, route: Route, who: Who, expected: u16) -> Option<String> {
-        let answer = self.call(route, who).send_for_head(self.stage.public());
+        let mut answer = self.call(route, who).send_for_head(self.stage.public());
+        // All of them log in as the same user, whose guesses are counted: one more is let through every six seconds.
+        if route == Route::Login && answer.status == 429 {
+            std::thread::sleep(Duration::from_millis(6_500));
+            answer = self.call(route, who).send_for_head(self.stage.public());
+        }
         (answer.status != expected)
             .then(|| format!("{route:?}, {who:?}: {expected} expected, got {}", answer.status))
     }
